@@ -6,7 +6,7 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from keras_resnet.errors import ExportError, UsageError, require_one_of
+from keras_resnet.errors import UsageError, require_one_of
 from keras_resnet.export.device_settings import DeviceSettings
 from keras_resnet.export.devices import find_device
 from keras_resnet.export.devices.base import ACCELERATORS, CPU, RUNTIMES, Device, RunSettings, UnusableDeviceError
@@ -52,7 +52,7 @@ class UsablePlaces:
     @classmethod
     def test(cls, places: Sequence[Place], log: Log, is_alone: bool = True) -> UsablePlaces:
         """Try to reach each device of `places`, once. is_alone: whether nothing is left to do where none can be used;
-        then ExportError is raised."""
+        then UnusableDeviceError is raised."""
         failures: dict[Device, str] = {}
         for device, place in {place.device: place for place in reversed(places)}.items():
             try:
@@ -62,7 +62,7 @@ class UsablePlaces:
                 failures[device] = f"no file can be run on {device.where}: {error}"
         usable = tuple(place for place in places if place.device not in failures)
         if failures and not usable and is_alone:
-            raise ExportError("; ".join(failures.values()))
+            raise UnusableDeviceError("; ".join(failures.values()))
         for failure in failures.values():
             log(failure)
         return cls(usable, tuple(failures.values()))

@@ -141,7 +141,8 @@ class Run(Predicting):
         The option `on` is the same by keyword; the files run on the `places` first, then on those of `on`.
 
         A file that is not within its budget has a verdict whose `passed` is False; with `must_pass` VerdictError is
-        raised for it, and in any case where no file could be run. Raises UsageError for a place that is none.
+        raised for it, and in any case where no file could be run. Raises UsageError for a place that is none, and
+        ExportError where none of the places can be used.
         """
         from keras_resnet.api.device_verdicts import verify_places
 

@@ -11,6 +11,7 @@ from keras_resnet.config.network import NetworkSpec
 from keras_resnet.models.backbone import get_family
 from keras_resnet.models.flops import Cost, count_cost
 from keras_resnet.models.names import NAMED_SETTINGS, parse_model_name
+from keras_resnet.runtime.plurals import counted
 
 
 @dataclass(frozen=True)
@@ -84,7 +85,7 @@ class Recipe:
     def __str__(self) -> str:
         augmentation = [self.auto_augment] * (self.auto_augment != "none") + ["MixUp"] * bool(self.mixup)
         return (
-            f"{self.epochs} epochs, rate {self.learning_rate:.3g}, decay {self.weight_decay:.2g}, smoothing"
+            f"{counted(self.epochs, 'epoch')}, rate {self.learning_rate:.3g}, decay {self.weight_decay:.2g}, smoothing"
             f" {self.label_smoothing:g}, {' and '.join(augmentation) or 'no policy'}"
         )
 

@@ -8,6 +8,7 @@ from typing import Any
 
 from keras_resnet.network_search.budget import Budget, format_costs
 from keras_resnet.network_search.candidates import Candidate
+from keras_resnet.runtime.plurals import counted
 
 # States of a candidate: trained to the end, ended early for better ones, without a file, still in training, and not
 # trained because it is not within the budget.
@@ -48,7 +49,7 @@ class Outcome:
 
     def __str__(self) -> str:
         if self.state != FINISHED:
-            why = f": {self.reason}" if self.reason else f" after {self.epochs} epochs"
+            why = f": {self.reason}" if self.reason else f" after {counted(self.epochs, 'epoch')}"
             return f"{self.candidate.architecture} {self.state}{why}"
         return f"{self.candidate.architecture}: {self.accuracy:.2%}, {format_costs(self.costs)}, {self.verdict}"
 

@@ -6,7 +6,7 @@ import pytest
 
 import keras_resnet as kr
 from keras_resnet.api import device_verdicts
-from keras_resnet.errors import UsageError, VerdictError
+from keras_resnet.errors import ExportError, UsageError
 from keras_resnet.export.run_on_devices import DeviceResult
 
 
@@ -39,7 +39,7 @@ def test_places_and_the_option_on_name_devices_together_in_that_order(run, monke
 
 
 def test_what_cannot_be_run_raises(run):
-    with pytest.raises(VerdictError, match="it ended by exit code 1"):
+    with pytest.raises(ExportError, match="no file can be run on false: it ended by exit code 1"):
         run.verify("false", samples=20)
     with pytest.raises(UsageError, match="accelerator"):
         run.verify("tflm:gpu")

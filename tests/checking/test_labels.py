@@ -125,6 +125,7 @@ def learned_by_heart(trained):
     return replace(data, splits={"train": train, "validation": validation}), model, set(wrong.tolist())
 
 
+@pytest.mark.slow
 def test_wrong_labels_of_training_images_are_found_though_the_network_knows_them(
     trained, learned_by_heart, monkeypatch
 ):

@@ -69,6 +69,7 @@ def test_a_copy_begins_as_its_original(name):
     np.testing.assert_array_equal(copy.get_layer("stem_conv").kernel, other.get_layer("stem_conv").kernel)
 
 
+@pytest.mark.slow
 def test_a_norm_of_its_own_computes_in_mixed_precision():
     """In validation, which Keras casts otherwise than training, it gives what it gives in float32, but for the rounding
     of its result to bfloat16."""

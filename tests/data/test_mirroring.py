@@ -164,6 +164,7 @@ def test_what_is_asked_is_not_measured(tmp_path, unmeasured, flip):
     assert spec.augment.flip is flip and told == [words]
 
 
+@pytest.mark.slow
 def test_a_run_goes_on_and_is_compressed_as_it_was_decided(tmp_path, monkeypatch):
     from keras_resnet.compression.plan import QAT, spec_for_compression
     from keras_resnet.errors import TrainingInterrupted

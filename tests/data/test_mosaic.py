@@ -84,6 +84,7 @@ def test_a_share_of_images_is_mixed():
         assert same == pytest.approx(0.7 if augment.mosaic else 1 - 0.6 * 0.7, abs=0.12)
 
 
+@pytest.mark.slow
 def test_batches_are_functions_of_step_and_place():
     whole, *parts = (stream(BOTH, rank, ranks) for rank, ranks in ((0, 1), (0, 2), (1, 2)))
     later = whole.batches(4, 6)

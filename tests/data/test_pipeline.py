@@ -196,6 +196,7 @@ def test_erasing_and_resized_crops():
     assert min(shares) > 0.01 and max(shares) < 0.4 and len(set(shares)) > 5
 
 
+@pytest.mark.slow
 def test_a_script_that_keeps_iterators_in_global_names_ends(tmp_path):
     """Pipelines still read ahead, by Python, when Python ends."""
     paint(tmp_path, 20)

@@ -56,6 +56,7 @@ def same(one, other):
         np.testing.assert_array_equal(labels, labels2)
 
 
+@pytest.mark.slow
 def test_two_processes_deliver_what_one_would(tmp_path, servers):
     root = paint(tmp_path / "photos", 40)
     _, address = servers("--port", "0")

@@ -329,7 +329,9 @@ BROKEN = """() => {
 }"""
 
 
-@pytest.mark.parametrize("name", ["api", "check", "commands", "quickstart"])
+@pytest.mark.parametrize(
+    "name", ["quickstart", *(pytest.param(name, marks=pytest.mark.slow) for name in ("api", "check", "commands"))]
+)
 def test_no_line_breaks_within_an_option(site, browser, name):
     found = []
     for width in range(320, 420, 7):
@@ -347,7 +349,7 @@ def grave_by_page(browser, site, pages, scheme, width):
     return {name: grave for name, grave in found.items() if grave}
 
 
-@pytest.mark.parametrize(("scheme", "width"), [("light", 1280), ("dark", 390)])
+@pytest.mark.parametrize(("scheme", "width"), [pytest.param("light", 1280, marks=pytest.mark.slow), ("dark", 390)])
 def test_pages_have_0_serious_or_critical_findings(browser, site, scheme, width):
     assert grave_by_page(browser, site, LOOKED_AT, scheme, width) == {}
 

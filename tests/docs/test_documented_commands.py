@@ -23,8 +23,8 @@ AT_ONCE = 60
 MODULES = {"kresnet": "keras_resnet", "kresnet-edge": "keras_resnet.runtime.cli"}
 
 
-def of_kind(kind):
-    """As parameters, those that are `kind`, a name of kind_of or Fails."""
+def of_kind(kind, marks=()):
+    """As parameters, with `marks`, those that are `kind`, a name of kind_of or Fails."""
     chosen = []
     for each in ALL:
         try:
@@ -32,7 +32,7 @@ def of_kind(kind):
         except LookupError:  # test_each_has_its_place says so
             continue
         if found == kind or (kind is Fails and isinstance(found, Fails)):
-            chosen.append(pytest.param(each, id=each.command))
+            chosen.append(pytest.param(each, id=each.command, marks=marks))
     return chosen
 
 
@@ -117,7 +117,7 @@ def test_quick_ones_run(kresnet, capsys, desk, each, request):
     assert code == 0 and out.strip()
 
 
-@pytest.mark.parametrize("each", of_kind("serving"))
+@pytest.mark.parametrize("each", [*of_kind("serving"), *of_kind("slowly serving", marks=pytest.mark.slow)])
 def test_serving_ones_serve(desk, each, request):
     require_parts(each, request)
     # The newest run is meant where none is named: not one that another command of the pages has trained since.

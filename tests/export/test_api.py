@@ -65,6 +65,7 @@ def test_a_model_in_mixed_precision_becomes_an_integer_file(trained, data, tmp_p
         verify_file(file, Budget(), RunLookup(runs), silent)
 
 
+@pytest.mark.slow
 def test_a_file_that_is_hurt_does_not_get_its_name(trained, data, tmp_path):
     model = load_model(trained)
     hurt(model)

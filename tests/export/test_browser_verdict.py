@@ -74,6 +74,7 @@ def until(page, expression):
     pytest.fail(f"{expression}: {page.inner_text('main')}")
 
 
+@pytest.mark.slow
 def test_a_phone_shows_its_progress_and_may_be_reloaded(exported, pixels, monkeypatch):
     monkeypatch.setattr(page_session, "PART_BYTES", 8 * pixels[0].nbytes)
     model = TFLiteModel(exported[0].exports / "float32.tflite")

@@ -54,11 +54,16 @@ OWN = "holds code of your own, which the process that converts cannot make again
 @pytest.mark.parametrize(
     ("layers", "flat", "words"),
     [
-        ([L.Lambda(lambda x: 2 * x, name="doubling")], False, ["layer 'doubling' (Lambda)", OWN]),
-        ([L.Lambda(double, name="named")], False, ["layer 'named' (Lambda)", OWN]),
+        pytest.param(
+            [L.Lambda(lambda x: 2 * x, name="doubling")],
+            False,
+            ["layer 'doubling' (Lambda)", OWN],
+            marks=pytest.mark.slow,
+        ),
+        pytest.param([L.Lambda(double, name="named")], False, ["layer 'named' (Lambda)", OWN], marks=pytest.mark.slow),
         ([OfOnesOwn(name="own")], False, ["layer 'own' (OfOnesOwn)", OWN]),
         ([L.Reshape((16, 48)), L.LSTM(4, name="memory")], True, ["layer 'memory' (LSTM)", "unroll=True"]),
-        ([L.Conv3DTranspose], False, ["layer 'up' (Conv3DTranspose)", "floats"]),
+        pytest.param([L.Conv3DTranspose], False, ["layer 'up' (Conv3DTranspose)", "floats"], marks=pytest.mark.slow),
     ],
 )
 def test_the_layer_is_named(data, tmp_path, layers, flat, words):

@@ -243,6 +243,7 @@ def test_without_litert_it_says_how_to_get_it(exported, monkeypatch, tmp_path, k
     assert "found: 2.4.0;" in kresnet("demo", run.name, "--runs", run.folder.parent)[2][-1]
 
 
+@pytest.mark.slow
 def test_a_run_without_files_for_browsers(litert, trained, tmp_path):
     copy = Run(tmp_path / "bare")
     shutil.copytree(trained.folder, copy.folder, ignore=shutil.ignore_patterns("exports"))
@@ -266,7 +267,10 @@ def test_gone_data_leaves_the_page_without_samples(litert, exported, tmp_path):
     assert told[0].startswith("no validation images on the page: --data")
 
 
-@pytest.mark.parametrize("source", ["photos", "photos/", "data/photos"])
+@pytest.mark.parametrize(
+    "source",
+    ["photos/", pytest.param("photos", marks=pytest.mark.slow), pytest.param("data/photos", marks=pytest.mark.slow)],
+)
 def test_a_relative_path_that_leads_nowhere_is_told_on_the_page(
     litert, browser, exported, tmp_path, monkeypatch, source
 ):

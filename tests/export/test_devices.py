@@ -214,6 +214,7 @@ def test_the_command_verifies_on_devices(run, kresnet, broken):
     assert len(run.device_verdicts()) == 2 and "as this CPU" in out
 
 
+@pytest.mark.slow
 def test_an_export_opens_the_data_and_evaluates_the_keras_model_once(run, kresnet, monkeypatch):
     from keras_resnet.export import pipeline, verify
 
@@ -251,6 +252,7 @@ def test_a_device_that_cannot_be_reached_is_tried_once_before_data_are_read(run,
     assert err[-1] == f"kresnet: no file can be run on {where}: no route to host"
 
 
+@pytest.mark.slow
 def test_a_device_that_goes_is_given_up_and_others_go_on(run, kresnet, broken, monkeypatch):
     monkeypatch.setattr("keras_resnet.export.devices.runner_session.PAUSES", (0.0,))
     on = ["--on", "false", "--on", broken("goes"), "--on", "local", "--samples", "40", "--max-drop", "50"]

@@ -69,6 +69,7 @@ def test_each_file_is_written_with_its_verdict(written):
     assert 0.5 * float16 < int8 < 0.6 * float16
 
 
+@pytest.mark.slow
 def test_accuracy_control_leaves_layers_in_float(written, untimed):
     """Where no prediction for the calibration images may change, 8 bits alone are not enough for this network."""
     run, verdicts = written

@@ -52,6 +52,7 @@ def of_box(run, box):
     return row
 
 
+@pytest.mark.slow
 def test_a_connection_killed_in_the_middle_goes_on_to_the_same_verdict(exported, tmp_path, kresnet, box, monkeypatch):
     run = Run(shutil.copytree(exported[0].folder, tmp_path / "digits"))
     file, options = run.exports / "int8.tflite", ["--samples", "150", "--max-drop", "5"]

@@ -67,6 +67,7 @@ def unproven(untimed, trained, tmp_path_factory):
     return run, verdict
 
 
+@pytest.mark.slow
 def test_an_unproven_file_is_within_and_says_so_everywhere(unproven, kresnet, on_terminal, tmp_path):
     run, verdict = unproven
     home = run.folder.parent

@@ -248,7 +248,10 @@ def chosen(names):
 
 
 def every():
-    flags = [pytest.param(network, id=f"flags{index}") for index, network in enumerate(FLAGS)]
+    flags = [
+        pytest.param(network, id=f"flags{index}", marks=[] if index < 2 else pytest.mark.slow)
+        for index, network in enumerate(FLAGS)
+    ]
     return chosen(n for n in NAMES if n not in DEEPEST) + flags
 
 

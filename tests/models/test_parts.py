@@ -142,7 +142,9 @@ def test_a_classifier_is_where_any_task_starts(task, origin, home):
         assert "stage4; the neck and the heads are new; not placed: the classifier" in said
 
 
-@pytest.mark.parametrize("origin", ["run", "keras", "h5"])
+@pytest.mark.parametrize(
+    "origin", ["run", pytest.param("keras", marks=pytest.mark.slow), pytest.param("h5", marks=pytest.mark.slow)]
+)
 @pytest.mark.parametrize("task", TASKS[1:])
 def test_other_classes_get_new_scores_on_what_was_learned(task, origin, home):
     where, theirs = written(home, origin, task)
@@ -190,6 +192,7 @@ def test_from_one_way_to_find_to_another(theirs, ours, kept, words, home):
     assert words in said
 
 
+@pytest.mark.slow
 def test_heads_are_made_as_those_of_the_run(home):
     """What the weights were trained with, unless another was asked for: then those heads are new."""
     spec = replace(job("segment"), head=HeadSpec(convs=3, masks="yolact"))
@@ -358,6 +361,7 @@ def few_shapes(monkeypatch):
     monkeypatch.setattr(shapes, "VALIDATION", 8)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "task",
     ["detect", pytest.param("localize", marks=pytest.mark.slow), pytest.param("segment", marks=pytest.mark.slow)],

@@ -58,9 +58,14 @@ def ours_from(weights, size, classes):
             for depth in UNITS
         ),
         ("resnext50_32x4d", {"units": UNITS[50], "bottleneck": True, "groups": 32, "base": 4}),
-        ("wide_resnet50_2", {"units": UNITS[50], "bottleneck": True, "base": 128}),
-        ("resnet50d", {"units": UNITS[50], "bottleneck": True, "deep": True}),
-        ("seresnet50", {"units": UNITS[50], "bottleneck": True, "squeeze": True}),
+        *(
+            pytest.param(name, {"units": UNITS[50], "bottleneck": True, **more}, marks=pytest.mark.slow)
+            for name, more in (
+                ("wide_resnet50_2", {"base": 128}),
+                ("resnet50d", {"deep": True}),
+                ("seresnet50", {"squeeze": True}),
+            )
+        ),
     ],
 )
 def test_torchvision_and_timm_residual_networks(name, options):
@@ -72,7 +77,7 @@ def test_torchvision_and_timm_residual_networks(name, options):
     assert_close(model.predict(images, verbose=0), theirs)
 
 
-@pytest.mark.parametrize(("depth", "batch_norm"), [pytest.param(11, False, marks=pytest.mark.slow), (16, True)])
+@pytest.mark.parametrize(("depth", "batch_norm"), [(11, False), pytest.param(16, True, marks=pytest.mark.slow)])
 def test_torchvision_vgg(depth, batch_norm):
     reference, images = Reference(), pixels(1, 224)
     theirs = reference.vgg(images, depth, batch_norm=batch_norm)

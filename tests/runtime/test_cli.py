@@ -166,6 +166,7 @@ def test_it_says_nothing_that_nobody_needs(file, images):
     assert all(line.startswith("kresnet-edge: ") for line in told.splitlines()) and told
 
 
+@pytest.mark.slow
 def test_nor_where_images_come_in_batches_of_any_size(run, images):
     wanted = ExportRequest(tflite=tuple(TFLiteRequest(batch=None).build(("float32",))), samples=20)
     verdicts = export(run, wanted, silent)

@@ -330,7 +330,7 @@ def test_what_can_be_checked_is_checked_before_tensorflow(exported, mixed, tmp_p
         (["evaluate", "pipe.c"], 1, "pipe.c is not a regular file"),
         (["verify", saved, "--run", "nothing", *home], 1, "no run called 'nothing'"),
         (["verify", "pipe.onnx"], 1, "pipe.onnx is not a regular file"),
-        (["verify", "empty"], 1, "empty is an empty folder, not an exported model"),
+        (["verify", "empty"], 2, "empty is a folder but no run"),
         (["inspect", "pipe.tflite"], 1, "pipe.tflite is not a regular file"),
         (["inspect", "missing"], 1, "there is no file missing"),
         (["demo", run.folder, "--save", "empty"], 2, "--save must name a folder that is not there yet"),

@@ -23,8 +23,13 @@ RUN = """async () => {
     { id, impact, help, places: nodes.map((node) => `${node.target.flat().join(' ')}: ${node.failureSummary}`) }));
 }"""
 
+# Each scheme and each width with every suite, all of them with -m slow.
 in_all_looks = pytest.mark.parametrize(
-    ("scheme", "width"), LOOKS, ids=[f"{scheme}-{width}px" for scheme, width in LOOKS]
+    ("scheme", "width"),
+    [
+        pytest.param(*look, id=f"{look[0]}-{look[1]}px", marks=[] if index in (0, 3) else pytest.mark.slow)
+        for index, look in enumerate(LOOKS)
+    ],
 )
 
 

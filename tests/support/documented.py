@@ -33,7 +33,6 @@ kresnet runs*
 kresnet env
 kresnet completion *
 kresnet inspect *
-kresnet verify
 kresnet verify exports/int8.tflite
 kresnet verify * --on tflm
 kresnet verify * --on local --runtime openvino
@@ -49,7 +48,6 @@ kresnet report*
 kresnet compare RUN RUN*
 kresnet diagnose RUN
 kresnet demo RUN --save page
-kresnet export RUN
 kresnet check photos/
 kresnet-edge predict *
 """
@@ -58,11 +56,17 @@ kresnet-edge predict *
 SERVING = """
 kresnet-edge serve int8.tflite
 kresnet demo
+kresnet verify RUN --on browser
+kresnet data-service --port 5050
+"""
+
+# Others of that kind, with -m slow.
+SLOWLY_SERVING = """
 kresnet demo RUN
 kresnet demo RUN --open
 kresnet demo resnet20-digits
-kresnet verify RUN --on browser*
-kresnet data-service --port 5050*
+kresnet verify RUN --on browser[: ]*
+kresnet data-service --port 5050 *
 """
 
 # Run with -m slow, in the order of the pages: minutes to an hour each, on data made here.
@@ -92,7 +96,9 @@ kresnet train --data photos/ --weights head *
 kresnet train --data signs/*
 kresnet launch --workers 2 -- train --depth 50
 kresnet compress RUN *
+kresnet verify
 kresnet export
+kresnet export RUN
 kresnet export --tflite
 kresnet export RUN --quantize int8 --auto
 kresnet export --tflite --quantize all --savedmodel --onnx --c-array
@@ -238,14 +244,15 @@ def commands_in(line):
 
 
 def kind_of(command):
-    """ "quick", "serving", "slow", or how it fails. Raises LookupError unless one line alone is about `command`."""
-    sets = {"quick": QUICK, "serving": SERVING, "slow": SLOW}
+    """ "quick", "serving", "slow", "slowly serving", or how it fails. Raises LookupError unless one line alone is about
+    `command`."""
+    sets = {"quick": QUICK, "serving": SERVING, "slow": SLOW, "slowly serving": SLOWLY_SERVING}
     kinds = [kind for kind, lines in sets.items() for each in lines.split("\n") if each and fnmatchcase(command, each)]
     kinds += [fails for pattern, fails in FAILING.items() if fnmatchcase(command, pattern)]
     if len(kinds) != 1:
         raise LookupError(
             f"{command!r} is documented, and {len(kinds)} lines of tests/support/documented.py are about it. Give it"
-            " one: in QUICK if it takes seconds, in SERVING if it serves until Ctrl-C, in SLOW if it takes minutes, in"
-            " FAILING if it needs what is not everywhere, with the sentence that says so"
+            " one: in QUICK if it takes seconds, in SERVING or SLOWLY_SERVING if it serves until Ctrl-C, in SLOW if it"
+            " takes minutes, in FAILING if it needs what is not everywhere, with the sentence that says so"
         )
     return kinds[0]

@@ -92,6 +92,7 @@ def test_files_pass_with_all_three_metrics(files):
     assert verdicts["int8.tflite"].passed and set(verdicts["int8.tflite"].drops) == {"mAP", "macro F1", "micro F1"}
 
 
+@pytest.mark.slow
 def test_run_and_files_predict_the_same_labels_everywhere(mixed, finished, files):
     """The Keras model, LiteRT, the SavedModel, C source, and classify.py on a device without kresnet."""
     root, truth = mixed

@@ -72,6 +72,7 @@ def test_fine_tuning_a_run_on_other_classes(trained, runs, tmp_path):
     assert run.metrics()["value"] >= 0.9
 
 
+@pytest.mark.slow
 def test_a_resumed_run_needs_its_first_weights_no_more(quick_spec, trained, tmp_path, monkeypatch):
     copy = tmp_path / "first.keras"
     copy.write_bytes(trained.model_file.read_bytes())
@@ -209,6 +210,7 @@ def test_settings_recipes_and_names(tmp_path):
             spec_of(tmp_path, **given)
 
 
+@pytest.mark.slow
 def test_a_training_counted_in_steps_ends_at_its_step(quick_spec, tmp_path):
     spec = replace(quick_spec, training=replace(quick_spec.training, steps=100, batch_size=32))
     said = []

@@ -199,6 +199,7 @@ def test_a_worker_that_never_begins(tmp_path, tfds_home):
     assert "the workers failed 2 times, the last time because worker 0 has not begun" in told
 
 
+@pytest.mark.slow
 def test_a_wrong_request_is_not_tried_again(tmp_path, tfds_home):
     launcher = launched([*command(tmp_path, tfds_home, "float32", "odd", 30), "--batch-size", "33"])
     _, told = launcher.communicate()

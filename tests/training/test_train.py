@@ -133,19 +133,31 @@ def test_two_devices_are_mirrored(tfds_home, tmp_path):
 @pytest.mark.parametrize(
     ("options", "code", "words"),
     [
+        (("--devices", "cpu:3", "--batch-size", "32"), 2, "multiple of the 3 devices. Received: 32"),
+        pytest.param(
+            ("--devices", "cpu:2", "--accumulate-steps", "3", "--batch-size", "32"),
+            2,
+            "devices times --accumulate-steps 3",
+            marks=pytest.mark.slow,
+        ),
+        pytest.param(("--devices", "tpu"), 1, "no TPU here can be used", marks=pytest.mark.slow),
+    ],
+)
+def test_devices_that_cannot_be_had_are_one_sentence(tfds_home, tmp_path, options, code, words):
+    done = cli(tmp_path, tfds_home, *options)
+    assert done.returncode == code and words in done.stderr and "Traceback" not in done.stderr
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize(
+    ("options", "code", "words"),
+    [
         (
             ("--devices", "some"),
             2,
             "--devices must be auto, a number, cpu:N, gpu:0,1, tpu or tpu:NAME. Received: 'some'",
         ),
         (("--devices", "gpu:0,1"), 2, "--devices gpu:0,1: this machine has 0 GPUs that TensorFlow can use"),
-        (("--devices", "cpu:3", "--batch-size", "32"), 2, "multiple of the 3 devices. Received: 32"),
-        (
-            ("--devices", "cpu:2", "--accumulate-steps", "3", "--batch-size", "32"),
-            2,
-            "devices times --accumulate-steps 3",
-        ),
-        (("--devices", "tpu"), 1, "no TPU here can be used"),
         (("--track", "nothing"), 2, "--track must be one of mlflow, wandb. Received: 'nothing'"),
         (("--track", "wandb"), 2, "--track wandb: it is not installed; install it with: pip install wandb"),
         (("--data-dir", "gs://nobody", "--data", "cifar10"), 1, "storage.googleapis.com cannot be reached"),
@@ -154,9 +166,10 @@ def test_two_devices_are_mirrored(tfds_home, tmp_path):
         (("--set", "optimizer.learning_rat=1"), 2, "Did you mean 'learning_rate'"),
     ],
 )
-def test_a_request_that_cannot_be_met_is_one_sentence(tfds_home, tmp_path, options, code, words):
-    done = cli(tmp_path, tfds_home, *options)
-    assert done.returncode == code and words in done.stderr and "Traceback" not in done.stderr
+def test_a_request_that_cannot_be_met_is_one_sentence(kresnet, tfds_home, tmp_path, options, code, words):
+    common = ("train", "--depth", "8", "--data-dir", tfds_home, "--precision", "float32", "--runs", tmp_path)
+    done, _, err = kresnet(*common, *options)
+    assert done == code and words in err[-1] and "Traceback" not in "".join(err)
     assert not list(tmp_path.iterdir())
 
 
@@ -176,6 +189,7 @@ def test_the_average_is_validated_and_kept(quick_spec, tmp_path):
     assert run.metrics()["value"] == pytest.approx(run.read_log()[-1]["val_accuracy"]) and run.metrics()["value"] > 0.9
 
 
+@pytest.mark.slow
 def test_the_rate_follows_the_batch_where_asked(quick_spec, tmp_path):
     said = []
     spec = quick_spec.override("optimizer.reference_batch", 64).override("training.epochs", 1)
@@ -184,6 +198,7 @@ def test_the_rate_follows_the_batch_where_asked(quick_spec, tmp_path):
     assert run.spec().optimizer.learning_rate == 0.05
 
 
+@pytest.mark.slow
 def test_training_images_may_grow(quick_spec, tmp_path):
     spec = quick_spec.override("data.image_size", 16).override("augment.train_sizes", (8, 16))
     run = train(spec.override("training.epochs", 4).override("training.batch_size", 256), tmp_path, log=silent)
@@ -191,6 +206,7 @@ def test_training_images_may_grow(quick_spec, tmp_path):
     assert keras.saving.load_model(run.model_file, compile=False).input_shape == (None, 16, 16, 3)
 
 
+@pytest.mark.slow
 def test_a_pupil_learns_from_a_teacher(quick_spec, trained, tmp_path):
     """From the teacher alone: with no weight on the labels, it learns them all the same."""
     spec = quick_spec.override("distill.teacher", str(trained.folder)).override("distill.weight", 1.0)
@@ -236,7 +252,13 @@ def test_each_recipe_converges_in_its_quick_form(name, tfds_home, tmp_path):
     assert train(spec, tmp_path, log=print).metrics()["value"] >= 0.97
 
 
-@pytest.mark.parametrize("name", CLASSIFICATION_RECIPES)
+@pytest.mark.parametrize(
+    "name",
+    [
+        pytest.param(name, marks=[] if name in ("edge", "timm-a2") else pytest.mark.slow)
+        for name in CLASSIFICATION_RECIPES
+    ],
+)
 def test_each_recipe_trains_a_step(name, tfds_home, tmp_path):
     spec = get_recipe(name, quick=True).override("data.data_dir", tfds_home).override("training.stop_after", 1)
     assert train(spec.override("network.depth", 8), tmp_path, log=silent).is_finished
@@ -252,6 +274,7 @@ def test_each_recipe_with_objects_trains_a_step(name, tmp_path, monkeypatch):
     assert run.is_finished and run.metrics()["samples"] == 16
 
 
+@pytest.mark.slow
 def test_memory_stays_as_it_is(quick_spec, tmp_path, monkeypatch):
     """Resident memory after each of 12 epochs: the last within 5% of the third, when all is traced and warm."""
     sizes = []
@@ -266,6 +289,7 @@ def test_memory_stays_as_it_is(quick_spec, tmp_path, monkeypatch):
     assert sizes[-1] < 1.05 * sizes[2]
 
 
+@pytest.mark.slow
 def test_resized_crops_of_files_are_decoded_once(tmp_path, monkeypatch):
     """Also by a training that is resumed, which ends with the weights of one that decodes for each crop."""
     from keras_resnet.data.sources import image_folder
