@@ -1,6 +1,8 @@
 """Files for Rockchip's NPUs: by something that stands for rknn-toolkit2 and computes with onnxruntime, and by the
 toolkit itself where it is named."""
 
+import contextlib
+import io
 import json
 import os
 import shutil
@@ -11,6 +13,7 @@ import numpy as np
 import pytest
 from samples import silent
 
+from keras_resnet.cli import main
 from keras_resnet.errors import ExportError, UsageError
 from keras_resnet.export.formats import find_format, get_format
 from keras_resnet.export.formats.base import Conversion
@@ -92,22 +95,29 @@ def toolkit(tmp_path_factory):
 
 
 @pytest.fixture(scope="module")
-def written(trained, tmp_path_factory, toolkit):
+def exported_for_chip(trained, tmp_path_factory, toolkit):
     """A run with such a file alone, and what the command printed of it."""
     from keras_resnet.run import Run
 
     home = tmp_path_factory.mktemp("rknn")
     run = Run(shutil.copytree(trained.folder, home / "resnet8-digits"))
     shutil.rmtree(run.exports, ignore_errors=True)
-    return run
+    wanted = ["--target", "rk3588", "--target-python", str(toolkit), "--samples", "60", "--json"]
+    with contextlib.redirect_stdout(io.StringIO()) as printed:
+        code = main.run_command(["export", str(run.folder), *wanted])
+    assert code == 0
+    return run, printed.getvalue()
+
+
+@pytest.fixture
+def written(exported_for_chip):
+    """The run with the file."""
+    return exported_for_chip[0]
 
 
 @linux
-def test_a_file_is_written_and_simulated(written, toolkit, kresnet):
-    code, out, err = kresnet(
-        *("export", written.folder, "--target", "rk3588", "--target-python", toolkit, "--samples", 60, "--json")
-    )
-    assert code == 0, err
+def test_a_file_is_written_and_simulated(exported_for_chip, kresnet):
+    written, out = exported_for_chip
     (row,) = json.loads(out)
     assert row["file"] == FILE and row["verdict"] in ("PASSED", "NOT PROVEN") and row["agreement"] == 1.0
     assert row["simulator"] == "rknn-toolkit2 9.8's simulator of rk3588" and row["machine"].startswith(row["simulator"])
