@@ -14,9 +14,10 @@ from keras_resnet.config.section import STRICT, OptionsSection
 from keras_resnet.config.settings import Option, setting
 from keras_resnet.errors import UsageError, require_one_of
 from keras_resnet.export.formats import FORMATS
+from keras_resnet.export.rockchip import CHIPS
 from keras_resnet.export.tflite_options import MIN_MAX, RangeMethod
 
-TFLITE = "tflite"
+TFLITE, RKNN = "tflite", "rknn"
 # Images to calibrate with, about; `calibration.measure_convergence` tells whether that was enough.
 DEFAULT_IMAGES = 200
 Io = Literal["uint8", "int8", "float"]
@@ -78,8 +79,13 @@ class ExportSettings(OptionsSection):
     )
     target: tuple[str, ...] = setting(
         (),
-        "Also fit integer files to: ethos-u55-128, …, edgetpu, qualcomm-sm8750, …",
+        "Also fit integer files to: ethos-u55-128, …, edgetpu, qualcomm-sm8750, …; or write files for: rk3588, …",
         Option("--target", FILES, metavar="NAME"),
+    )
+    target_python: str | None = setting(
+        None,
+        "The Python that has rknn-toolkit2, for Rockchip's chips.",
+        Option("--target-python", FILES, "KRESNET_RKNN_PYTHON", "PYTHON"),
     )
     auto: bool = setting(
         False, "Try remedies on an int8 file until it is within the budget.", Option("--auto", QUANTIZATION)
@@ -106,14 +112,35 @@ class ExportSettings(OptionsSection):
         return bool(getattr(self, name) != self.__pydantic_fields__[name].default)
 
     @property
+    def chips(self) -> tuple[str, ...]:
+        """Those of the targets that are Rockchip's, which have files of their own."""
+        return tuple(dict.fromkeys(name for name in self.target if name in CHIPS))
+
+    @property
+    def accelerators(self) -> tuple[str, ...]:
+        """The other targets, which take TFLite files."""
+        return tuple(name for name in self.target if name not in CHIPS)
+
+    @property
+    def other_formats(self) -> tuple[str, ...]:
+        """The formats besides TFLite that are asked for, by the names of chips too, in the registry's order."""
+        return tuple(
+            name for name in FORMATS if name != TFLITE and (name in self.formats or (name == RKNN and self.chips))
+        )
+
+    @property
     def asks_tflite(self) -> bool:
-        """Whether TFLite files are asked for."""
-        return TFLITE in self.formats or not self.formats
+        """Whether TFLite files are asked for, which are written if nothing else is."""
+        return TFLITE in self.formats or not (self.formats or (self.chips and not self.accelerators))
 
     def require_possible(self) -> None:
         """Raise UsageError for unknown formats, and settings of which one leaves the other out."""
         for name in self.formats:
             require_one_of("the format", name, tuple(FORMATS))
+        if RKNN in self.formats and not self.chips:
+            raise UsageError(f"--rknn needs --target with one of {', '.join(CHIPS)}")
+        if self.target_python is not None and not self.chips:
+            raise UsageError(f"--target-python is for --target with one of {', '.join(CHIPS)}")
         for name in _FOR_TFLITE if not self.asks_tflite else ():
             if self.is_set(name):
                 raise UsageError(f"{self.key(name)} is for TFLite files; add --tflite")

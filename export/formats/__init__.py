@@ -26,6 +26,7 @@ FORMATS = {
     "onnx": Entry("onnx", "ONNX", "Write an ONNX file, float32 or those of --quantize (extra: onnx)."),
     "openvino": Entry("openvino", "OpenVINO", "Write OpenVINO's IR: float16 and int8 (extra: openvino)."),
     "coreml": Entry("coreml", "CoreML", "Write Core ML packages: float16 and 8-bit weights (extra: coreml)."),
+    "rknn": Entry("rknn", "RKNN", "Write files for Rockchip's NPUs, int8; needs --target CHIP, as in rk3588."),
     "c-array": Entry("c_array", "CArray", "Write an int8 file as C source for microcontrollers."),
 }
 

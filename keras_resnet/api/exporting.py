@@ -20,6 +20,7 @@ from keras_resnet.export.device_settings import DeviceSettings
 from keras_resnet.export.devices.places import UsablePlaces, find_places
 from keras_resnet.export.formats import FORMATS
 from keras_resnet.export.request import ExportRequest, ExportResult
+from keras_resnet.export.rockchip import use_python
 from keras_resnet.export.settings import TFLITE, ExportSettings
 from keras_resnet.export.tflite_options import ALL, SCHEME_ALIASES, SCHEMES
 from keras_resnet.export.verdict import Verdict, is_tflite_file
@@ -54,6 +55,13 @@ def export_run(
 ) -> ExportOutcome:
     """Write and verify the files of the `request` that was made of `settings`, check accelerators, run the TFLite files
     that passed on the devices that `on` names, and write the report. Raises ExportError where no file could be made."""
+    with use_python(settings.target_python):
+        return _export_run(run, settings, request, on)
+
+
+def _export_run(
+    run: RunFolder, settings: ExportSettings, request: ExportRequest, on: DeviceSettings | None
+) -> ExportOutcome:
     usable = UsablePlaces.test(find_places(on), progress.log) if on else UsablePlaces()
     from keras_resnet.export.pipeline import ExportContext
     from keras_resnet.export.remedies import export_with_remedies
@@ -68,7 +76,7 @@ def export_run(
     if not result.verdicts and not result.unverified:
         result.require_all()
     verdicts = result.verdicts
-    accelerators = check_accelerators(run, verdicts, settings.target, progress.log)
+    accelerators = check_accelerators(run, verdicts, settings.accelerators, progress.log)
     publish_report(run)
     passed = [run.exports / verdict.file for verdict in verdicts if verdict.passed and is_tflite_file(verdict.file)]
     devices = None

@@ -310,7 +310,9 @@ class ExportOptions(VerifyOptions, total=False):
     accuracy_control: bool | None
     """Leave layers of OpenVINO's int8 files in float until at most max_drop of the predictions change."""
     target: Sequence[str] | str | None
-    """Also fit integer files to: ethos-u55-128, …, edgetpu, qualcomm-sm8750, …"""
+    """Also fit integer files to: ethos-u55-128, …, edgetpu, qualcomm-sm8750, …; or write files for: rk3588, …"""
+    target_python: str | None
+    """The Python that has rknn-toolkit2, for Rockchip's chips [default: KRESNET_RKNN_PYTHON]."""
     auto: bool | None
     """Try remedies on an int8 file until it is within the budget."""
 

@@ -85,7 +85,7 @@ def export(run: str | None, runs: str | None, as_json: bool, **options: Any) -> 
     request = ExportRequest.from_settings(settings, of_run)
     find_places(on)  # or what is wrong with them
     log_newest(of_run.name, run)
-    if not formats:
+    if not formats and settings.asks_tflite:
         others = ", ".join(f"--{name}" for name in FORMATS if name != TFLITE)
         console.log(f"format: --tflite (the default; also available: {others})")
     from keras_resnet.api.exporting import export_run

@@ -9,6 +9,7 @@ from keras_resnet.metrics.labels import class_metric_label, metric_label
 from keras_resnet.metrics.outcome import (
     describe_details,
     describe_tested_metrics,
+    format_cost,
     format_interval,
     is_unproven,
     list_remarks,
@@ -53,8 +54,8 @@ def _format_verdict(verdict: Verdict, drop: str, interval: str) -> list[str]:
         interval,
         f"{verdict.agreement:.2%}{own}",
         f"{100 * verdict.worst_class_drop:+.2f} ({verdict.worst_class})",
-        f"{verdict.latency_ms:.2f} ms",
-        f"{verdict.cost.peak_mib:.0f} MiB",
+        format_cost(verdict.latency_ms, ".2f", " ms"),
+        format_cost(None if verdict.simulator else verdict.cost.peak_mib, ".0f", " MiB"),
         verdict.words,
     ]
 
@@ -72,11 +73,13 @@ def _print_remarks(verdicts: list[Verdict]) -> None:
         console.emit(remark)
     for line in describe_all_needs([verdict.as_dict() for verdict in verdicts]):
         console.emit(line)
-    threads = first.cost.latencies[-1].threads
-    console.emit(
-        f"latency: median of one image, {counted(threads, 'thread')}; memory: resident at its highest; on"
-        f" {first.machine}"
-    )
+    timed = next((verdict for verdict in verdicts if verdict.cost.latencies), None)
+    if timed:
+        threads = timed.cost.latencies[-1].threads
+        console.emit(
+            f"latency: median of one image, {counted(threads, 'thread')}; memory: resident at its highest; on"
+            f" {timed.machine}"
+        )
 
 
 def describe_failures(verdicts: list[Verdict], max_drop: float) -> list[str]:

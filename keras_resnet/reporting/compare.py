@@ -6,7 +6,15 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from keras_resnet.metrics.labels import MACRO_RECALL, metric_label
-from keras_resnet.metrics.outcome import ABOVE, NOT_ABOVE, UNCLEAR, BaselineRow, format_drop, format_value
+from keras_resnet.metrics.outcome import (
+    ABOVE,
+    NOT_ABOVE,
+    UNCLEAR,
+    BaselineRow,
+    format_cost,
+    format_drop,
+    format_value,
+)
 from keras_resnet.reporting.charts import compared_curves, metric_columns
 from keras_resnet.reporting.recommend import Recommendation, describe_verdicts, recommend_file
 from keras_resnet.reporting.templates import draw_charts, render_template
@@ -74,7 +82,7 @@ def _file_cells(file: Recommendation | None) -> dict[str, str | None]:
         "its drop [95%]": file and format_drop(file),
         "its verdict": file and file["outcome"],
         "its size": file and f"{file['megabytes']:.2f} MB",
-        "its latency": file and f"{file['latency_ms']:.2f} ms",
+        "its latency": file and format_cost(file["latency_ms"], ".2f", " ms"),
     }
 
 

@@ -14,10 +14,11 @@ AS_FAST = 1.25
 
 
 class DescribedVerdict(VerdictRow):
-    """A verdict with the size in megabytes, the threads its latency was measured with, and its outcome in words."""
+    """A verdict with the size in megabytes, the threads its latency was measured with, None where time means nothing,
+    and its outcome in words."""
 
     megabytes: float
-    threads: int
+    threads: int | None
     outcome: str
 
 
@@ -33,7 +34,8 @@ def describe_verdicts(run: Run) -> list[DescribedVerdict]:
 
 
 def _describe(row: dict[str, Any]) -> DescribedVerdict:
-    cost = {"megabytes": row["bytes"] / 1e6, "threads": row["cost"]["latencies"][-1]["threads"]}
+    latencies = row["cost"]["latencies"]
+    cost = {"megabytes": row["bytes"] / 1e6, "threads": latencies[-1]["threads"] if latencies else None}
     return cast(DescribedVerdict, {**row, **cost, "outcome": describe_outcome(row)})
 
 
@@ -45,17 +47,25 @@ def recommend_file(verdicts: list[DescribedVerdict]) -> Recommendation | None:
     ]
     if not passed:
         return None
-    fastest = min(row["latency_ms"] for row in passed)
-    best = min((row for row in passed if row["latency_ms"] <= AS_FAST * fastest), key=lambda row: row["bytes"])
+    timed = {row["file"]: latency for row in passed if (latency := row["latency_ms"]) is not None}
+    fast = [row for row in passed if row["file"] in timed and timed[row["file"]] <= AS_FAST * min(timed.values())]
+    best = min(fast or passed, key=lambda row: row["bytes"])
     floats = next((row for row in passed if row["scheme"] == "float32"), None)
     why = (
-        f"the smallest of the {counted(len(passed), 'file')} within the budget that are about as fast as the fastest"
-        if len(passed) > 1
-        else "the only one within the budget"
+        f"the smallest of the {counted(len(timed), 'file')} within the budget that are about as fast as the fastest"
+        if len(timed) > 1
+        else _describe_only(passed, timed)
     )
-    if floats and floats is not best:
-        faster, smaller = floats["latency_ms"] / best["latency_ms"], floats["bytes"] / best["bytes"]
+    if floats and floats is not best and best["file"] in timed:
+        faster, smaller = timed[floats["file"]] / timed[best["file"]], floats["bytes"] / best["bytes"]
         why += f"; {smaller:.1f}× smaller than the float32 file, and {faster:.1f}× the speed on this machine"
     if is_unproven(best):
         why += "; there are too few validation images to prove that its drop is within the budget"
     return cast(Recommendation, {**best, "why": why})
+
+
+def _describe_only(passed: list[DescribedVerdict], timed: dict[str, float]) -> str:
+    """Say why one file is recommended where no two of those within their budget were timed."""
+    if len(passed) == 1:
+        return "the only one within the budget"
+    return "the only one within the budget that was timed" if timed else "the smallest of those within the budget"

@@ -8,7 +8,14 @@ from dataclasses import dataclass
 from typing import Any
 
 from keras_resnet.metrics.labels import class_metric_label, metric_label
-from keras_resnet.metrics.outcome import FAILED, PASSED, describe_outcome, format_interval, list_tested_metrics
+from keras_resnet.metrics.outcome import (
+    FAILED,
+    PASSED,
+    describe_outcome,
+    format_cost,
+    format_interval,
+    list_tested_metrics,
+)
 from keras_resnet.reporting import device_rows
 from keras_resnet.reporting.charts import MAX_NAMED_CLASSES, Rows, metric_columns
 from keras_resnet.reporting.device_rows import VERDICT, DeviceRow
@@ -49,17 +56,23 @@ def file_cells(row: DescribedVerdict) -> list[Cell]:
     if len(list_tested_metrics(row)) > 1:
         drop = f"{drop} of {metric_label(row['drop_metric'])}"
     worst = f"{100 * row['worst_class_drop']:+.2f} ({row['worst_class']})"
-    costs = (row["megabytes"], row["latency_ms"], row["cost"]["peak_mib"], row["gzip_bytes"] / 1e6)
+    memory = None if row["latency_ms"] is None else row["cost"]["peak_mib"]
+    costs = (row["megabytes"], row["latency_ms"], memory, row["gzip_bytes"] / 1e6)
     return [
         Cell(row["file"], row["file"]),
         Cell(shown, shown, kind),
         Cell(f"{row['value']:.2%}", row["value"]),
         Cell(drop, row["drop"]),
-        *(Cell(f"{cost:.{0 if cost >= 10 else 2}f}", cost) for cost in costs),
+        *map(_cost_cell, costs),
         Cell(f"{row['agreement']:.2%}", row["agreement"]),
         Cell(worst, row["worst_class_drop"]),
         Cell(f"{row['samples']:,}", row["samples"]),
     ]
+
+
+def _cost_cell(cost: float | None) -> Cell:
+    """Return the cell of a time or a size; one that was not measured is sorted before all others."""
+    return Cell(format_cost(cost, f".{0 if cost and cost >= 10 else 2}f", ""), -1.0 if cost is None else cost)
 
 
 def device_cells(row: DeviceRow) -> list[Cell]:

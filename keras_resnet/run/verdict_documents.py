@@ -34,9 +34,9 @@ class Latency(TypedDict):
 
 @kept
 class Cost(TypedDict):
-    """The time and memory that a file takes."""
+    """The time and memory that a file takes. latencies: none of a simulated file."""
 
-    latencies: Annotated[list[Latency], Field(min_length=1)]
+    latencies: list[Latency]
     peak_mib: Number
 
 
@@ -98,8 +98,9 @@ class MicroNeeds(TypedDict):
 class VerdictRow(_AnyVerdictRow):
     """A row of verdicts.json: see `export.verdict.Verdict`."""
 
-    latency_ms: Annotated[Number, Field(gt=0)]
+    latency_ms: Annotated[Number, Field(gt=0)] | None
     cost: Cost
+    simulator: NotRequired[Line]
     micro: NotRequired[MicroNeeds | None]
 
 

@@ -69,11 +69,11 @@ from keras_resnet.run import Run as RunFolder
         (["train", "--model", "resnext50"], "Did you mean 'resnext50_32x4d'? List them with: kresnet models"),
         (
             ["export", "--format", "tensorrt"],
-            "does not write tensorrt. Use --tflite, --savedmodel, --onnx, --openvino, --coreml or --c-array.",
+            "does not write tensorrt. Use --tflite, --savedmodel, --onnx, --openvino, --coreml, --rknn or --c-array.",
         ),
         (
             ["export", "--format"],
-            "--format names no format. Use --tflite, --savedmodel, --onnx, --openvino, --coreml or --c-array.",
+            "--format names no format. Use --tflite, --savedmodel, --onnx, --openvino, --coreml, --rknn or --c-array.",
         ),
         (["predict", "RUN", "a.png", "--imgsz", "3"], "are brought to the size that the network was trained with."),
         (["predict", "--source", "a.png"], "Images are named without an option: kresnet predict RUN photo.jpg."),
