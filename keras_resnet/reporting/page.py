@@ -36,7 +36,7 @@ from keras_resnet.reporting.templates import draw_charts, render_template
 from keras_resnet.run import Run
 from keras_resnet.run.command import training_command
 from keras_resnet.run.documents import Analysis, BaselineRow, Diagnosis, list_warnings
-from keras_resnet.runtime.plurals import counted
+from keras_resnet.runtime.plurals import counted, format_large
 
 
 @dataclass(frozen=True)
@@ -242,8 +242,8 @@ def _list_tiles(contents: _Contents) -> dict[str, str]:
     images = analysis["data"]["train"]["images"]
     trained = f"training {'image' if images == 1 else 'images'}, {counted(len(contents.log), 'epoch')}"
     tiles[trained] = f"{images:,}"
-    tiles["parameters"] = f"{sum(part['parameters'] for part in analysis['parts']) / 1e6:.2f} M"
-    tiles["multiply-adds an image"] = f"{sum(part['multiply_adds'] for part in analysis['parts']) / 1e9:.3f} G"
+    tiles["parameters"] = format_large(sum(part["parameters"] for part in analysis["parts"]))
+    tiles["multiply-adds an image"] = format_large(sum(part["multiply_adds"] for part in analysis["parts"]))
     return tiles
 
 

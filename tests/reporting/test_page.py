@@ -228,15 +228,76 @@ def test_options_in_sentences_are_code_in_which_no_line_breaks(exported, tmp_pat
     assert marked in render_report(run)
 
 
-def test_the_recommended_file():
-    def row(file, milliseconds, size, verdict="PASSED"):
-        return {"file": file, "scheme": file, "latency_ms": milliseconds, "bytes": size, "verdict": verdict}
+def file_row(file, size, milliseconds, p90=None, drop=0.0, noise=0.005, max_drop=0.01, verdict="PASSED"):
+    """A verdict on a file that takes so long for an image in the median, and lost so much."""
+    latency = {"threads": 2, "p50": milliseconds, "p90": p90 or milliseconds, "p99": p90 or milliseconds}
+    return {
+        "file": f"{file}.tflite",
+        "scheme": file,
+        "latency_ms": milliseconds,
+        "cost": {"latencies": [latency] if milliseconds else []},
+        "bytes": size,
+        "verdict": verdict,
+        "drop": drop,
+        "drop_interval": [drop - noise, drop + noise],
+        "drop_metric": "top1",
+        "max_drop": max_drop,
+    }
 
-    floats = row("float32", 10.0, 400)
-    assert recommend_file([row("float32", 1, 1, "FAILED")]) is None
-    assert recommend_file([floats])["why"] == "the only one within the budget"
-    best = recommend_file([floats, row("int8", 2.0, 100), row("dynamic", 2.2, 90), row("tiny", 5.0, 10)])
-    assert best["file"] == "dynamic" and "4.5× the speed" in best["why"] and "4.4× smaller" in best["why"]
+
+@pytest.mark.parametrize(
+    ("rows", "file", "reason"),
+    [
+        ([file_row("float32", 400, 10.0)], "float32", "it is the only file within the budget"),
+        ([file_row("float32", 400, None), file_row("int8", 100, 2.0)], "int8", "the only file within the budget that"),
+        # The times of one file spread more than those of two differ.
+        (
+            [file_row("float32", 1095, 0.131, 2.036), file_row("int8", 309, 0.169, 2.494)],
+            "int8",
+            "it is the smallest of the 2 files within the budget (3.5× smaller than float32.tflite), no other has a"
+            " higher top-1 accuracy, and its time differs from that of float32.tflite, the fastest, by no more than"
+            " timing noise (0.17 against 0.13 ms an image)",
+        ),
+        (
+            [file_row("float32", 400, 9.0, 9.3), file_row("int8", 100, 20.0, 21.0)],
+            "float32",
+            "it is the smallest of the files that are about as fast as the fastest (int8.tflite is clearly slower: 20.00"
+            " against 9.00 ms an image), no other has a higher top-1 accuracy, and none is faster",
+        ),
+        (
+            [file_row("float32", 400, 9.0, 9.3), file_row("int8", 100, 10.0, 10.1)],
+            "int8",
+            "by less than a quarter (10.00 against 9.00 ms an image)",
+        ),
+        (
+            [file_row("float32", 400, 9.0), file_row("int8", 100, 2.0, drop=0.004)],
+            "int8",
+            "its top-1 accuracy does not differ from that of float32.tflite beyond chance, and none is faster, 4.5× as"
+            " fast as float32.tflite",
+        ),
+        (
+            [file_row("float32", 400, 9.0), file_row("int8", 100, 2.0, drop=0.008)],
+            "int8",
+            "its top-1 accuracy is 0.80 points below that of float32.tflite, as the budget allows",
+        ),
+        # What one budget of several allows is too much for the others.
+        (
+            [file_row("float32", 400, 9.0), file_row("int8", 100, 2.0, drop=0.15, max_drop=0.2)],
+            "float32",
+            "it is the smallest of the files within the strictest of their budgets, no other has a higher",
+        ),
+        ([file_row("float32", 400, None), file_row("int8", 100, None)], "int8", "the smallest of the 2 files"),
+    ],
+)
+def test_the_recommended_file_is_the_smallest_that_is_not_clearly_slower(rows, file, reason):
+    best = recommend_file(rows)
+    assert best["file"] == f"{file}.tflite" and reason in best["why"], best["why"]
+
+
+def test_a_file_beyond_its_budget_is_not_recommended():
+    assert recommend_file([file_row("float32", 1, 1, verdict="FAILED")]) is None
+    unproven = recommend_file([file_row("int8", 1, 1, verdict="NOT PROVEN")])
+    assert unproven["why"].endswith("; there are too few validation images to prove that its drop is within the budget")
 
 
 def test_a_report_of_objects(segmented, kresnet):
