@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from keras_resnet.cli import console
 from keras_resnet.metrics.labels import metric_label
-from keras_resnet.reporting.device_rows import DROP, FIRST, VERDICT, device_cells, device_columns, list_device_remarks
+from keras_resnet.reporting.device_rows import DROP, FIRST, VERDICT, list_device_remarks, show_devices
 from keras_resnet.runtime.plurals import counted
 
 if TYPE_CHECKING:
@@ -21,8 +21,7 @@ def print_device_verdicts(run: str, verdicts: list[DeviceVerdict], as_json: bool
         return
     first, spare = verdicts[0], ["memory", FIRST, "as the model"]
     title = f"{run} on devices: {counted(first.samples, 'validation image')}"
-    cells = [device_cells(row) for row in rows]
-    console.print_table(title, device_columns(rows), cells, prose=["where", VERDICT, DROP], spare=spare)
+    console.print_table(title, *show_devices(rows), prose=["where", VERDICT, DROP], spare=spare)
     console.emit(f"the Keras model on the same images: {metric_label(first.metric)} {first.model_value:.2%}")
     for remark in list_device_remarks(rows):
         console.emit(remark)

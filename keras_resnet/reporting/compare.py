@@ -97,7 +97,6 @@ def render_comparison(runs: list[Run], rows: list[dict[str, str | None]]) -> str
         "rows": rows,
         "keys": list_known(rows),
         "curves": shown,
-        "version": "",
         "headline": _describe_best(runs),
     }
     return render_template("compare.html", values | draw_charts(shown))

@@ -128,7 +128,9 @@ def _compare_sizes(
     else:
         among = "the files that were timed"
     floats = next((row for row in passed if row["scheme"] == "float32" and row is not best), None)
-    factor = f" ({floats['bytes'] / best['bytes']:.1f}× smaller than {floats['file']})" if floats and not smaller else ""
+    factor = (
+        f" ({floats['bytes'] / best['bytes']:.1f}× smaller than {floats['file']})" if floats and not smaller else ""
+    )
     return f"it is the smallest of {among}{factor}"
 
 
@@ -153,7 +155,9 @@ def _compare_times(best: DescribedVerdict, timed: list[DescribedVerdict]) -> str
         return f"and none is faster{speed}"
     is_noise = _latency(best) - _latency(fastest) <= max(_spread(best), _spread(fastest))
     little = "no more than timing noise" if is_noise else "less than a quarter"
-    return f"and its time differs from that of {fastest['file']}, the fastest, by {little} ({_both_times(best, fastest)})"
+    return (
+        f"and its time differs from that of {fastest['file']}, the fastest, by {little} ({_both_times(best, fastest)})"
+    )
 
 
 def _both_times(row: DescribedVerdict, other: DescribedVerdict) -> str:
