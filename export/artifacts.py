@@ -155,7 +155,7 @@ class ModelCard:
         columns, cells = show_devices(rows, self.rows)
         lines = ["On devices:\n", f"| {' | '.join(columns)} |", "|---" * len(columns) + "|"]
         lines += [f"| {' | '.join(each.replace('|', chr(92) + '|') for each in row)} |" for row in cells]
-        return "\n".join(lines) + "\n\n" + _list_items(list_device_remarks(rows))
+        return "\n".join(lines) + "\n\n" + _list_items(list_device_remarks(rows, self.rows))
 
     def _remarks(self) -> str:
         shared = dict.fromkeys(chain.from_iterable(map(list_shared_remarks, self.rows)))

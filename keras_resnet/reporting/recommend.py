@@ -68,8 +68,8 @@ def recommend_file(verdicts: list[DescribedVerdict]) -> Recommendation | None:
 
 
 def is_clearly_slower(row: DescribedVerdict, others: list[DescribedVerdict]) -> bool:
-    """Return whether a file takes longer than the fastest of `others` beyond timing noise: longer by more than a quarter,
-    and by more than the times of either file spread, from their median to their 90th percentile."""
+    """Return whether a file takes longer than the fastest of `others` beyond timing noise: longer by more than a
+    quarter, and by more than the times of either file spread, from their median to their 90th percentile."""
     fastest = min(others, key=_latency)
     longer = _latency(row) - _latency(fastest)
     return _latency(row) > AS_FAST * _latency(fastest) and longer > max(_spread(row), _spread(fastest))
@@ -94,8 +94,8 @@ def _explain(
     alike: list[DescribedVerdict],
     timed: list[DescribedVerdict],
 ) -> str:
-    """Say in a sentence why `best` is recommended, of the files that `passed`, those `alike` by their drops, and those of
-    these that were `timed`."""
+    """Say in a sentence why `best` is recommended, of the files that `passed`, those `alike` by their drops, and those
+    of these that were `timed`."""
     if len(passed) == 1:
         why = "it is the only file within the budget"
     elif timed and len(timed) == 1:

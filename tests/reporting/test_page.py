@@ -261,8 +261,8 @@ def file_row(file, size, milliseconds, p90=None, drop=0.0, noise=0.005, max_drop
         (
             [file_row("float32", 400, 9.0, 9.3), file_row("int8", 100, 20.0, 21.0)],
             "float32",
-            "it is the smallest of the files that are about as fast as the fastest (int8.tflite is clearly slower: 20.00"
-            " against 9.00 ms an image), no other has a higher top-1 accuracy, and none is faster",
+            "it is the smallest of the files that are about as fast as the fastest (int8.tflite is clearly slower:"
+            " 20.00 against 9.00 ms an image), no other has a higher top-1 accuracy, and none is faster",
         ),
         (
             [file_row("float32", 400, 9.0, 9.3), file_row("int8", 100, 10.0, 10.1)],

@@ -16,6 +16,7 @@ from keras_resnet.config.image_size import ImageSize, height_and_width
 from keras_resnet.config.spec import DataSpec
 from keras_resnet.data.bit_depth import find_levels
 from keras_resnet.data.cache.pixel_cache import CachedRows, PixelCache, describe_transform
+from keras_resnet.data.class_names import OneClassError
 from keras_resnet.data.dataset import (
     DatasetSplits,
     Split,
@@ -66,7 +67,7 @@ class ImageFolder:
         DataError where the folder cannot be a classification data set, saying why.
         """
         root = self.find_root(to_path(spec.source))
-        layout = self.find_layout(root, log)
+        layout = self._find_classes(root, log)
         there = {**layout.listings, "validation": None}
         require_split(only, there, layout.unlabeled)
         wanted = [name for name in there if only is None or name in only]
@@ -102,6 +103,19 @@ class ImageFolder:
         return DatasetSplits(
             name, layout.classes, splits, None, size, resize, levels=levels, fit=fit, channels=channels
         )
+
+    def _find_classes(self, root: Path, log: Log) -> FolderLayout:
+        """Return the layout of `root`; what has to be said of it is logged when it is known that a classifier can learn
+        from it. Raises DataError where it cannot be a data set."""
+        lines: list[str] = []
+        try:
+            return self.find_layout(root, lines.append)
+        except OneClassError:
+            lines.clear()
+            raise
+        finally:
+            for line in lines:
+                log(line)
 
     def find_root(self, source: Path) -> Path:
         """Return the folder that `--data` names. Raises DataError where it is none."""

@@ -18,6 +18,7 @@ import numpy as np
 from keras_resnet.config.spec import DataSpec
 from keras_resnet.config.task_rules import needs_boxes
 from keras_resnet.data.annotations import Annotation, ImageAnnotation
+from keras_resnet.data.class_names import OneClassError
 from keras_resnet.data.dataset import DatasetSplits
 from keras_resnet.data.sources.annotation_files import FolderAnnotations, Tally, find_file
 from keras_resnet.data.sources.detection_folder import DetectionFolder
@@ -139,7 +140,7 @@ def _find_layout(root: Path, several: bool, log: Log) -> FolderLayout:
     if several:
         return list_label_sets(by_split, classes, log)
     if len(classes) < 2:
-        raise DataError(f"--data {root} has one label only ({classes[0]}); a classifier needs 2 or more")
+        raise OneClassError(f"--data {root} has one label only ({classes[0]}); a classifier needs 2 or more")
     listings = {
         split: Listing([file for file, _ in entries], [only for _, (only,) in entries])
         for split, entries in by_split.items()
