@@ -89,3 +89,24 @@ def test_no_descriptor_is_left_open(monkeypatch):
         with silence_native_logs():
             os.write(2, b"chatter")
     assert len(os.listdir("/proc/self/fd")) <= count + 1
+
+
+def test_tensorflow_is_quiet_in_an_interactive_python_too(caplog):
+    """Where it gives its logger a level of its own, when it is imported in the middle of a call."""
+    import logging
+
+    from keras_resnet.native_logs import silence_native_logs
+
+    logger = logging.getLogger("tensorflow")
+    before = logger.level
+    try:
+        with silence_native_logs():
+            logger.setLevel(logging.INFO)
+            logger.warning("5 out of the last 5 calls triggered retracing")
+            logging.getLogger("absl").warning("no signature")
+            logger.error("an error")
+        assert [record.message for record in caplog.records] == ["an error"]
+        logger.warning("of the caller")
+        assert caplog.records[-1].message == "of the caller" and logger.filters == []
+    finally:
+        logger.setLevel(before)

@@ -73,6 +73,44 @@ def test_too_many_broken_files(tmp_path):
     assert opened(tmp_path / "d", max_unreadable=0.05)[0].splits["train"].count
 
 
+def test_data_of_one_class_are_refused_before_anything_is_said_of_them(tmp_path):
+    for split in ("train", "val"):
+        paint(tmp_path / "one" / split, 4, classes={"red": (255, 0, 0)})
+    rows = "".join(f"train/red/{file.name},red\n" for file in (tmp_path / "one" / "train" / "red").iterdir())
+    (tmp_path / "one" / "labels.csv").write_text(f"path,label\n{rows}")
+    said = []
+    for source in (tmp_path / "one", tmp_path / "one" / "labels.csv"):
+        with pytest.raises(DataError, match=r"one (class|label) only \(red\)"):
+            load_dataset(DataSpec(str(source)), said.append)
+    assert said == []
+    # What explains another error is said.
+    (tmp_path / "one" / "val" / "blue").mkdir()
+    paint(tmp_path / "one" / "train", 4, classes={"blue": (0, 0, 255)})
+    with pytest.raises(DataError):
+        load_dataset(DataSpec(str(tmp_path / "one" / "train" / "..")), said.append)
+    assert said
+
+
+@pytest.mark.parametrize(
+    ("name", "suggestion"),
+    [
+        ("fotos", "."),
+        ("phots", ". Did you mean 'photos'?"),
+        ("digts", ". Did you mean 'digits'?"),
+        ("cifar_10", ". Did you mean 'cifar10'?"),
+        ("qqqq", "."),
+    ],
+)
+def test_only_what_is_nearly_the_same_name_is_suggested(tmp_path, monkeypatch, name, suggestion):
+    """Of TFDS, which has thousands of names; of folders here also what is a little like it."""
+    monkeypatch.chdir(tmp_path)
+    if name == "phots":
+        (tmp_path / "photos").mkdir()
+    with pytest.raises(DataError) as caught:
+        load_dataset(DataSpec(name), silent)
+    assert f"no such file or folder, and no data set of that name{suggestion} Data are a folder" in str(caught.value)
+
+
 def test_folders_that_are_no_data_set(tmp_path):
     with pytest.raises(DataError, match="no such file or folder"):
         opened(tmp_path / "nowhere")

@@ -7,6 +7,7 @@ import json
 import re
 import shutil
 import urllib.parse
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -15,6 +16,7 @@ from PIL import Image
 
 from keras_resnet.evaluation.evaluate import load_model
 from keras_resnet.export.artifacts import ModelCard
+from keras_resnet.export.verdict import format_verdicts
 from keras_resnet.metrics.outcome import describe_baseline
 from keras_resnet.reporting.charts import ShownClasses, choose_classes
 from keras_resnet.reporting.compare import describe_difference
@@ -120,6 +122,7 @@ def test_of_a_model_at_chance_no_file_is_recommended_and_warnings_are_said_once(
     (constant, *_), (device,) = run.analysis()["baselines"], run.device_verdicts()
     assert device["device"]["unit"] in page and page.count(describe_baseline(constant)[1:]) == 1
     assert page.count("to prove it") == 1
+    assert ModelCard(run, describe_verdicts(run)).render().count(describe_baseline(constant)) == 1
     assert describe_headline("r", [], None, Doubts(chance="it is at chance")).title.startswith("No file to recommend")
     doubts = Doubts(chance="it is at chance", command="kresnet train", advised_command="kresnet train --epochs 9")
     assert [step.command for step in describe_headline("r", [], None, doubts).steps] == ["kresnet train --epochs 9"]
@@ -226,6 +229,32 @@ def test_options_in_sentences_are_code_in_which_no_line_breaks(exported, tmp_pat
     run.write_json(run.spec_file, {**run.document(), "messages": ["warning: <rare>: --class-weights helps, or x--y"]})
     marked = '&lt;rare&gt;: <code class="option">--class-weights</code> helps, or x--y.'
     assert marked in render_report(run)
+
+
+def test_budgets_are_in_the_tables_where_they_differ(exported, tmp_path):
+    """Of files, and of files on devices beside these."""
+    run = copy_run(exported[0], tmp_path)
+    put_on_device(run)
+    rows = run.verdict_rows()
+
+    def write(of_file, on_device):
+        changed = [{**rows[0], "max_drop": of_file}, *rows[1:-1], {**rows[-1], "max_drop": on_device}]
+        run.write_json(run.verdicts_file, changed)
+        return render_report(run), ModelCard(run, describe_verdicts(run)).render()
+
+    page, card = write(0.01, 0.01)
+    assert "budget, points" not in page and "budget, points" not in card
+    assert "top-1 accuracy may lose at most 1 point." in page
+    page, card = write(0.025, 0.01)
+    assert page.count('data-label="budget, points"') == len(rows) and card.count("| budget, points |") == 2
+    assert page.count('data-label="budget, points" data-value="0.025">2.5</td>') == 1 and "| 2.5 |" in card
+    assert "top-1 accuracy may lose at most the budget that the table shows for the file." in page
+    page, _ = write(0.01, 0.0)
+    assert page.count('data-label="budget, points"') == 1
+    verdicts = list(exported[1].values())
+    assert "budget" not in format_verdicts(verdicts)
+    differing = [replace(verdicts[0], max_drop=0.02), *verdicts[1:]]
+    assert format_verdicts(differing).splitlines()[0].split("  ").count("budget, points") == 1
 
 
 def file_row(file, size, milliseconds, p90=None, drop=0.0, noise=0.005, max_drop=0.01, verdict="PASSED"):
