@@ -82,7 +82,7 @@ def check_folder(
     with name_options(asked):
         spec = replace(_choose_data(data, run, task), **asked)
         require_effect(spec, asked)
-    return check_data(spec, progress.log, run, name_label_check(spec.source))
+    return check_data(spec, progress.log, run, name_label_check(spec.source) if run is None else "")
 
 
 def _name_call(source: str) -> str:

@@ -115,7 +115,7 @@ def _list_failures(verdicts: Sequence[Verdict]) -> list[str]:
 def sort_names(names: Sequence[str]) -> tuple[tuple[str, ...], tuple[str, ...]]:
     """Return (formats, schemes) of what is named, also with commas between: "int8,onnx". Raises UsageError for an
     unknown name, with the nearest."""
-    names = [part.strip() for name in names for part in (name.split(",") if isinstance(name, str) else [name])]
+    names = [each for name in names for each in (map(str.strip, name.split(",")) if isinstance(name, str) else [name])]
     for name in names:
         if name not in NAMES:
             meant = find_export_name(str(name))

@@ -35,7 +35,7 @@ def close_output() -> None:
 def is_output_with_messages() -> bool:
     """Return whether standard output and standard error are one place: a terminal, a file or a pipe (`2>&1 | tee`)."""
     try:
-        return os.path.samestat(*(os.fstat(stream.fileno()) for stream in (sys.stdout, sys.stderr)))
+        return os.path.samestat(os.fstat(sys.stdout.fileno()), os.fstat(sys.stderr.fileno()))
     except (AttributeError, OSError, ValueError):  # a stream that is no file
         return False
 

@@ -59,12 +59,11 @@ def recommend_file(verdicts: list[DescribedVerdict]) -> Recommendation | None:
     if not passed:
         return None
     strictest = min(row["max_drop"] for row in passed)
-    alike = [row for row in passed if row["drop"] - strictest <= ROUNDING] or passed
-    timed = [row for row in alike if row["latency_ms"] is not None]
-    fastest = min(timed, key=_latency) if timed else None
-    fast = [row for row in timed if fastest is row or not is_clearly_slower(row, timed)]
-    best = min(fast or alike, key=lambda row: (row["bytes"], row["latency_ms"] or 0.0))
-    return cast(Recommendation, {**best, "why": _explain(best, passed, alike, timed)})
+    within = [row for row in passed if row["drop"] - strictest <= ROUNDING] or passed
+    timed = [row for row in within if row["latency_ms"] is not None]
+    fast = [row for row in timed if not is_clearly_slower(row, timed)]
+    best = min(fast or within, key=lambda row: (row["bytes"], row["latency_ms"] or 0.0))
+    return cast(Recommendation, {**best, "why": _explain(best, passed, within, timed)})
 
 
 def is_clearly_slower(row: DescribedVerdict, others: list[DescribedVerdict]) -> bool:
@@ -91,17 +90,17 @@ def _spread(row: DescribedVerdict) -> float:
 def _explain(
     best: DescribedVerdict,
     passed: list[DescribedVerdict],
-    alike: list[DescribedVerdict],
+    within: list[DescribedVerdict],
     timed: list[DescribedVerdict],
 ) -> str:
-    """Say in a sentence why `best` is recommended, of the files that `passed`, those `alike` by their drops, and those
-    of these that were `timed`."""
+    """Say in a sentence why `best` is recommended, of the files that `passed`, those `within` the strictest budget, and
+    those of these that were `timed`."""
     if len(passed) == 1:
         why = "it is the only file within the budget"
     elif timed and len(timed) == 1:
         why = "it is the only file within the budget that was timed"
     else:
-        why = _compare_sizes(best, passed, alike, timed)
+        why = _compare_sizes(best, passed, within, timed)
         why += f", {_compare_accuracies(best, passed)}"
         why += f", {_compare_times(best, timed)}" if timed else ""
     if is_unproven(best):
@@ -112,7 +111,7 @@ def _explain(
 def _compare_sizes(
     best: DescribedVerdict,
     passed: list[DescribedVerdict],
-    alike: list[DescribedVerdict],
+    within: list[DescribedVerdict],
     timed: list[DescribedVerdict],
 ) -> str:
     """Say among which files `best` is the smallest, and how it stands to the float32 file."""
@@ -123,7 +122,7 @@ def _compare_sizes(
     elif slower:
         times = _both_times(slower[0], min(timed, key=_latency))
         among = f"the files that are about as fast as the fastest ({slower[0]['file']} is clearly slower: {times})"
-    elif any(row not in alike for row in smaller):
+    elif any(row not in within for row in smaller):
         among = "the files within the strictest of their budgets"
     else:
         among = "the files that were timed"
