@@ -7,12 +7,21 @@ import os
 import sys
 from typing import Any
 
-from keras_resnet.progress import fold
+from keras_resnet.cli.tables import print_table
+from keras_resnet.progress import fold, log
+from keras_resnet.progress_bar import show_bar
 from keras_resnet.runtime.printable import make_printable
 
 __all__ = [
-    *("close_output", "emit", "emit_json", "emit_json_line", "is_output_with_messages", "log", "prepare_output"),
-    *("print_table", "show_bar"),
+    "close_output",
+    "emit",
+    "emit_json",
+    "emit_json_line",
+    "is_output_with_messages",
+    "log",
+    "prepare_output",
+    "print_table",
+    "show_bar",
 ]
 
 
