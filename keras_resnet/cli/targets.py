@@ -87,7 +87,10 @@ def _require_predictor(runs: str | None, name: str, is_alone: bool) -> None:
     if find_named_run(runs, path) or _is_exported(path):
         return
     if path.is_file():
-        raise UsageError(f"{name} is neither an image or a video nor a run or an exported file")
+        raise UsageError(
+            f"{name} is not an image, a video, a run or an exported file; {_command()} takes a run or an exported file,"
+            " and images or videos: kresnet predict RUN photo.jpg"
+        )
     if is_alone and not path.exists() and _looks_like_path(name):
         raise DataError(f"cannot read {name}: no such file or folder")
 

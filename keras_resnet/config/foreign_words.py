@@ -279,16 +279,17 @@ def _list_values(option: str, value: str, schemes: Sequence[str]) -> Iterator[st
     """Yield an option with each of the values that stand in `value` with commas between."""
     for each in map(str.strip, value.split(",")):
         if option in SCHEME_OPTIONS:
-            yield from (QUANTIZE, _translate_scheme(option, each, schemes))
+            yield from (QUANTIZE, _translate_scheme(f"{option} {each}", each, schemes))
         else:
             yield from (option, each)
 
 
-def _translate_scheme(option: str, value: str, schemes: Sequence[str]) -> str:
-    """Return our scheme for the `value` of another tool's `option`. Raises UsageError where there is none of it."""
+def _translate_scheme(typed: str, value: str, schemes: Sequence[str]) -> str:
+    """Return our scheme for the `value` of another tool's option, as it was `typed`. Raises UsageError where there is
+    none of it."""
     name = SCHEMES.get(value.lower(), value)
     if name not in schemes:
-        raise UsageError(f"{option}: {one_of_sentence(QUANTIZE, value, schemes)}")
+        raise UsageError(f"{typed}: kresnet writes no such file; {one_of_sentence(QUANTIZE, value, schemes)}")
     return name
 
 

@@ -52,8 +52,11 @@ def desk(tmp_path, monkeypatch):
         ("train --data photos --download", "--download is for data sets of TFDS, and --data photos is on this machine"),
         ("train --data photos --data-dir x", "--data-dir is for data sets of TFDS, and --data photos is on this"),
         ("predict mine scan.png --conf 0.5", "No such option '--conf'. Objects are shown from a probability of 30% on"),
-        ("predict notes.txt", "notes.txt is neither an image or a video nor a run or an exported file"),
-        ("predict notes.txt scan.png", "notes.txt is neither an image or a video nor a run or an exported file"),
+        ("predict notes.txt", "notes.txt is not an image, a video, a run or an exported file; kresnet predict takes"),
+        (
+            "predict notes.txt scan.png",
+            "notes.txt is not an image, a video, a run or an exported file; kresnet predict takes",
+        ),
         ("predict scan.png mine", "the run or exported file comes first: kresnet predict mine scan.png"),
     ],
 )
