@@ -16,7 +16,7 @@ from tfds_sets import LabeledImages
 from keras_resnet import connectivity
 from keras_resnet.config.spec import DataSpec
 from keras_resnet.data import pipeline
-from keras_resnet.data.load import load_dataset
+from keras_resnet.data.load import load_dataset, require_source
 from keras_resnet.data.sources import image_folder as folders
 from keras_resnet.data.sources import shapes
 from keras_resnet.data.sources import tfds as tfds_source
@@ -82,6 +82,8 @@ def test_data_of_one_class_are_refused_before_anything_is_said_of_them(tmp_path)
     for source in (tmp_path / "one", tmp_path / "one" / "labels.csv"):
         with pytest.raises(DataError, match=r"one (class|label) only \(red\)"):
             load_dataset(DataSpec(str(source)), said.append)
+        with pytest.raises(DataError, match=r"one (class|label) only \(red\)"):
+            require_source(DataSpec(str(source)))
     assert said == []
     # What explains another error is said.
     (tmp_path / "one" / "val" / "blue").mkdir()

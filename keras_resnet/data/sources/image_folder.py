@@ -38,9 +38,11 @@ from keras_resnet.data.image_size import (
 )
 from keras_resnet.data.label_set_split import split_label_sets
 from keras_resnet.data.readability import ReadabilityCache, stamp_file
+from keras_resnet.data.sources.annotation_files import subfolders
 from keras_resnet.data.sources.folder_layout import find_layout
 from keras_resnet.data.sources.listing import FolderLayout, Listing
 from keras_resnet.data.sources.parallel_decode import decode_in_parallel
+from keras_resnet.data.sources.split_names import split_of
 from keras_resnet.errors import DataError
 from keras_resnet.progress import Log
 from keras_resnet.runtime.image import Picture, fit_picture, read_image, read_shape, size_of
@@ -58,6 +60,16 @@ class ImageFolder:
     def recognizes(self, folder: Path | None, annotations: str) -> bool:
         """Return whether `folder` is one at all, if class labels are wanted: what does not fit is an error."""
         return folder is not None and annotations == "labels"
+
+    def require_classes(self, folder: Path | None, annotations: str) -> None:
+        """Raise DataError for a single class folder, which is seen without a list of all images."""
+        if folder is None or annotations != "labels" or not folder.is_dir():
+            return
+        inner = subfolders(folder)
+        train = next((each for each in inner if split_of(each.name) == "train"), None)
+        classes = subfolders(train) if train else [each for each in inner if split_of(each.name) is None]
+        if len(classes) == 1:
+            self.find_layout(folder, lambda line: None)
 
     def open(self, spec: DataSpec, log: Log, only: Collection[str] | None = None) -> DatasetSplits:
         """Read the image folder at `spec.source`; unreadable files are named to `log` and skipped.

@@ -41,6 +41,8 @@ from keras_resnet.runtime.image import read_image_size
 
 # Endings that a table may leave out of the names of images.
 SUFFIXES = ("", ".jpg", ".jpeg", ".png")
+# Tables up to so many bytes are read in a moment.
+SMALL_BYTES = 2**20
 Objects = list[tuple[str, list[float]]]
 
 
@@ -57,6 +59,13 @@ class Manifest(DetectionFolder):
             return True
         known = [name_columns(read_columns(file)) for _, file in found.files]
         return any(columns is not None and columns.has_boxes for columns in known)
+
+    def require_classes(self, folder: Path | None, annotations: str) -> None:
+        """Raise DataError for tables of a single label, unless it takes long to read them."""
+        if folder is None or annotations != "labels":
+            return
+        if sum(file.stat().st_size for _, file in _require_tables(folder).files) <= SMALL_BYTES:
+            _find_layout(folder, False, lambda line: None)
 
     def is_layout(self, root: Path) -> bool:
         """Return whether `root` is, or holds, a table of images."""

@@ -66,6 +66,9 @@ class TFDS:
         """Return whether the data set is named, or TFDS prepared it in `folder`."""
         return folder is None or (folder / "dataset_info.json").is_file()
 
+    def require_classes(self, folder: Path | None, annotations: str) -> None:
+        """Leave it to `open`: nobody publishes a data set of one class."""
+
     def open(self, spec: DataSpec, log: Log, only: Collection[str] | None = None) -> DatasetSplits:
         """Return the TFDS data set `spec.source` (a name, or a folder that holds a prepared one): of its splits those
         in `only` (None: all).
