@@ -25,7 +25,7 @@ class Source(Protocol):
         """
 
     def require_classes(self, folder: Path | None, annotations: str) -> None:
-        """Raise DataError for a data set of a single class, where that is soon seen: before anything is logged of it."""
+        """Raise DataError for a data set of a single class where that is soon seen, before anything is logged of it."""
 
     def open(self, spec: DataSpec, log: Log, only: Collection[str] | None) -> DatasetSplits:
         """Open the data set, of its splits those in `only` (None: all); choices and skipped files go to `log`.
