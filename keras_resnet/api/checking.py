@@ -71,7 +71,7 @@ def check_folder(
     run: RunFolder | None,
     task: str | None,
     settings: Mapping[str, Any],
-    name_label_check: Callable[[str], str],
+    name_label_check: Callable[[str], tuple[str, ...]],
 ) -> tuple[CheckReport, DatasetSplits]:
     """Return what is wrong with `data`, and the data; see `check`. settings: of a DataSpec, None for those that are not
     given. name_label_check: says for the name of a data set what is typed to check its labels."""
@@ -82,12 +82,12 @@ def check_folder(
     with name_options(asked):
         spec = replace(_choose_data(data, run, task), **asked)
         require_effect(spec, asked)
-    return check_data(spec, progress.log, run, name_label_check(spec.source) if run is None else "")
+    return check_data(spec, progress.log, run, name_label_check(spec.source) if run is None else ())
 
 
-def _name_call(source: str) -> str:
+def _name_call(source: str) -> tuple[str, ...]:
     """Return how the labels of a data set are checked in Python."""
-    return f"keras_resnet.check({source!r}, run=keras_resnet.train(data={source!r}))"
+    return (f"keras_resnet.check({source!r}, run=keras_resnet.train(data={source!r}))",)
 
 
 def write_page(report: CheckReport, data: DatasetSplits, page: Path) -> None:

@@ -12,7 +12,7 @@ import numpy as np
 
 from keras_resnet.checking.duplicates import find_duplicates
 from keras_resnet.checking.facts import ImageFacts, measure_images
-from keras_resnet.checking.findings import CheckReport, Finding
+from keras_resnet.checking.findings import CheckReport, Finding, name_commands
 from keras_resnet.checking.quality import find_bad_images
 from keras_resnet.config.spec import DataSpec
 from keras_resnet.data.class_sampling import describe_imbalance
@@ -40,10 +40,10 @@ MAX_SIZES = 8
 
 
 def check_data(
-    spec: DataSpec, log: Log, run: Run | None = None, how_to_check_labels: str = ""
+    spec: DataSpec, log: Log, run: Run | None = None, label_check: tuple[str, ...] = ()
 ) -> tuple[CheckReport, DatasetSplits]:
     """Check all splits of the data that `spec` names, labels too where a finished `run` is given; return what was
-    found, and the data. how_to_check_labels: what is to be typed for that, where no run is given.
+    found, and the data. label_check: the commands to type for that, where no run is given.
 
     A run of another task checks no labels; what its network cannot take, be it other labels or other channels, is
     checked all the same, and where the data have no annotations as it learns them, images by class. A run that is not
@@ -79,14 +79,14 @@ def check_data(
         findings += [each for each in suspected if (each.images[0].split, each.images[0].row) not in blank]
         notes += [choice, *_list_doubts(classifier, spec)]
     else:
-        notes.append(_explain_unchecked(spec, run, how_to_check_labels))
+        notes.append(_explain_unchecked(spec, run, label_check))
     notes += [f"held out for {line}, as in each training" for line in held_out]
     if held_out and (divided := sum(_is_divided(each) for each in findings)):
         notes.append(
             f"{counted(divided, 'group')} of duplicates {verb(divided, 'is', 'are')} partly among the images held out,"
             " so the network would be tested on images it was trained on: keep one image of each"
         )
-    report = CheckReport(data.name, _count(data, facts), _properties(facts), findings, notes, not held_out)
+    report = CheckReport(data.name, _count(data, facts), _properties(facts), findings, notes, not held_out, label_check)
     return report, data
 
 
@@ -113,8 +113,8 @@ def _open(spec: DataSpec, run: Run | None, log: Log) -> tuple[DatasetSplits, lis
         return data, [f"annotations for --task {task}, as run {run.name} learns them, were not checked: {why}"]
 
 
-def _explain_unchecked(spec: DataSpec, run: Run | None, how: str) -> str:
-    """Return why labels were not checked, and `how` they are."""
+def _explain_unchecked(spec: DataSpec, run: Run | None, commands: tuple[str, ...]) -> str:
+    """Return why labels were not checked, and the `commands` that check them."""
     if run is not None:
         task = run.spec().task
         return (
@@ -122,7 +122,7 @@ def _explain_unchecked(spec: DataSpec, run: Run | None, how: str) -> str:
         )
     if spec.annotations != "labels":
         return "labels were not checked: that is done for --task classify alone"
-    return f"labels were not checked: a network that was trained on these data checks them{how and ': '}{how}"
+    return f"labels were not checked: a network that was trained on these data checks them{name_commands(commands)}"
 
 
 def _explain_chance(run: Run) -> str:

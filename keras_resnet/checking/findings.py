@@ -119,6 +119,7 @@ class Finding:
 class CheckReport:
     """What a check of `data` found. counts: images that can be read, by split and class. properties: how many images
     have which "size", "shape" and "channels", the most frequent first. notes: what was not looked for, and why.
+    commands: what is typed to check the labels, where they were not checked; a note ends with it.
     has_own_splits: whether the data are split into training and validation; if not, kresnet holds some images out.
     Without counts the data could not be opened, and only the notes and unreadable files are there."""
 
@@ -128,6 +129,7 @@ class CheckReport:
     findings: list[Finding]
     notes: list[str] = field(default_factory=list)
     has_own_splits: bool = True
+    commands: tuple[str, ...] = ()
 
     @property
     def images(self) -> int:
@@ -182,3 +184,8 @@ class CheckReport:
             "findings": [each.as_dict() for found in self.by_kind.values() for each in found],
             "notes": self.notes,
         }
+
+
+def name_commands(commands: tuple[str, ...]) -> str:
+    """Return what a note ends with that names `commands` to type one after another; "" of none."""
+    return f": {', then '.join(commands)}" if commands else ""

@@ -12,7 +12,7 @@ from PIL import Image
 
 from keras_resnet.atomic_write import write_atomically
 from keras_resnet.checking.facts import read_original
-from keras_resnet.checking.findings import KINDS, CheckedImage, CheckReport, Finding
+from keras_resnet.checking.findings import KINDS, CheckedImage, CheckReport, Finding, name_commands
 from keras_resnet.data.dataset import DatasetSplits
 from keras_resnet.errors import DataError
 from keras_resnet.progress import show_activity
@@ -38,10 +38,19 @@ def render_check_page(report: CheckReport, data: DatasetSplits) -> str:
     values: dict[str, Any] = {
         "report": report,
         "sections": sections,
+        "notes": list(_split_notes(report)),
         "classes": classes,
         "total": sum(len(found) for found in report.by_kind.values()),
     }
     return render_template("check.html", values | draw_charts([]))
+
+
+def _split_notes(report: CheckReport) -> Iterator[tuple[str, tuple[str, ...]]]:
+    """Yield the notes, each apart from the commands that it ends with."""
+    commands = name_commands(report.commands)
+    for note in report.notes:
+        ends = bool(commands) and note.endswith(commands)
+        yield (note.removesuffix(commands), report.commands) if ends else (note, ())
 
 
 def _describe_section(kind: str, found: list[Finding], report: CheckReport, data: DatasetSplits) -> dict[str, Any]:

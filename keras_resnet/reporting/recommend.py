@@ -97,7 +97,7 @@ def _explain(
     those of these that were `timed`."""
     if len(passed) == 1:
         why = "it is the only file within the budget"
-    elif timed and len(timed) == 1:
+    elif [row["latency_ms"] is not None for row in passed].count(True) == 1 and timed:
         why = "it is the only file within the budget that was timed"
     else:
         why = _compare_sizes(best, passed, within, timed)

@@ -1,6 +1,7 @@
 """`kresnet check` on folders in which it is known what is wrong."""
 
 import base64
+import html
 import io
 import json
 import re
@@ -107,8 +108,8 @@ def test_what_is_planted_is_found_and_nothing_else(planted):
     (note,) = report.notes
     call = f"keras_resnet.check({str(planted)!r}, run=keras_resnet.train(data={str(planted)!r}))"
     assert note == f"labels were not checked: a network that was trained on these data checks them: {call}"
-    html = report._repr_html_()
-    assert '<td style="text-align: left">Blurred images</td>' in html and html.endswith("</li></ul>")
+    shown = report._repr_html_()
+    assert '<td style="text-align: left">Blurred images</td>' in shown and shown.endswith("</li></ul>")
 
 
 def test_the_example_of_a_group_is_of_two_splits():
@@ -172,12 +173,12 @@ def test_the_command_tells_the_same_in_words_in_json_and_on_a_page(planted, kres
     assert {"split": "validation", "label": "cat", "image": str(planted / "val" / "cat" / "copy.png")} in [
         image for each in told["findings"] for image in each["images"]
     ]
-    html = page.read_text()
-    assert "8 findings" in html and "val/cat/copy.png (validation, cat)" in html and html.count("data:image/webp") == 11
+    text = page.read_text()
+    assert "8 findings" in text and "val/cat/copy.png (validation, cat)" in text and text.count("data:image/webp") == 11
     code, out, _ = kresnet("check", planted, "--save", page)
     assert code == 0 and "Blurred images" in out
-    assert "35 images checked, and 1 more file that cannot be read, 2 classes" in html
-    assert f"Written by kresnet {keras_resnet.__version__} on 20" in html
+    assert "35 images checked, and 1 more file that cannot be read, 2 classes" in text
+    assert f"Written by kresnet {keras_resnet.__version__} on 20" in text
 
 
 def commands(note):
@@ -201,6 +202,9 @@ def test_the_commands_that_check_labels_are_whole(folder, trained, kresnet, tmp_
     document["spec"]["data"]["source"] = str(photos)
     (run / "spec.json").write_text(json.dumps(document))
     _, out, _ = kresnet(*arguments)
+    page = html.unescape((tmp_path / "page.html").read_text())
+    shown = re.findall(r'<pre tabindex="0" aria-label="Command"><code>(.*?)</code>', page)
+    assert [re.sub("</?span>", "", each) for each in shown] == [out.splitlines()[-1].partition("checks them: ")[2]]
     (command,) = commands(out.splitlines()[-1])
     assert command == ["kresnet", "check", str(photos), "--run", run.name, "--runs", str(run.parent)]
 

@@ -14,6 +14,7 @@ import pytest
 from device_verdicts import put_at_chance, put_on_device
 from PIL import Image
 
+from keras_resnet.cli.next_steps import is_at_chance
 from keras_resnet.evaluation.evaluate import load_model
 from keras_resnet.export.artifacts import ModelCard
 from keras_resnet.export.verdict import format_verdicts
@@ -398,12 +399,16 @@ def test_runs_side_by_side(exported, segmented, kresnet, tmp_path, monkeypatch):
     assert f"[{100 * low:.1f}, {100 * high:.1f}]" in out and "not comparable" not in out
     assert max(map(len, out.splitlines())) <= 80 and "recommended file" in out and err == []
     assert re.search(r"^better than\n?.*\d+\.\d\d%, always", out, re.MULTILINE)
+    bare = copy_run(run, tmp_path)
+    shutil.rmtree(bare.exports)
+    assert kresnet("compare", bare.folder, bare.folder)[2][-1].startswith(f"next: kresnet export {bare.name}")
     code, out, err = kresnet("compare", *[str(segmented.folder)] * 2)
     rows = [re.split(" {2,}", line.strip()) for line in out.splitlines()[2:]]
     assert "recommended file" not in out and all(
         len(row) == 3 for row in rows if row[0] in ("network", "data", "value")
     )
-    assert err[-1].startswith(f"next: kresnet export {segmented.name}")
+    # Files of a model at chance are of no use.
+    assert bool(err) != is_at_chance(segmented)
     page = Page((tmp_path / "compared.html").read_text())
     assert page.fetched == [] and segmented.name in page.words
     code, out, _ = kresnet("compare", *names, "--json")
