@@ -8,7 +8,6 @@ from __future__ import annotations
 import sys
 from contextlib import AbstractContextManager, nullcontext
 from importlib import import_module
-from threading import current_thread, main_thread
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -96,9 +95,9 @@ def __getattr__(name: str) -> Any:
 
 def _quiet() -> AbstractContextManager[None]:
     """Return what keeps native libraries quiet; in threads nothing, which would take standard error from each other."""
-    from keras_resnet.native_logs import silence_native_logs
+    from keras_resnet.native_logs import is_main_thread, silence_native_logs
 
-    return silence_native_logs() if current_thread() is main_thread() else nullcontext()
+    return silence_native_logs() if is_main_thread() else nullcontext()
 
 
 def _suggest(name: str) -> str:

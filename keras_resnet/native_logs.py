@@ -10,14 +10,35 @@ import logging
 import os
 import sys
 import tempfile
+import threading
 import warnings
-from collections.abc import Iterator
-from contextlib import contextmanager
-from typing import IO
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, nullcontext
+from functools import wraps
+from typing import IO, ParamSpec, TypeVar
 
+P = ParamSpec("P")
+T = TypeVar("T")
 LOG_LEVEL = "TF_CPP_MIN_LOG_LEVEL"
 # TensorFlow sets its own level when it is imported, in an interactive Python to INFO, so that no level keeps it quiet.
 CHATTY_LOGGERS = ("tensorflow", "absl")
+
+
+def quiet(function: Callable[P, T]) -> Callable[P, T]:
+    """Let `function`, which Python programs call, keep native chatter away; in threads it does not, for these would
+    take standard error from each other."""
+
+    @wraps(function)
+    def call(*args: P.args, **kwargs: P.kwargs) -> T:
+        with silence_native_logs() if is_main_thread() else nullcontext():
+            return function(*args, **kwargs)
+
+    return call
+
+
+def is_main_thread() -> bool:
+    """Return whether this is the main thread."""
+    return threading.current_thread() is threading.main_thread()
 
 
 @contextmanager
