@@ -197,11 +197,11 @@ def suggest_images_of_class(facts: TrainingFacts) -> Advice:
     known = facts.labels.get(label)
     images = f" (there {verb(known)} {counted(known, 'training image')})" if known is not None else ""
     others = f"; the same holds for {counted(len(missed) - 1, 'other class', plural='other classes')}"
-    of_class = f"of class {label!r} was recognized; add images of it"
-    examples = f"none of the {count} validation {thing}s"
     if count == 1:
-        examples, of_class = f"the only validation {thing}", of_class.replace("was", "was not")
-    return Advice(f"{examples} {of_class}{images}{others * (len(missed) > 1)}")
+        fact = f"the only validation {thing} of class {label!r} was not recognized"
+    else:
+        fact = f"none of the {counted(count, f'validation {thing}')} of class {label!r} was recognized"
+    return Advice(f"{fact}; add images of it{images}{others * (len(missed) > 1)}")
 
 
 def suggest_augmentation(facts: TrainingFacts) -> Advice:

@@ -118,6 +118,15 @@ def test_a_good_result_needs_no_advice():
     assert not any(check(good) for check in advice.CHECKS)
 
 
+def test_of_a_class_of_one_image_it_is_the_only_one():
+    rows = [{"label": "wasp", "images": 1, "recall": 0.0}, {"label": "bee", "images": 9, "recall": 0.0}]
+    said = advice.suggest_images_of_class(replace(FACTS, value=0.9, analysis={"by_class": rows}, labels={"wasp": 1}))
+    assert said == (
+        "the only validation image of class 'wasp' was not recognized; add images of it (there is 1 training image);"
+        " the same holds for 1 other class"
+    )
+
+
 @pytest.mark.parametrize("recall", [0.0, 0.4])
 def test_objects_that_are_never_found(recall):
     rows = [{"label": "ring", "objects": 8, "AP": recall}, {"label": "bar", "objects": 0, "AP": None}]
