@@ -164,18 +164,21 @@ def format_verdicts(verdicts: list[Verdict]) -> str:
 def _list_cells(verdicts: list[Verdict]) -> tuple[list[str], list[list[str]], list[str]]:
     """Return (columns, a row for each file, remarks); the verdict itself is left out."""
     first, rows = verdicts[0], [verdict.as_dict() for verdict in verdicts]
+    has_budgets = outcome.have_budgets(rows)
     cells = [
         [
             verdict.file,
             f"{verdict.bytes / 1e6:.2f} MB",
             f"{verdict.value:.2%}",
             outcome.format_drop(row),
+            *[outcome.format_budget(row)] * has_budgets,
             f"{verdict.agreement:.2%}",
             outcome.format_cost(verdict.latency_ms, ".2f", " ms"),
         ]
         for verdict, row in zip(verdicts, rows, strict=True)
     ]
-    columns = ["file", "size", metric_label(first.metric), "drop, points", "agreement", "latency"]
+    budget = ["budget, points"] * has_budgets
+    columns = ["file", "size", metric_label(first.metric), "drop, points", *budget, "agreement", "latency"]
     tested = [outcome.describe_tested_metrics(rows[0])]
     remarks = [*filter(None, tested), *outcome.list_remarks(rows), *outcome.list_shared_remarks(rows[0])]
     return columns, cells, remarks

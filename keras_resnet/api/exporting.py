@@ -97,7 +97,7 @@ def export_names(
     outcome.result.require_all()
     if refused := [each for each in outcome.accelerators if each.refused]:
         progress.log("\n".join(f"{each.target} refuses of {each.file}: {each.refused[0]}" for each in refused))
-    failed = [str(verdict) for verdict in outcome.verdicts if not verdict.passed]
+    failed = _list_failures([verdict for verdict in outcome.verdicts if not verdict.passed])
     if outcome.devices:
         progress.log(str(DeviceVerdicts(outcome.devices.verdicts)))
         failed += outcome.devices.list_problems()
@@ -106,8 +106,16 @@ def export_names(
     return ExportedFiles.of(run, outcome.verdicts, outcome.result.unverified)
 
 
+def _list_failures(verdicts: Sequence[Verdict]) -> list[str]:
+    """Return a line for each of the `verdicts`, and then, each once, what has to be known beside them."""
+    remarks = [line for each in verdicts for line in str(each).splitlines()[1:]]
+    return [*(each.summary for each in verdicts), *dict.fromkeys(remarks)]
+
+
 def sort_names(names: Sequence[str]) -> tuple[tuple[str, ...], tuple[str, ...]]:
-    """Return (formats, schemes) of what is named. Raises UsageError for an unknown name, with the nearest."""
+    """Return (formats, schemes) of what is named, also with commas between: "int8,onnx". Raises UsageError for an
+    unknown name, with the nearest."""
+    names = [each for name in names for each in (map(str.strip, name.split(",")) if isinstance(name, str) else [name])]
     for name in names:
         if name not in NAMES:
             meant = find_export_name(str(name))

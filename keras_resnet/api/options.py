@@ -348,7 +348,7 @@ class SearchOptions(TypedDict, total=False):
     """What proposes networks and recipes: tpe (Bergstra et al. 2011) or random [default: tpe]."""
     seed: int | None
     """Seed of the proposals and of each training [default: 0]."""
-    format: Literal["tflite", "savedmodel", "onnx", "openvino", "coreml", "c-array"] | None
+    format: Literal["tflite", "savedmodel", "onnx", "openvino", "coreml", "rknn", "c-array"] | None
     """Format of the file whose accuracy and cost count [default: tflite]."""
     quantize: str | None
     """Scheme of that file, as kresnet export has them [default: int8]."""

@@ -130,6 +130,25 @@ def document_options(options: type) -> Callable[[F], F]:
     return document
 
 
+class ReadableSignature(inspect.Signature):
+    """A signature that prints each parameter on a line of its own: dozens of them in one line, nobody reads."""
+
+    __slots__ = ()
+
+    def __str__(self) -> str:
+        lines: list[str] = []
+        is_marked = False
+        for each in self.parameters.values():
+            is_marked |= each.kind is inspect.Parameter.VAR_POSITIONAL
+            if each.kind is inspect.Parameter.KEYWORD_ONLY and not is_marked:
+                lines.append("*")
+                is_marked = True
+            lines.append(str(each))
+        returned = self.return_annotation
+        result = "" if returned is self.empty else f" -> {inspect.formatannotation(returned)}"
+        return f"(\n{''.join(f'    {line},{chr(10)}' for line in lines)}){result}"
+
+
 def _signature(function: Callable[..., Any], options: type, keywords: Iterable[Keyword]) -> inspect.Signature:
     """Return the signature of `function` with `keywords` in place of the last parameter, which takes them all."""
     own = inspect.signature(function)
@@ -141,7 +160,8 @@ def _signature(function: Callable[..., Any], options: type, keywords: Iterable[K
         inspect.Parameter(each.name, inspect.Parameter.KEYWORD_ONLY, default=None, annotation=hints[each.name])
         for each in keywords
     ]
-    return own.replace(parameters=[*list(own.parameters.values())[:-1], *spread], return_annotation=returned)
+    parameters = [*list(own.parameters.values())[:-1], *spread]
+    return ReadableSignature(parameters, return_annotation=returned)
 
 
 def _describe(keywords: tuple[Keyword, ...]) -> str:

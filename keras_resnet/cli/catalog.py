@@ -11,6 +11,7 @@ from keras_resnet.cli import console
 from keras_resnet.cli.command import Command, format_examples
 from keras_resnet.cli.options import json_option, runs_option
 from keras_resnet.errors import UsageError
+from keras_resnet.runtime.plurals import format_large
 
 if TYPE_CHECKING:
     from keras_resnet.models.summary import ModelSummary
@@ -83,7 +84,7 @@ def _format_counts(row: ModelSummary) -> list[str]:
     return [
         f"{row['image_size']}, {row['classes']}",
         f"{row['parameters']:,}",
-        f"{row['multiply_adds'] / 1e9:.3g} G",
+        format_large(row["multiply_adds"]),
         f"{row['int8_bytes'] / 1e6:.2f} MB",
     ]
 

@@ -8,7 +8,7 @@ import click
 
 from keras_resnet.cli import console
 from keras_resnet.cli.command import Command, GroupedOption, format_examples
-from keras_resnet.cli.next_steps import EXPORT, log_next_steps
+from keras_resnet.cli.next_steps import EXPORT, is_at_chance, log_next_steps
 from keras_resnet.cli.options import json_option, optional_run_argument, runs_option
 from keras_resnet.cli.setting_options import add_compress_options
 from keras_resnet.cli.targets import find_run, log_newest
@@ -103,6 +103,5 @@ def _print_result(chain: list[Run], runs: str | None, as_json: bool) -> None:
     rows = [[each.name, f"{each.metrics()['value']:.2%}", each.network_summary, str(each.folder)] for each in chain]
     columns = ["run", metric_label(after["metric"]), "network", "folder"]
     console.print_table("", columns, rows, prose=["network"], spare=["folder"])
-    log_next_steps(
-        (f"export {last.name}", EXPORT), (f"compare {first.name} {last.name}", "puts both side by side"), runs=runs
-    )
+    export = () if is_at_chance(last) else ((f"export {last.name}", EXPORT),)
+    log_next_steps(*export, (f"compare {first.name} {last.name}", "puts both side by side"), runs=runs)

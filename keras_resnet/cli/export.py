@@ -9,7 +9,7 @@ import click
 
 from keras_resnet.cli import console
 from keras_resnet.cli.command import Command, GroupedOption, format_examples
-from keras_resnet.cli.next_steps import DEMO, log_next_steps
+from keras_resnet.cli.next_steps import DEMO, is_at_chance, log_next_steps
 from keras_resnet.cli.options import json_option, optional_run_argument, runs_option
 from keras_resnet.cli.setting_options import add_setting_options
 from keras_resnet.cli.targets import find_run, log_newest
@@ -20,6 +20,7 @@ from keras_resnet.errors import KresnetError
 from keras_resnet.export.device_settings import DeviceSettings
 from keras_resnet.export.formats import FORMATS
 from keras_resnet.export.settings import TFLITE, ExportSettings
+from keras_resnet.export.tflite_options import ALL, SCHEME_ALIASES, SCHEMES
 from keras_resnet.metrics.outcome import format_interval
 from keras_resnet.runtime.plurals import counted
 
@@ -41,7 +42,7 @@ class ExportCommand(Command):
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
         """Parse `args`, those of other tools in ours."""
-        translated, remarks = translate_export(args, FORMATS)
+        translated, remarks = translate_export(args, FORMATS, (*SCHEMES, *SCHEME_ALIASES, ALL))
         for remark in remarks:
             console.log(remark)
         return super().parse_args(ctx, translated)
@@ -98,7 +99,8 @@ def export(run: str | None, runs: str | None, as_json: bool, **options: Any) -> 
             log_next_steps(*_list_remedies(of_run, settings), runs=runs, first=first)
         raise KresnetError("; ".join(problems))
     if not as_json:
-        log_next_steps((f"demo {of_run.name}", DEMO), (f"report {of_run.name} --open", "the whole report"), runs=runs)
+        demo = () if is_at_chance(of_run) else ((f"demo {of_run.name}", DEMO),)
+        log_next_steps(*demo, (f"report {of_run.name} --open", "the whole report"), runs=runs)
 
 
 def _print_outcome(of_run: Run, outcome: ExportOutcome, as_json: bool) -> None:
@@ -127,7 +129,7 @@ def _print_outcome(of_run: Run, outcome: ExportOutcome, as_json: bool) -> None:
     for each in unverified:
         console.emit(str(each))
     if devices:
-        print_device_verdicts(of_run.name, devices, as_json=False)
+        print_device_verdicts(of_run.name, devices, as_json=False, shown=outcome.verdicts)
 
 
 def _list_problems(outcome: ExportOutcome, settings: ExportSettings) -> list[str]:

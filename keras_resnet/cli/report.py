@@ -8,7 +8,7 @@ import click
 
 from keras_resnet.cli import console
 from keras_resnet.cli.command import Command, format_examples
-from keras_resnet.cli.next_steps import EXPORT, log_next_steps
+from keras_resnet.cli.next_steps import EXPORT, is_at_chance, log_next_steps
 from keras_resnet.cli.options import complete_run_names, json_option, optional_run_argument, runs_option
 from keras_resnet.cli.outputs import prepare_save
 from keras_resnet.cli.targets import find_run, log_newest
@@ -33,7 +33,8 @@ def report(run: str | None, again: bool, opens: bool, runs: str | None) -> None:
     console.emit(str(write_run_report(found, again)))
     if not found.verdicts():
         console.log("its files for devices are missing: nothing has been exported yet")
-        log_next_steps((f"export {found.name}", EXPORT), runs=runs)
+        if not is_at_chance(found):
+            log_next_steps((f"export {found.name}", EXPORT), runs=runs)
     if opens:
         click.launch(str(found.report_file.resolve()))
 
@@ -74,5 +75,5 @@ def compare(names: tuple[str, ...], save: Path | None, runs: str | None, as_json
     console.print_table("", ["", *columns], cells, prose=columns, folds=True)
     if difference := describe_difference(found):
         console.log(difference)
-    if missing := [run.name for run in found if not run.verdicts()]:
+    if missing := [run.name for run in found if not run.verdicts() and not is_at_chance(run)]:
         log_next_steps(*((f"export {name}", EXPORT) for name in dict.fromkeys(missing)), runs=runs)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -10,7 +9,7 @@ import click
 
 from keras_resnet.cli import console
 from keras_resnet.cli.command import Command, GroupedOption, format_examples
-from keras_resnet.cli.next_steps import DEMO, EXPORT, log_advice, log_next_steps
+from keras_resnet.cli.next_steps import DEMO, EXPORT, is_at_chance, log_advice, log_next_steps
 from keras_resnet.cli.options import json_option, runs_option
 from keras_resnet.cli.setting_options import add_train_options
 from keras_resnet.config.given_options import Options, name_options, select_given
@@ -104,11 +103,14 @@ def _print_result(run: Run, runs: str | None, as_json: bool) -> None:
     if as_json:
         console.emit_json({"run": run.name, "folder": str(run.folder), **metrics})
         return
-    if not (sys.stdout.isatty() and sys.stderr.isatty()):  # there, the line above says the same
+    if not console.is_output_with_messages():  # where the line above says the same
         _print_table(run, metrics)
     if is_first_worker():
         log_advice(run, runs)
-        log_next_steps(("export", EXPORT), ("demo", DEMO), runs=runs)
+        if is_at_chance(run):
+            log_next_steps((f"report {run.name} --open", "what the model gets wrong"), runs=runs)
+        else:
+            log_next_steps(("export", EXPORT), ("demo", DEMO), runs=runs)
 
 
 def _print_table(run: Run, metrics: MetricsDocument) -> None:

@@ -98,6 +98,16 @@ def format_cost(value: float | None, form: str, unit: str) -> str:
     return NOT_MEASURED if value is None else f"{value:{form}}{unit}"
 
 
+def format_budget(row: VerdictRow) -> str:
+    """Format how much of its metric a file may lose, in points: "1"."""
+    return f"{100 * row['max_drop']:g}"
+
+
+def have_budgets(rows: Sequence[VerdictRow]) -> bool:
+    """Return whether files have different budgets, so that a table has to show each."""
+    return len(set(map(format_budget, rows))) > 1
+
+
 def list_tested_metrics(row: VerdictRow) -> list[str]:
     """List the metrics whose drops a verdict is on, as people read them; of a verdict of an earlier version the one
     that decided."""

@@ -20,7 +20,7 @@ from keras_resnet.reporting.recommend import Recommendation, describe_verdicts, 
 from keras_resnet.reporting.templates import draw_charts, render_template
 from keras_resnet.run import Run
 from keras_resnet.run.documents import MetricsDocument
-from keras_resnet.runtime.plurals import counted
+from keras_resnet.runtime.plurals import counted, format_large
 
 # How a model compares with a baseline, in the words of a row.
 STANDINGS = {"better than": ABOVE, "perhaps better than": UNCLEAR, "not better than": NOT_ABOVE}
@@ -50,7 +50,7 @@ def _run_row(run: Run) -> dict[str, str | None]:
         "last loss": f"{log[-1]['loss']:.4f}, validation {log[-1]['val_loss']:.4f}" if log else None,
         "training": f"{counted(len(log), 'epoch')} of {optimizer.name} at {optimizer.learning_rate:g}",
         "parameters": analysis and f"{sum(part['parameters'] for part in analysis['parts']):,}",
-        "multiply-adds": analysis and f"{sum(part['multiply_adds'] for part in analysis['parts']):,}",
+        "multiply-adds": analysis and format_large(sum(part["multiply_adds"] for part in analysis["parts"])),
         **_file_cells(recommend_file(describe_verdicts(run))),
     }
 
@@ -97,7 +97,6 @@ def render_comparison(runs: list[Run], rows: list[dict[str, str | None]]) -> str
         "rows": rows,
         "keys": list_known(rows),
         "curves": shown,
-        "version": "",
         "headline": _describe_best(runs),
     }
     return render_template("compare.html", values | draw_charts(shown))

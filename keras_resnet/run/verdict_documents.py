@@ -26,10 +26,12 @@ FileName = Annotated[str, AfterValidator(_require_plain_name)]
 
 @kept
 class Latency(TypedDict):
-    """The median time for one image, in milliseconds."""
+    """The median time for one image, in milliseconds, and two percentiles of it, which older verdicts have not."""
 
     threads: Count
     p50: Annotated[Number, Field(gt=0)]
+    p90: NotRequired[Number | None]
+    p99: NotRequired[Number | None]
 
 
 @kept

@@ -16,6 +16,7 @@ from markdown_it import MarkdownIt
 
 import keras_resnet
 from keras_resnet.models.summary import summarize_models
+from keras_resnet.runtime.plurals import format_large
 
 ROOT = Path(__file__).parents[2]
 BESIDE = ("README.md", "CONTRIBUTING.md", "CHANGELOG.md", "benchmarks/README.md", "saved_models/README.md")
@@ -247,7 +248,7 @@ def test_counts_are_those_of_the_catalog():
     for name, parameters, megabytes, work in lines:
         rows = [counted[size][name] for size in sizes]
         assert parameters == f"{rows[0]['parameters']:,}" and megabytes == f"{rows[0]['int8_bytes'] / 1e6:.2f}"
-        assert work.split(" | ") == [f"{row['multiply_adds'] / 1e9:.3g} G" for row in rows]
+        assert work.split(" | ") == [format_large(row["multiply_adds"]) for row in rows]
 
 
 def test_the_quick_start_trains(tmp_path, monkeypatch):
