@@ -55,7 +55,8 @@ class Format(ABC):
     name: of the option that asks for it. title: in sentences. suffix: of its files, "" for a folder. stem: of the
     file's name, where that is the same for all. extra: of kresnet, with the packages that it takes. schemes: names of
     those that can be asked for, none where there is no choice. usual_schemes: those that are written unless others
-    are. only_on: the system that alone runs such files, "" where all do.
+    are. only_on: the system that alone runs such files, "" where all do. is_for_microcontrollers: whether firmware runs
+    them.
     """
 
     name: ClassVar[str]
@@ -66,6 +67,7 @@ class Format(ABC):
     packages: ClassVar[tuple[str, ...]] = ()
     schemes: ClassVar[tuple[str, ...]] = ()
     only_on: ClassVar[str] = ""
+    is_for_microcontrollers: ClassVar[bool] = False
     usual_schemes: ClassVar[tuple[str, ...]] = ()
 
     @abstractmethod

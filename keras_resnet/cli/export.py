@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
@@ -26,6 +26,7 @@ from keras_resnet.runtime.plurals import counted
 if TYPE_CHECKING:
     from keras_resnet.api.exporting import ExportOutcome
     from keras_resnet.config.spec import Spec
+    from keras_resnet.export.devices.places import Place
     from keras_resnet.export.verdict import Verdict
     from keras_resnet.run import Run
 
@@ -83,7 +84,7 @@ def export(run: str | None, runs: str | None, as_json: bool, **options: Any) -> 
     settings.require_possible()
     of_run = find_run(runs, run)
     request = ExportRequest.from_settings(settings, of_run)
-    find_places(on)  # or what is wrong with them
+    places = find_places(on)  # or what is wrong with them
     log_newest(of_run.name, run)
     if not formats:
         others = ", ".join(f"--{name}" for name in FORMATS if name != TFLITE)
@@ -91,7 +92,7 @@ def export(run: str | None, runs: str | None, as_json: bool, **options: Any) -> 
     from keras_resnet.api.exporting import export_run
 
     outcome = export_run(of_run, settings, request, on)
-    _print_outcome(of_run, outcome, as_json)
+    _print_outcome(of_run, outcome, as_json, _is_for_microcontrollers(settings, places))
     if problems := _list_problems(outcome, settings):
         if not as_json and not outcome.result.failures:
             first = _ask_for_images(outcome.verdicts, settings.samples)
@@ -101,8 +102,16 @@ def export(run: str | None, runs: str | None, as_json: bool, **options: Any) -> 
         log_next_steps((f"demo {of_run.name}", DEMO), (f"report {of_run.name} --open", "the whole report"), runs=runs)
 
 
-def _print_outcome(of_run: Run, outcome: ExportOutcome, as_json: bool) -> None:
-    """Print the verdicts, and what else was found out about the files."""
+def _is_for_microcontrollers(settings: ExportSettings, places: Sequence[Place]) -> bool:
+    """Return whether --target or --on names a chip that runs the 8-bit files by firmware."""
+    from keras_resnet.export.accelerators import find_accelerator
+
+    chips = [find_accelerator(name).is_for_microcontrollers for name in settings.target]
+    return any(chips) or any(place.device.is_microcontroller for place in places)
+
+
+def _print_outcome(of_run: Run, outcome: ExportOutcome, as_json: bool, is_for_microcontrollers: bool) -> None:
+    """Print the verdicts, and what else was found out about the files; for microcontrollers also what they need."""
     from keras_resnet.cli import verdict_tables
     from keras_resnet.cli.device_tables import print_device_verdicts
     from keras_resnet.evaluation.advice import describe_missed_classes
@@ -123,7 +132,8 @@ def _print_outcome(of_run: Run, outcome: ExportOutcome, as_json: bool) -> None:
         console.emit_json([*rows, *(each.as_dict() for each in unverified), *(each.as_dict() for each in devices)])
         return
     if outcome.verdicts:
-        verdict_tables.print_verdicts(f"{of_run.name}, as written to {of_run.exports}", outcome.verdicts, as_json=False)
+        title = f"{of_run.name}, as written to {of_run.exports}"
+        verdict_tables.print_verdicts(title, outcome.verdicts, False, is_for_microcontrollers)
     for each in unverified:
         console.emit(str(each))
     if devices:

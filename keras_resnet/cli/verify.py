@@ -129,14 +129,19 @@ def inspect(file: Path | None, runs: str | None, as_json: bool) -> None:
     Labels, input pixels, origin, operators. A .tflite file needs no TensorFlow for this.
     """
     from keras_resnet.export.evaluate import inspect_file
+    from keras_resnet.reporting.microcontroller import describe_all_needs
 
     description = inspect_file(find_file(runs, file))
     if as_json:
         console.emit_json(description)
         return
+    needs = description.pop("micro")
     for key, value in description.items():
         if isinstance(value, dict):
             value = ", ".join(f"{name} {each}" for name, each in value.items())
         elif isinstance(value, list):
             value = ", ".join(str(each) for each in value)
         console.emit(f"{key}: {value}")
+    if needs:
+        for line in describe_all_needs([{"file": Path(description["file"]).name, "micro": needs}]):
+            console.emit(line)
