@@ -72,8 +72,8 @@ def _add_format_options(command: F) -> F:
 def export(run: str | None, runs: str | None, as_json: bool, **options: Any) -> None:
     """Export RUN and verify every file.
 
-    Each file, of the newest run by default, is scored on the validation images beside the Keras model. Exit code 1 if
-    a file lost more than --max-drop, or could not be made; the others are written nonetheless.
+    Exports the newest run by default. Each file is evaluated on the validation images and compared with the Keras
+    model. The exit code is 1 if a file lost more than --max-drop or could not be made; other files are still written.
     """
     from keras_resnet.export.devices.places import find_places
     from keras_resnet.export.request import ExportRequest

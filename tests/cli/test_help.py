@@ -74,7 +74,7 @@ def test_options_of_a_training_stand_in_groups(kresnet):
     others = (*EXPORT_GROUPS, VIDEO)
     assert [title for title in sections if title in GROUPS] == [each for each in GROUPS if each not in others]
     common = re.findall(r"^  (--[\w-]+)", sections["Common"], re.MULTILINE)
-    assert common[:4] == ["--data", "--depth", "--model", "--epochs"] and len(common) <= 15
+    assert common[:4] == ["--data", "--epochs", "--weights", "--depth"] and len(common) <= 15
     for title, option in (
         ("Common", "--learning-rate"),
         ("Data", "--val-fraction"),
@@ -91,8 +91,12 @@ def test_options_of_a_training_stand_in_groups(kresnet):
 
 def test_options_of_an_export_stand_in_groups(kresnet):
     _, out, _ = kresnet("export", "--help")
-    titles = re.findall(r"^([A-Z][\w ]+):$", out, re.MULTILINE)
-    assert titles == [each for each in (*EXPORT_GROUPS, "Other") if each != DEVICE] and "INTEGER RANGE" not in out
+    described, _, named = out.partition("\nMore options, described by kresnet export --help-all:\n")
+    titles = re.findall(r"^([A-Z][\w ]+):$", described, re.MULTILINE)
+    assert titles == [*EXPORT_GROUPS, "Other"] and "INTEGER RANGE" not in out
+    of_devices = described.partition(f"\n{DEVICE}:\n")[2].partition("\n\n")[0]
+    assert re.findall(r"^  (--[\w-]+)", of_devices, re.MULTILINE) == ["--on"]
+    assert re.match(rf"  {DEVICE}  --accelerator, --runtime,", named) and "--on" not in named
     titles = re.findall(r"^([A-Z][\w ]+):$", kresnet("export", "--help-all")[1], re.MULTILINE)
     assert titles == [*EXPORT_GROUPS, "Other"]
 
