@@ -60,7 +60,7 @@ kresnet-edge serve int8.tflite
 kresnet demo
 kresnet demo RUN
 kresnet demo RUN --open
-kresnet demo resnet20-digits
+kresnet demo resnet20-digits*
 kresnet verify RUN --on browser*
 kresnet data-service --port 5050*
 """
