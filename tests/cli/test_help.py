@@ -45,6 +45,13 @@ def test_the_line_of_a_command_is_the_first_sentence_of_its_help(name):
     assert TABLE[name].help == " ".join(words.split())
 
 
+def test_each_option_is_described_by_a_sentence():
+    for command in COMMANDS.values():
+        for option in command.get_params(click.Context(command)):
+            if isinstance(option, click.Option):
+                assert re.fullmatch(r"[A-Z].*[^.,;: ]\.", option.help), f"{option.opts}: {option.help}"
+
+
 def test_a_folder_that_is_not_there_names_the_nearest(kresnet, tmp_path):
     (tmp_path / "photos").mkdir()
     code, _, err = kresnet("train", "--data", tmp_path / "photo")

@@ -203,7 +203,7 @@ def test_every_public_name_is_documented(site):
 
 def test_fields_are_listed(site):
     text = re.sub("<[^>]+>", "", (site / "api.html").read_text())
-    assert "\ndepth: Layers with weights" in text and "\nfamily: " in text and "\ndata_dir: Where" in text
+    assert "\ndepth: Layers with weights" in text and "\nfamily: " in text and "\ndata_dir: Folder" in text
 
 
 def test_nothing_is_fetched_from_elsewhere(site):
