@@ -124,7 +124,7 @@ class TrainOptions(TypedDict, total=False):
     freeze_bn: bool | None
     """Freeze batch norms: statistics, scales and offsets."""
     teacher: StrPath | None
-    """A finished run to distill from (Hinton et al. 2015)."""
+    """Finished run to learn from (knowledge distillation; Hinton et al. 2015)."""
     optimizer: Literal["sgd", "adamw", "lamb", "muon"] | None
     """Optimizer: sgd (with momentum), adamw (Loshchilov & Hutter 2019), lamb (You et al. 2020) or muon (Jordan et al.
     2024; AdamW at a tenth of the rate for all but kernels of convolutions) [default: sgd]."""
@@ -206,17 +206,18 @@ class CompressOptions(TypedDict, total=False):
     qat: bool | Literal["native", "tfmot"] | None
     """Train with 8-bit rounding (quantization-aware training): True, or 'tfmot' for tensorflow-model-optimization."""
     epochs: int | None
-    """Passes over the training images [default: 15; for your own images, by their number]."""
+    """Passes over the training images [default: half of those of the run; a fifth for shared weights and 8 bits]."""
     batch_size: int | None
-    """Images per step, on all devices together [default: chosen from the data]."""
+    """Images per step, on all devices together [default: as in the run]."""
     learning_rate: float | None
-    """Peak learning rate [default: 0.05; 0.01 from pretrained weights]."""
+    """Peak learning rate [default: 0.3 of that of the run; 0.1 for 8 bits, 0.03 for shared weights]."""
     steps: int | None
     """Train for N steps; the number of epochs follows."""
     stop_after: int | None
     """Stop after N steps of a longer training, to try it out."""
     accumulate_steps: int | None
-    """Gradient accumulation: number of parts of a batch that are computed one after another [default: 1]."""
+    """Gradient accumulation: number of parts of a batch that are computed one after another [default: as in the
+    run]."""
     ema: float | None
     """Decay of an exponential moving average of the weights, which is validated and kept."""
     patience: int | None
@@ -224,24 +225,25 @@ class CompressOptions(TypedDict, total=False):
     freeze_bn: bool | None
     """Freeze batch norms: statistics, scales and offsets."""
     teacher: StrPath | None
-    """A finished run to distill from (Hinton et al. 2015)."""
+    """Finished run to learn from (knowledge distillation; Hinton et al. 2015)."""
     checkpoint_every: int | None
     """Steps between checkpoints, besides those after each epoch [default: chosen from the data]."""
     optimizer: Literal["sgd", "adamw", "lamb", "muon"] | None
     """Optimizer: sgd (with momentum), adamw (Loshchilov & Hutter 2019), lamb (You et al. 2020) or muon (Jordan et al.
-    2024; AdamW at a tenth of the rate for all but kernels of convolutions) [default: sgd]."""
+    2024; AdamW at a tenth of the rate for all but kernels of convolutions) [default: as in the run]."""
     weight_decay: float | None
-    """Weight decay of kernels [default: 0.0005]."""
+    """Weight decay of kernels [default: as in the run]."""
     clip_grad_norm: float | None
     """Largest norm of the whole gradient, over all devices."""
     precision: Literal["auto", "float32", "mixed_bfloat16", "mixed_float16"] | None
-    """Keras dtype policy: auto (by the hardware), float32, mixed_bfloat16 or mixed_float16 [default: auto]."""
+    """Keras dtype policy: auto (by the hardware), float32, mixed_bfloat16 or mixed_float16 [default: as in the
+    run]."""
     devices: str | None
-    """Devices to train on: auto, N, cpu:N, gpu:0,1 or tpu [default: auto]."""
+    """Devices to train on: auto, N, cpu:N, gpu:0,1 or tpu [default: as in the run]."""
     deterministic: bool | None
     """Give bit-identical results each time on the same devices, which is slower."""
     seed: int | None
-    """Seed of weights, order and augmentation [default: 0]."""
+    """Seed of weights, order and augmentation [default: as in the run]."""
     histograms: bool | None
     """Record histograms of all weights for TensorBoard, after each epoch."""
     profile: bool | None

@@ -98,7 +98,7 @@ COMPRESS = (
         "bool | Literal['native', 'tfmot'] | None",
         "Train with 8-bit rounding (quantization-aware training): True, or 'tfmot' for tensorflow-model-optimization.",
     ),
-    *(Keyword.of(name, SETTINGS[name]) for name in COMPRESS_SETTINGS),
+    *(Keyword.of(name, setting) for name, setting in COMPRESS_SETTINGS.items()),
     _SET,
     *_RUN,
 )

@@ -91,7 +91,7 @@ def add_train_options(command: F) -> F:
 def add_compress_options(command: F) -> F:
     """Add the options of a training that goes on from a run to a click command."""
     for name in reversed(COMPRESS_SETTINGS):
-        command = _option(SETTINGS[name])(command)
+        command = _option(COMPRESS_SETTINGS[name])(command)
     return set_option(command)
 
 

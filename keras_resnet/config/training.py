@@ -83,7 +83,9 @@ class DistillSpec(Section):
     PATH: ClassVar[str] = "distill"
 
     teacher: str | None = setting(
-        None, "A finished run to distill from (Hinton et al. 2015).", Option("--teacher", TRAINING, metavar="RUN")
+        None,
+        "Finished run to learn from (knowledge distillation; Hinton et al. 2015).",
+        Option("--teacher", TRAINING, metavar="RUN"),
     )
     weight: float = setting(0.5, "Weight of the teacher in the loss.", ge=0, le=1)
     temperature: float = setting(4.0, "Temperature of distillation.", gt=0)
