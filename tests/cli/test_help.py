@@ -75,6 +75,14 @@ def test_help_describes_the_common_ones_of_many_options_and_names_the_others(kre
     assert kresnet(command, "RUN", "--help-al")[2][-1].endswith("Did you mean '--help-all'?")
 
 
+def test_defaults_of_a_compression_are_those_of_its_run():
+    words = {option.opts[0]: option.help for option in COMMANDS["kresnet", "compress"].params}
+    assert words["--epochs"].endswith("[default: half of those of the run; a fifth for shared weights and 8 bits].")
+    assert words["--batch-size"].endswith("[default: as in the run].") and "0.05" not in words["--learning-rate"]
+    of_train = {option.opts[0]: option.help for option in COMMANDS["kresnet", "train"].params}
+    assert of_train["--batch-size"].endswith("[default: chosen from the data].")
+
+
 def test_options_of_a_training_stand_in_groups(kresnet):
     _, out, _ = kresnet("train", "--help-all")
     sections = {section.partition(":\n")[0]: section for section in out.split("\n\n")}
