@@ -33,16 +33,20 @@ class ExportSettings(OptionsSection):
     formats: tuple[str, ...] = ()
     quantize: tuple[str, ...] = setting(
         (),
-        "float32, float16, dynamic, int8, int8-float-io, int16x8 or all; other formats than TFLite have some of them.",
+        "Quantization scheme: float32, float16, dynamic, int8, int8-float-io, int16x8 or all; repeatable. Formats"
+        " other than TFLite have only some of them.",
         Option("--quantize", QUANTIZATION, metavar="SCHEME"),
     )
     io: Io | None = setting(
         None,
-        "Inputs and outputs: uint8 takes raw pixels, int8 pixels minus 128.",
+        "Type of inputs and outputs: uint8 takes raw pixels, int8 takes pixels minus 128, float takes pixels as"
+        " floats.",
         Option("--io", QUANTIZATION, "uint8"),
     )
     keep_float: tuple[str, ...] = setting(
-        (), "A layer of an int8 file that is not quantized.", Option("--keep-float", QUANTIZATION, metavar="LAYER")
+        (),
+        "Keep this layer of an int8 file in float32; repeatable.",
+        Option("--keep-float", QUANTIZATION, metavar="LAYER"),
     )
     per_tensor: bool = setting(
         False,
@@ -51,7 +55,8 @@ class ExportSettings(OptionsSection):
     )
     ranges: RangeMethod = setting(
         MIN_MAX,
-        "Ranges of an int8 file's activations: min-max, or percentile or mse, which cut a few far values off.",
+        "How the ranges of an int8 file's activations are chosen: min-max, or percentile or mse, which cut off a few"
+        " far values.",
         Option("--ranges", QUANTIZATION),
     )
     batch: int | None = setting(None, "Batch size of a TFLite file.", Option("--batch", FILES, "1"), ge=1)
@@ -59,17 +64,22 @@ class ExportSettings(OptionsSection):
         False, "Write TFLite files that take any number of images at a time.", Option("--dynamic-batch", FILES)
     )
     with_nms: bool = setting(
-        False, "Of a detector, also write files with NMS, which give objects.", Option("--with-nms", FILES)
+        False, "For a detector, also write files that contain NMS and output objects.", Option("--with-nms", FILES)
     )
     calibration_data: str | None = setting(
-        None, "Images to calibrate with.", Option("--calibration-data", QUANTIZATION, "of the training data", "DIR")
+        None,
+        "Folder of images to calibrate with.",
+        Option("--calibration-data", QUANTIZATION, "training images", "DIR"),
     )
     calibration_images: int = setting(
-        DEFAULT_IMAGES, "How many of the training data.", Option("--calibration-images", QUANTIZATION), ge=1
+        DEFAULT_IMAGES,
+        "Number of training images to calibrate with.",
+        Option("--calibration-images", QUANTIZATION),
+        ge=1,
     )
     engine: EngineName = setting(
         "tensorflow",
-        "What makes int8 files: tensorflow or litert-quantizer (extra: litert).",
+        "Quantizer of int8 files: tensorflow or litert-quantizer (extra: litert).",
         Option("--engine", QUANTIZATION),
     )
     accuracy_control: bool = setting(
@@ -79,7 +89,8 @@ class ExportSettings(OptionsSection):
     )
     target: tuple[str, ...] = setting(
         (),
-        "Also fit integer files to: ethos-u55-128, …, edgetpu, qualcomm-sm8750, …; or write files for: rk3588, …",
+        "Also compile integer files for this accelerator, or check them for it: ethos-u55-128, edgetpu,"
+        " qualcomm-sm8750, …; or write files for a Rockchip chip: rk3588, …; repeatable.",
         Option("--target", FILES, metavar="NAME"),
     )
     target_python: str | None = setting(
@@ -88,11 +99,13 @@ class ExportSettings(OptionsSection):
         Option("--target-python", FILES, "KRESNET_RKNN_PYTHON", "PYTHON"),
     )
     auto: bool = setting(
-        False, "Try remedies on an int8 file until it is within the budget.", Option("--auto", QUANTIZATION)
+        False,
+        "Try remedies, one after another, until the int8 file is within --max-drop.",
+        Option("--auto", QUANTIZATION),
     )
     max_drop: float = setting(
         1.0,
-        "Points of accuracy a file may lose.",
+        "Percentage points of accuracy that a file may lose.",
         Option("--max-drop", VERDICT),
         "between 0 and 100 points",
         ge=0,
@@ -100,11 +113,11 @@ class ExportSettings(OptionsSection):
     )
     require_proof: bool = setting(
         False,
-        "Fail also where the drop's 95% interval is not within --max-drop: too few images to tell.",
+        "Also fail a file whose drop is not proven to be within --max-drop, because there are too few images.",
         Option("--require-proof", VERDICT),
     )
     samples: int | None = setting(
-        None, "Score only N validation images, drawn by a fixed seed.", Option("--samples", VERDICT, "all"), ge=1
+        None, "Use only N validation images, drawn with a fixed seed.", Option("--samples", VERDICT, "all"), ge=1
     )
 
     def is_set(self, name: str) -> bool:

@@ -56,7 +56,7 @@ class Format(ABC):
     file's name, where that is the same for all. extra: of kresnet, with the packages that it takes. schemes: names of
     those that can be asked for, none where there is no choice. usual_schemes: those that are written unless others
     are. only_on: the system that alone runs such files, "" where all do. toolkit: of an environment of its own that
-    makes such files, "" where kresnet's own does.
+    makes such files, "" where kresnet's own does. is_for_microcontrollers: whether firmware runs them.
     """
 
     name: ClassVar[str]
@@ -68,6 +68,7 @@ class Format(ABC):
     schemes: ClassVar[tuple[str, ...]] = ()
     only_on: ClassVar[str] = ""
     toolkit: ClassVar[str] = ""
+    is_for_microcontrollers: ClassVar[bool] = False
     usual_schemes: ClassVar[tuple[str, ...]] = ()
 
     @abstractmethod

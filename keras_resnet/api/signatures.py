@@ -59,30 +59,46 @@ def _annotation(name: str, setting: Setting) -> str:
 
 _RUN = (
     Keyword("name", "str | None", "Name of the new run [default: made from network and data]."),
-    Keyword("runs", f"{PATH} | None", "Where runs live [default: KRESNET_RUNS, else saved_models/].", OTHER),
+    Keyword("runs", f"{PATH} | None", "Folder of the runs [default: KRESNET_RUNS, else saved_models/].", OTHER),
 )
-_SET = Keyword("set", "Mapping[str, object] | None", "Any keys of the spec: {'optimizer.momentum': 0.8}.")
+_SET = Keyword(
+    "set", "Mapping[str, object] | None", "Any other settings by their keys, such as {'optimizer.momentum': 0.8}."
+)
 TRAIN = (
-    Keyword("model", "str | None", "Network by name: resnet50, plain34, vgg19, … (see kresnet models)."),
-    Keyword("recipe", "str | None", "Published settings: torchvision-v2, timm-a2, … (see kresnet recipes)."),
-    Keyword("quick", "bool | None", "Use the recipe's quick form: a minute or two on the bundled digits."),
+    Keyword(
+        "model",
+        "str | None",
+        "Network by its name, in place of depth: resnet50, plain34, vgg19, … (kresnet models lists them).",
+    ),
+    Keyword(
+        "recipe",
+        "str | None",
+        "Train with published settings: torchvision-v2, timm-a2, … (kresnet recipes lists them).",
+    ),
+    Keyword(
+        "quick", "bool | None", "Use a short form of the recipe, which takes a minute or two on the bundled digits."
+    ),
     *(Keyword.of(name, setting) for name, setting in SETTINGS.items() if name not in NAMED_APART),
     _SET,
     *_RUN,
-    Keyword("resume", f"{PATH} | None", "Continue this interrupted run as it was started; the only option then."),
-    Keyword("data_changed", "bool | None", "With resume: go on although the data are no longer the same.", OTHER),
+    Keyword(
+        "resume",
+        f"{PATH} | None",
+        "Continue this interrupted run with the settings that it was started with; takes no other option.",
+    ),
+    Keyword("data_changed", "bool | None", "With resume: continue although the data have changed.", OTHER),
 )
 COMPRESS = (
     Keyword("shrink", "float | None", "Remove this share of the filters inside residual units."),
     Keyword("prune", "float | None", "Make this share of the weights zero."),
-    Keyword("pattern", "Literal['2:4'] | None", "Two zeros in each four weights, instead of anywhere."),
-    Keyword("cluster", "int | None", "Give every kernel so many different weights."),
+    Keyword("pattern", "Literal['2:4'] | None", "Put two zeros into each four weights, instead of zeros anywhere."),
+    Keyword("cluster", "int | None", "Share weights: leave every kernel so many different ones."),
     Keyword(
         "qat",
         "bool | Literal['native', 'tfmot'] | None",
-        "Quantization-aware training: True, or 'tfmot' by tensorflow-model-optimization.",
+        "Train with 8-bit rounding (quantization-aware training): True, or 'tfmot' for tensorflow-model-optimization.",
     ),
-    *(Keyword.of(name, SETTINGS[name]) for name in COMPRESS_SETTINGS),
+    *(Keyword.of(name, setting) for name, setting in COMPRESS_SETTINGS.items()),
     _SET,
     *_RUN,
 )

@@ -40,7 +40,7 @@ if TYPE_CHECKING:
     "--run",
     "of_run",
     metavar="RUN",
-    help="Also look for wrong labels and outliers, by the network of this run.",
+    help="Also look for wrong labels and outliers, with the network of this run.",
     shell_complete=complete_run_names,
     cls=GroupedOption,
     group=COMMON,
@@ -63,7 +63,7 @@ if TYPE_CHECKING:
 @click.option(
     "--strict",
     is_flag=True,
-    help="Exit with 1 if anything but outliers is found.",
+    help="Exit with code 1 if anything but outliers is found.",
     cls=GroupedOption,
     group=COMMON,
 )
@@ -80,13 +80,13 @@ def check(
     as_json: bool,
     **settings: Any,
 ) -> None:
-    """Check DATA: duplicates, bad images, unequal classes, wrong labels.
+    """Check DATA for duplicates, bad images, unequal classes and wrong labels.
 
     DATA is what kresnet train --data takes: a folder of images, a table of their labels (.csv, .json, .parquet, …), a
     folder with boxes in the layout of COCO, Pascal VOC or YOLO (--task detect), or the name of a TFDS data set.
 
     Finds unreadable files, duplicates within and across splits, blank, dark and blurred images and unequal classes;
-    with a run, suspected label errors and outliers. Writes one page with the images.
+    with --run, also suspected label errors and outliers. Writes a page that shows these images.
     """
     from keras_resnet.api.checking import check_folder, write_page
     from keras_resnet.checking.findings import KINDS

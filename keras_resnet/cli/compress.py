@@ -45,7 +45,7 @@ if TYPE_CHECKING:
 @click.option(
     "--pattern",
     type=click.Choice(["2:4"]),
-    help="Two zeros in each four weights, instead of anywhere.",
+    help="Put two zeros into each four weights, instead of zeros anywhere.",
     cls=GroupedOption,
     group=COMMON,
 )
@@ -53,7 +53,7 @@ if TYPE_CHECKING:
     "--cluster",
     type=int,
     metavar="N",
-    help="Give every kernel N different weights.",
+    help="Share weights: leave every kernel N different ones.",
     allowed="how many different weights a kernel has, 2 to 256",
     cls=GroupedOption,
     group=COMMON,
@@ -63,21 +63,25 @@ if TYPE_CHECKING:
     is_flag=False,
     flag_value="native",
     type=click.Choice(["native", "tfmot"]),
-    help="Quantization-aware training: --qat, or --qat tfmot by tensorflow-model-optimization.",
+    help="Train with 8-bit rounding (quantization-aware training); --qat tfmot uses tensorflow-model-optimization.",
     cls=GroupedOption,
     group=COMMON,
 )
 @add_compress_options
 @click.option(
-    "--name", metavar="NAME", help="Name of the (last) new run [default: RUN-qat, …].", cls=GroupedOption, group=COMMON
+    "--name",
+    metavar="NAME",
+    help="Name of the new run; of several, that of the last [default: RUN-qat, …].",
+    cls=GroupedOption,
+    group=COMMON,
 )
 @runs_option
 @json_option
 def compress(run: str | None, name: str | None, runs: str | None, as_json: bool, **options: Any) -> None:
-    """Make a smaller or faster network of RUN; writes a new run.
+    """Make a smaller or faster network from RUN, as a new run.
 
-    It trains on from the weights of RUN, the newest by default. Several methods are applied one after another, each in
-    a run: filters, zeros, shared weights, 8 bits.
+    The training continues from the weights of RUN, by default the newest run. Several methods are applied one after
+    another, each in a run of its own: fewer filters, then zeros, shared weights and 8 bits.
     """
     from keras_resnet.api.functions import METHODS, compress_run, plan_steps
     from keras_resnet.compression.plan import plan_compression

@@ -21,9 +21,10 @@ from keras_resnet.errors import UsageError
 @click.option("--open", "opens", is_flag=True, help="Open the report in the browser.")
 @runs_option
 def report(run: str | None, again: bool, opens: bool, runs: str | None) -> None:
-    """Write report.html of RUN.
+    """Write the report of RUN, report.html.
 
-    One page, of the newest run by default, that needs no other file. Training and export write it too.
+    The report is a single page that needs no other file. It is that of the newest run by default. Training and export
+    write it, too.
     """
     found = find_run(runs, run)
     found.require_finished()
@@ -44,14 +45,14 @@ def report(run: str | None, again: bool, opens: bool, runs: str | None) -> None:
 )
 @click.argument("names", nargs=-1, required=True, metavar="RUN RUN...", shell_complete=complete_run_names)
 @click.option(
-    "--save", type=click.Path(path_type=Path), metavar="FILE", help="Also write the comparison as a page, FILE.html."
+    "--save", type=click.Path(path_type=Path), metavar="FILE", help="Also write the comparison as an HTML page to FILE."
 )
 @runs_option
 @json_option
 def compare(names: tuple[str, ...], save: Path | None, runs: str | None, as_json: bool) -> None:
-    """Put runs side by side.
+    """Compare runs side by side.
 
-    What they are, how good, what their files cost.
+    Shows their networks and settings, how accurate they are, and what their exported files cost.
     """
     if len(names) < 2:
         raise UsageError(f"compare puts two runs or more side by side; one alone: kresnet report {names[0]}")

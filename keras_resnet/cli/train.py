@@ -39,33 +39,41 @@ if TYPE_CHECKING:
     group=COMMON,
 )
 @click.option(
-    "--resume", metavar="RUN", help="Continue an interrupted run as it was started.", cls=GroupedOption, group=COMMON
+    "--resume",
+    metavar="RUN",
+    help="Continue this interrupted run, with the settings that it was started with.",
+    cls=GroupedOption,
+    group=COMMON,
 )
 @click.option(
     "--data-changed",
     is_flag=True,
-    help="With --resume: go on although the data are no longer the same.",
+    help="With --resume: continue although the data have changed.",
     cls=GroupedOption,
     group=TRAINING,
 )
 @click.option(
     "--find-lr",
     is_flag=True,
-    help="Only try learning rates: suggests one, plots the losses.",
+    help="Only try learning rates, plot their losses and suggest one.",
     cls=GroupedOption,
     group=TRAINING,
 )
 @click.option(
     "--find-batch-size",
     is_flag=True,
-    help="Only try batch sizes: speed and memory of each.",
+    help="Only try batch sizes, and print the speed and memory of each.",
     cls=GroupedOption,
     group=TRAINING,
 )
 @runs_option
 @json_option
 def train(name: str | None, resume: str | None, runs: str | None, as_json: bool, **options: Any) -> None:
-    """Train a residual network; writes a run."""
+    """Train a residual network and save it as a run.
+
+    A run is a folder in saved_models/ with the model, its settings and a report. Settings that you leave open are
+    chosen to suit the data, and each choice is printed with its reason.
+    """
     modes = {each: options.pop(each) for each in ("data_changed", "find_lr", "find_batch_size")}
     given = select_given(options)
     _check_modes(given, name, resume, modes)

@@ -82,7 +82,7 @@ def test_help_has_a_line_for_each_keyword(function):
 
 def test_the_help_is_the_command_lines():
     depth = options_of("train")["depth"].help
-    assert f"- depth: {depth}" in kr.train.__doc__ and "--" not in kr.train.__doc__
+    assert f"- depth: {depth}" in " ".join(kr.train.__doc__.split()) and "--" not in kr.train.__doc__
 
 
 @pytest.mark.parametrize(

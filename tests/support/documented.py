@@ -64,7 +64,7 @@ kresnet data-service --port 5050
 SLOWLY_SERVING = """
 kresnet demo RUN
 kresnet demo RUN --open
-kresnet demo resnet20-digits
+kresnet demo resnet20-digits*
 kresnet verify RUN --on browser[: ]*
 kresnet data-service --port 5050 *
 """
