@@ -199,4 +199,4 @@ def write_channels_first(model: Any, file: Path) -> None:
     inputs = keras.Input(shape[1:], batch_size=1)
     transposed = keras.Model(inputs, model(keras.layers.Permute((2, 3, 1))(inputs)))
     signature = [keras.InputSpec(shape=shape, dtype="float32", name="pixels")]
-    transposed.export(str(file), format="onnx", verbose=False, opset_version=13, input_signature=signature)
+    transposed.export(str(file), format="onnx", verbose=False, opset_version=12, input_signature=signature)

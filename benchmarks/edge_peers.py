@@ -26,11 +26,11 @@ PNNX_LEFT_OUT = ("ignore ", "not supported")
 
 
 def _to_tensor(image: np.ndarray) -> Any:
-    """Return uint8 images (N, H, W, C) as float32 (N, C, H, W), the channels of a pixel side by side in memory, as
-    XNNPACK computes."""
+    """Return uint8 images (N, H, W, C) as float32 (N, C, H, W). Of channels that lie side by side in memory ExecuTorch's
+    XNNPACK refuses the multiplication by a constant in 8 bits, with which a network begins."""
     import torch
 
-    return torch.from_numpy(image).permute(0, 3, 1, 2).float()
+    return torch.from_numpy(image).permute(0, 3, 1, 2).float().contiguous()
 
 
 def _ncnn(file: str, threads: int, *, has_bfloat16: bool = False) -> Network:
@@ -44,7 +44,8 @@ def _ncnn(file: str, threads: int, *, has_bfloat16: bool = False) -> Network:
 
     def run(image: np.ndarray) -> np.ndarray:
         extractor = net.create_extractor()
-        extractor.input("in0", ncnn.Mat(np.ascontiguousarray(image[0].transpose(2, 0, 1), np.float32)))
+        pixels = np.ascontiguousarray(image[0].transpose(2, 0, 1), np.float32)  # of which ncnn makes no copy
+        extractor.input("in0", ncnn.Mat(pixels))
         _, outputs = extractor.extract("out0")
         return np.array(outputs)[None]
 
@@ -77,7 +78,7 @@ def _torchvision(file: str, threads: int) -> Network:
 
     def run(image: np.ndarray) -> np.ndarray:
         with torch.inference_mode():
-            return np.asarray(model(_to_tensor(image)).numpy())
+            return np.asarray(model(_to_tensor(image).contiguous(memory_format=torch.channels_last)).numpy())
 
     return run
 
@@ -96,7 +97,7 @@ def _write_ncnn(network: Any, images: np.ndarray, stem: Path) -> list[Path]:
     import pnnx
     import torch
 
-    example = _to_tensor(images[:1]).contiguous()
+    example = _to_tensor(images[:1])
     script = stem.with_suffix(".pt")
     torch.jit.trace(network, example).save(str(script))
     command = [pnnx.EXEC_PATH, str(script), f"inputshape={list(example.shape)}".replace(" ", "")]
@@ -149,12 +150,12 @@ class Peer(NamedTuple):
     is_rounded: bool = False
 
 
-# By the name of the file.
+# By the name of the file, without hyphens, which pnnx replaces.
 PEERS = {
     "ncnn": Peer(_write_ncnn, "ncnn float16", "ncnn"),
-    "ncnn-bfloat16": Peer(_write_ncnn, "ncnn, computed in bfloat16", "ncnn-bfloat16", is_rounded=True),
-    "executorch-float32": Peer(_write_executorch, "ExecuTorch float32", "executorch"),
-    "executorch-int8": Peer(partial(_write_executorch, is_int8=True), "ExecuTorch int8", "executorch", is_rounded=True),
+    "ncnn_bfloat16": Peer(_write_ncnn, "ncnn, computed in bfloat16", "ncnn-bfloat16", is_rounded=True),
+    "executorch_float32": Peer(_write_executorch, "ExecuTorch float32", "executorch"),
+    "executorch_int8": Peer(partial(_write_executorch, is_int8=True), "ExecuTorch int8", "executorch", is_rounded=True),
 }
 
 
