@@ -72,7 +72,7 @@ def build(folder: Path, chip: str, channels: int) -> Any:
         for number, image in enumerate(np.load(file)):
             np.save(Path(scratch, f"{number}.npy"), image[None])
             names.append(f"{number}.npy\n")
-        listed.write_text("".join(names))
+        listed.write_text("".join(names), encoding="utf-8")
         _require("build", network.build(do_quantization=True, dataset=str(listed)))
     return network
 
