@@ -26,8 +26,8 @@ PNNX_LEFT_OUT = ("ignore ", "not supported")
 
 
 def _to_tensor(image: np.ndarray) -> Any:
-    """Return uint8 images (N, H, W, C) as float32 (N, C, H, W). Of channels that lie side by side in memory ExecuTorch's
-    XNNPACK refuses the multiplication by a constant in 8 bits, with which a network begins."""
+    """Return uint8 images (N, H, W, C) as float32 (N, C, H, W). Of channels that lie side by side in memory,
+    ExecuTorch's XNNPACK refuses the multiplication by a constant in 8 bits, with which a network begins."""
     import torch
 
     return torch.from_numpy(image).permute(0, 3, 1, 2).float().contiguous()
