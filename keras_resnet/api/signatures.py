@@ -121,6 +121,7 @@ SEARCH = (
 )
 # By the name of the TypedDict.
 KEYWORDS = {
+    "PlaceOptions": tuple(each for each in _DEVICES if each.name in PLACE_SETTINGS),
     "TrainOptions": TRAIN,
     "CompressOptions": COMPRESS,
     "ExportOptions": EXPORT,
