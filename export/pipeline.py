@@ -17,7 +17,7 @@ from keras_resnet.errors import DataError, ExportError, KresnetError
 from keras_resnet.evaluation.evaluate import load_model
 from keras_resnet.export.artifacts import write_artifacts
 from keras_resnet.export.calibration import Calibration, build_calibration, measure_convergence
-from keras_resnet.export.convert import convert
+from keras_resnet.export.convert import CONVERTER, convert
 from keras_resnet.export.formats.base import Conversion
 from keras_resnet.export.metadata import build_metadata
 from keras_resnet.export.request import ExportFile, ExportRequest, ExportResult
@@ -55,6 +55,7 @@ class ExportContext:
         require_writable(run.exports)
         run.verdicts()  # which those of the new files are put beside
         remove_leftovers(run.exports)
+        CONVERTER.start()  # it gets ready meanwhile
         with show_activity("opening the data and the Keras model"):
             data = load_run_data(run, log)
             calibration = _calibrate(run, data, request, log)
