@@ -16,12 +16,14 @@ class DeviceVerdict(Verdict):
     """What is known of one file on one device, beside what a `Verdict` says; its cost is that of the device, without
     latencies where these mean nothing.
 
-    device: where it ran. cpu_agreement: the fraction of predictions that are those of this machine's CPU. problems:
+    device: where it ran. cpu_agreement: the fraction of predictions that are those of this machine's CPU.
+    cpu_difference: how far its raw outputs are from those of that CPU, see `Comparison`. problems:
     what makes it fail besides its drop, a sentence each.
     """
 
     device: DeviceFacts
     cpu_agreement: float
+    cpu_difference: float | None
     problems: tuple[str, ...]
 
     @property

@@ -27,7 +27,7 @@ from keras_resnet.metrics import confidence_interval, outcome
 from keras_resnet.metrics.result import Evaluation
 from keras_resnet.run import Run
 from keras_resnet.runtime.plurals import counted, verb
-from keras_resnet.runtime.predictions import Outputs
+from keras_resnet.runtime.predictions import Outputs, name_outputs
 from keras_resnet.runtime.tflite_model import TFLiteModel
 from keras_resnet.tasks import Task
 from keras_resnet.training.environment import describe_machine
@@ -142,6 +142,18 @@ class Comparison:
     def agreement(self, evaluation: Evaluation) -> float:
         """Return the fraction of predictions that are the same in the file's and in another `evaluation`."""
         return float(self.reference.task.agreement(self.after.predictions, evaluation.predictions))
+
+    def relative_difference(self, evaluation: Evaluation) -> float | None:
+        """Return how far the file's raw outputs are from those in another `evaluation` of it: the root mean square of
+        the differences over that of the other's outputs, of the output where this is largest. None of a file that
+        outputs objects, whose order may be another one."""
+        other, own = name_outputs(evaluation.outputs), name_outputs(self.after.outputs)
+        if set(own) != set(name_outputs(self.before.outputs)):
+            return None
+        return max(
+            float(np.linalg.norm(own[name] - each) / max(np.linalg.norm(each), np.finfo(np.float32).tiny))
+            for name, each in other.items()
+        )
 
     def worst_class(self) -> tuple[str, float]:
         """Return the label whose accuracy fell most, and its drop."""

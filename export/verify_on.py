@@ -94,6 +94,7 @@ class FileOnDevices:
             **{**known, "verdict": FAILED if problems else verdict.verdict},
             device=facts,
             cpu_agreement=comparison.agreement(self.on_this_cpu),
+            cpu_difference=comparison.relative_difference(self.on_this_cpu),
             problems=problems,
         )
 

@@ -142,4 +142,5 @@ class DeviceVerdictRow(_AnyVerdictRow):
     cost: DeviceCost
     device: DeviceFacts
     cpu_agreement: Number
+    cpu_difference: NotRequired[Number | None]
     problems: list[Line]

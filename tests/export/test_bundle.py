@@ -95,6 +95,16 @@ def test_outputs_of_the_example_get_the_verdict_of_the_file(kresnet, run, bundle
     assert "Pixel 9, GPU" in report and "Pixel 9, GPU" in (run.exports / "model_card.md").read_text()
 
 
+def test_outputs_that_are_far_off_are_noticed_though_the_predictions_agree(kresnet, run, results, tmp_path):
+    halved = tmp_path / "halved.npz"
+    np.savez(halved, logits=TFLiteModel(run.exports / "float32.tflite")(np.load(results.with_name("images.npy"))) / 2)
+    wanted = ("--samples", IMAGES, "--runs", run.folder.parent)
+    code, printed, _ = kresnet("verify", run.exports / "float32.tflite", "--outputs", halved, *wanted)
+    assert code == 0 and "float32.tflite on halved.npz: its outputs are 50% off those of this machine's CPU" in printed
+    (row,) = [row for row in run.device_verdicts() if row["file"] == "float32.tflite"]
+    assert row["cpu_agreement"] == 1 and row["cpu_difference"] == pytest.approx(0.5, abs=1e-6)
+
+
 def test_wrong_outputs_fail_and_rows_in_another_order_are_noticed(kresnet, run, bundle, results, tmp_path):
     raw = np.load(results)["logits"]
     constant, turned = tmp_path / "constant.npy", tmp_path / "turned.npz"
