@@ -56,7 +56,9 @@ COMMANDS = {
         "keras_resnet.cli.evaluate:evaluate", "Score a run's model, or a file, on the run's data.", USE
     ),
     "report": LazyCommand("keras_resnet.cli.report:report", "Write report.html of RUN.", COMPARE),
-    "compare": LazyCommand("keras_resnet.cli.report:compare", "Put runs side by side.", COMPARE),
+    "compare": LazyCommand(
+        "keras_resnet.cli.compare:compare", "Compare runs, or exported files, on the same images.", COMPARE
+    ),
     "runs": LazyCommand("keras_resnet.cli.catalog:list_runs", "List runs, newest first.", COMPARE),
     "models": LazyCommand(
         "keras_resnet.cli.catalog:models", "List the networks, with parameters and accuracy.", LOOK_UP

@@ -45,7 +45,8 @@ kresnet predict * docs/images/two.png
 kresnet predict RUN street.mp4*
 kresnet predict exports/int8.tflite photo.jpg*
 kresnet report*
-kresnet compare RUN RUN*
+kresnet compare RUN *
+kresnet compare exports/int8.tflite *
 kresnet diagnose RUN
 kresnet demo RUN --save page
 kresnet check photos/
