@@ -92,6 +92,14 @@ def is_first_worker() -> bool:
     return os.environ.get("SLURM_PROCID", "0") == "0"
 
 
+def has_several_workers() -> bool:
+    """Return whether TF_CONFIG or SLURM says that this process is one of several. Imports no TensorFlow."""
+    if config := os.environ.get("TF_CONFIG"):
+        cluster = json.loads(config).get("cluster", {})
+        return sum(len(cluster.get(kind, ())) for kind in ("chief", "worker")) > 1
+    return "SLURM_PROCID" in os.environ and int(os.environ.get("SLURM_STEP_NUM_TASKS", "1")) > 1
+
+
 def _sum_over_replicas(values: tf.Tensor) -> tf.Tensor:
     import tensorflow as tf
 
