@@ -105,7 +105,8 @@ def _find_models(names: Sequence[str], of_run: str | None, runs: str | None) -> 
     from keras_resnet.run import runs_home
 
     lookup = RunLookup(runs_home(runs), of_run)
-    models = [ComparedModel.find(find_target(runs, name, None), lookup) for name in names]
+    targets = [find_target(runs, name, None) for name in names]
+    models = [ComparedModel.find(target, lookup) for target in targets]
     if of_run and not any(each.file for each in models):
         raise UsageError("--run says which run exported files are of; no file is named")
     return models

@@ -55,6 +55,9 @@ COMMANDS = {
     "evaluate": LazyCommand(
         "keras_resnet.cli.evaluate:evaluate", "Score a run's model, or a file, on the run's data.", USE
     ),
+    "robustness": LazyCommand(
+        "keras_resnet.cli.robustness:robustness", "Score RUN's model and files, or a FILE, on bad images.", COMPARE
+    ),
     "report": LazyCommand("keras_resnet.cli.report:report", "Write report.html of RUN.", COMPARE),
     "compare": LazyCommand(
         "keras_resnet.cli.compare:compare", "Compare runs, or exported files, on the same images.", COMPARE

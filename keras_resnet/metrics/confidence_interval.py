@@ -30,6 +30,20 @@ def paired_proportion_ci(before: np.ndarray, after: np.ndarray) -> tuple[float, 
     return _interval_of_counts(lost, won, np.array([len(before)]))
 
 
+def paired_mean_ci(differences: np.ndarray) -> tuple[float, float]:
+    """Compute the 95% interval of the mean of `differences` (N,), each -1 to 1, of two models on the same samples: by
+    how much more of the versions of a sample the one gets right than the other.
+
+    As in `paired_proportion_ci`, which it is where there is one version, half a sample is added to each of the four
+    cells: a difference of 1 and of -1, and of 0 twice.
+    """
+    samples = len(differences) + 2
+    mean = float(np.sum(differences)) / samples
+    variance = (float(np.sum(differences**2)) + 1) / samples - mean**2
+    margin = Z_95 * math.sqrt(variance / samples)
+    return max(-1.0, mean - margin), min(1.0, mean + margin)
+
+
 def mcnemar_p_value(first: np.ndarray, second: np.ndarray) -> float:
     """Compute the two-sided p-value of McNemar's exact test for correct predictions bool (N,) of two models on the same
     samples: how probable it is that those that only one of them gets right fall as unevenly on the two, or more so, if

@@ -101,12 +101,13 @@ def render_comparison(
 
 def describe_difference(runs: Sequence[Run]) -> str:
     """Say why the metrics of `runs` must not be compared: they are different ones, or of different validation images,
-    as their number and labels tell; "" where they may be."""
+    as their number and labels tell; "" where they may be, or where that is not known."""
     names = [metric_label(run.metrics()["metric"]) for run in runs]
     if len(set(names)) > 1:
         return f"not comparable: the runs have different metrics ({_name_each(runs, names)})"
-    images = [run.document()["data"]["validation"] for run in runs]
-    if len({(each["images"], each["ground_truth"]) for each in images}) == 1:
+    recorded = [run.document().get("data", {}).get("validation") for run in runs]
+    images = [each for each in recorded if each is not None]
+    if len(images) < len(runs) or len({(each["images"], each["ground_truth"]) for each in images}) == 1:
         return ""
     data = [f"{each['images']:,} of {run.spec().data.source}" for run, each in zip(runs, images, strict=True)]
     return f"not comparable: the runs were evaluated on different validation images ({_name_each(runs, data)})"

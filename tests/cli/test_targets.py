@@ -43,6 +43,7 @@ def desk(tmp_path, monkeypatch):
         ("report saved_models/mine/report.html", "is a file of run mine"),
         ("demo photos", "kresnet demo takes a run"),
         ("diagnose scan.png", "kresnet diagnose takes a run"),
+        ("robustness scan.png", "kresnet robustness takes a run or an exported file"),
         ("compress photos --qat", "kresnet compress takes a run"),
         ("compare mine", "compare puts two runs or more side by side; one alone: kresnet report mine"),
         ("compare mine scan.png", "kresnet compare takes a run"),
@@ -64,7 +65,7 @@ def test_what_it_is_and_what_is_meant(kresnet, desk, typed, words):
     "typed",
     [
         *("export", "verify", "verify --on local", "evaluate", "compress --qat", "report", "demo", "diagnose"),
-        *("predict scan.png", "predict photos", "predict photos scan.png"),
+        *("robustness", "predict scan.png", "predict photos", "predict photos scan.png"),
     ],
 )
 def test_the_newest_run_is_taken(kresnet, desk, typed):
@@ -97,7 +98,7 @@ def test_all_that_is_missing_is_named(kresnet, desk):
     assert (code, out) == (1, "") and "no run called 'model.pt'" in err[-1] and "cannot read photo.jpg" in err[-1]
 
 
-@pytest.mark.parametrize("command", ["verify", "evaluate", "inspect", "bundle", "predict"])
+@pytest.mark.parametrize("command", ["verify", "evaluate", "inspect", "bundle", "predict", "robustness"])
 def test_a_file_that_was_rejected_is_found(kresnet, desk, tmp_path, command):
     rejected = tmp_path / "saved_models" / "mine" / "exports" / "rejected" / "int8.tflite"
     rejected.parent.mkdir(parents=True)

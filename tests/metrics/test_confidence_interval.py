@@ -42,6 +42,18 @@ def test_mcnemars_test_is_the_binomial_one(only_first, only_second):
     assert confidence_interval.mcnemar_p_value(first, second) == pytest.approx(expected)
 
 
+def test_versions_of_images_count_as_one_image():
+    """Of one version it is the interval of proportions, of copies the same, of independent ones a narrower one."""
+    rng = np.random.default_rng(0)
+    before, after = rng.random((20, 300)) < 0.8, rng.random((20, 300)) < 0.75
+    low, high = confidence_interval.paired_proportion_ci(before[0], after[0])
+    differences = after.astype(float) - before
+    assert confidence_interval.paired_mean_ci(differences[0]) == pytest.approx((-high, -low))
+    assert confidence_interval.paired_mean_ci(np.mean([differences[0]] * 20, axis=0)) == pytest.approx((-high, -low))
+    ours = confidence_interval.paired_mean_ci(differences.mean(axis=0))
+    assert ours[0] < -0.05 < ours[1] and ours[1] - ours[0] < (high - low) / 3
+
+
 def interval(lost, won, count):
     return confidence_interval._interval_of_counts(*(np.array([float(each)]) for each in (lost, won, count)))
 

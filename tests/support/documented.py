@@ -47,6 +47,7 @@ kresnet predict exports/int8.tflite photo.jpg*
 kresnet report*
 kresnet compare RUN *
 kresnet compare exports/int8.tflite *
+kresnet robustness RUN --corruptions *
 kresnet diagnose RUN
 kresnet demo RUN --save page
 kresnet check photos/
@@ -113,6 +114,8 @@ kresnet export RUN --tflite --quantize dynamic --quantize int8-float-io
 kresnet export RUN --tflite --quantize * --with-nms
 kresnet export RUN --c-array*
 kresnet export RUN --savedmodel*
+kresnet robustness RUN
+kresnet robustness exports/int8.tflite
 kresnet verify exports/int8.tflite --on chromium*
 kresnet verify RUN --on chromium*
 kresnet verify resnet20-digits --on chromium
