@@ -93,7 +93,9 @@ def _print_estimates(run: DryRun, as_json: bool) -> None:
         console.emit_json(run.as_dict())
     elif run.within:
         columns, rows = list_estimates(run.within[:SHOWN])
-        title = f"expected to be within {run.budget} on {run.where}: {len(run.within)} of {counted(run.total, 'network')}"
+        title = (
+            f"expected to be within {run.budget} on {run.where}: {len(run.within)} of {counted(run.total, 'network')}"
+        )
         console.print_table(title, columns, rows)
         if len(run.within) > SHOWN:
             console.emit(f"… and {len(run.within) - SHOWN} smaller ones (--json has all)")
