@@ -27,6 +27,7 @@ from keras_resnet.export.tflite_options import SCHEMES, TFLiteOptions
 from keras_resnet.export.verdict import Budget, Verdict
 from keras_resnet.export.verify import Reference
 from keras_resnet.models.layers import deep_graphs
+from keras_resnet.native_logs import quiet
 from keras_resnet.runtime.metadata import ModelMetadata
 from keras_resnet.runtime.predictions import Outputs
 from keras_resnet.runtime.temporary_files import remove_leftovers
@@ -36,6 +37,7 @@ if TYPE_CHECKING:
     import keras
 
 
+@quiet
 def export_tflite(
     model: keras.Model,
     data: DatasetSplits,

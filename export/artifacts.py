@@ -24,12 +24,14 @@ from keras_resnet.metrics.outcome import (
     describe_details,
     describe_tested_metrics,
     describe_unverified,
+    format_budget,
     format_drop,
+    have_budgets,
     list_remarks,
     list_shared_remarks,
 )
 from keras_resnet.models.names import model_name
-from keras_resnet.reporting.device_rows import device_cells, device_columns, list_device_remarks
+from keras_resnet.reporting.device_rows import list_device_remarks, show_devices
 from keras_resnet.reporting.microcontroller import list_needs, list_notes
 from keras_resnet.reporting.recommend import DescribedVerdict, describe_verdicts
 from keras_resnet.run import Run
@@ -133,12 +135,13 @@ class ModelCard:
     def _table(self) -> str:
         name = self.rows[0]["metric"] if self.rows else "metric"
         metric = metric_label(name)
-        lines = [
-            f"| file | size | {metric} | {metric} of the Keras model | drop [95%], points | agreement |"
-            f" drop of the worst class by {class_metric_label(name)}, points | validation images | verdict |",
-            "|---|---|---|---|---|---|---|---|---|",
-            *map(_table_row, self.rows),
-        ]
+        has_budgets = have_budgets(self.rows)
+        budget = " budget, points |" * has_budgets
+        heads = (
+            f"| file | size | {metric} | {metric} of the Keras model | drop [95%], points |{budget} agreement |"
+            f" drop of the worst class by {class_metric_label(name)}, points | validation images | verdict |"
+        )
+        lines = [heads, "|---" * (heads.count("|") - 1) + "|", *(_table_row(row, has_budgets) for row in self.rows)]
         return "\n".join(lines) + "\n"
 
     def _unverified(self) -> str:
@@ -149,10 +152,10 @@ class ModelCard:
         rows = self.run.device_verdicts()
         if not rows:
             return ""
-        columns = device_columns(rows)
+        columns, cells = show_devices(rows, self.rows)
         lines = ["On devices:\n", f"| {' | '.join(columns)} |", "|---" * len(columns) + "|"]
-        lines += [f"| {' | '.join(each.replace('|', chr(92) + '|') for each in device_cells(row))} |" for row in rows]
-        return "\n".join(lines) + "\n\n" + _list_items(list_device_remarks(rows))
+        lines += [f"| {' | '.join(each.replace('|', chr(92) + '|') for each in row)} |" for row in cells]
+        return "\n".join(lines) + "\n\n" + _list_items(list_device_remarks(rows, self.rows))
 
     def _remarks(self) -> str:
         shared = dict.fromkeys(chain.from_iterable(map(list_shared_remarks, self.rows)))
@@ -195,9 +198,10 @@ def _shorten(words: str) -> str:
     return ", ".join(items[:NAMED_LABELS]) + ", …" * (len(items) > NAMED_LABELS)
 
 
-def _table_row(row: DescribedVerdict) -> str:
+def _table_row(row: DescribedVerdict, has_budgets: bool) -> str:
+    budget = f" {format_budget(row)} |" * has_budgets
     return (
         f"| {row['file']} | {row['bytes'] / 1e6:.2f} MB | {row['value']:.2%} | {row['model_value']:.2%} |"
-        f" {format_drop(row)} | {row['agreement']:.2%} |"
+        f" {format_drop(row)} |{budget} {row['agreement']:.2%} |"
         f" {100 * row['worst_class_drop']:+.2f} ({row['worst_class']}) | {row['samples']} | {row['outcome']} |"
     )

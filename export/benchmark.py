@@ -39,6 +39,10 @@ class Cost:
     peak_mib: float
 
 
+# Of a simulated file.
+NO_COST = Cost((), 0.0, 0.0)
+
+
 def count_threads() -> list[int]:
     """Return 1, 2, 4 … and the number of this machine's cores."""
     cores = os.cpu_count() or 1

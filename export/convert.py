@@ -40,7 +40,8 @@ def convert(model_file: Path, file_format: Format, conversion: Conversion, targe
         with log.open("wb") as output, show_activity(f"converting to {name}"):
             ended = subprocess.run(command, stdout=output, stderr=subprocess.STDOUT, check=False)
     if ended.returncode == EXPECTED_ERROR_CODE:
-        raise ExportError(log.read_text(encoding="utf-8", errors="replace").strip().splitlines()[-1])
+        said = log.read_text(encoding="utf-8", errors="replace").strip().splitlines()[-1]
+        raise ExportError(f"{said}; the output of {file_format.toolkit} is in {log}" if file_format.toolkit else said)
     if ended.returncode or not target.exists():
         raise ExportError(
             f"the conversion to {name} failed ({describe_exit(ended.returncode)}); its output is in {log}"

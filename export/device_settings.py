@@ -25,47 +25,53 @@ class DeviceSettings(OptionsSection):
 
     on: tuple[str, ...] = setting(
         (),
-        "Run the files there: local, tflm, chromium, browser, ssh://USER@HOST or a command; repeatable, and with an"
-        " accelerator behind it, as in local:gpu.",
+        "Run the TFLite files on this device: ssh://USER@HOST, local (this machine), chromium, browser, tflm (a"
+        " microcontroller's kernels) or a command that starts Python; repeatable. local:gpu names an accelerator, too.",
         Option("--on", DEVICE, metavar="WHERE"),
     )
     accelerator: Accelerator = setting(
-        "cpu", "What computes on the device, unless --on names it, as local:gpu does.", Option("--accelerator", DEVICE)
+        "cpu",
+        "Accelerator of the device to use, unless --on names it, as in local:gpu.",
+        Option("--accelerator", DEVICE),
     )
     runtime: Runtime = setting(
         "interpreter",
-        "What runs a TFLite file: LiteRT's interpreter or compiled-model API (GPUs and NPUs always use the latter), or"
-        " openvino.",
+        "Runtime of TFLite files: interpreter or compiled-model, both of LiteRT (GPUs and NPUs always use the latter),"
+        " or openvino.",
         Option("--runtime", DEVICE),
     )
-    threads: int | None = setting(None, "Threads on the CPU of the device.", Option("--threads", DEVICE, "all"), ge=1)
+    threads: int | None = setting(
+        None, "Number of threads on the CPU of the device.", Option("--threads", DEVICE, "all"), ge=1
+    )
     minutes: float = setting(
         0.0,
-        "Go on measuring for X minutes, to see whether the device slows down as it gets warm.",
+        "Measure for X minutes, to see whether the device slows down as it gets warm.",
         Option("--minutes", DEVICE),
         ge=0,
     )
     timeout: float = setting(
-        300.0, "Seconds without an answer after which a device is taken to be gone.", Option("--timeout", DEVICE), gt=0
+        300.0, "Give up on a device that has not answered for X seconds.", Option("--timeout", DEVICE), gt=0
     )
     allow_fallback: bool = setting(
         False,
-        "Accept operators on the CPU though an accelerator was asked for.",
+        "Accept that some operators run on the CPU although you asked for an accelerator.",
         Option("--allow-fallback", DEVICE),
     )
-    keep: bool = setting(False, "Leave the file on the device, so that it is not sent again.", Option("--keep", DEVICE))
+    keep: bool = setting(
+        False, "Leave the file on the device, so that it does not have to be sent again.", Option("--keep", DEVICE)
+    )
     install: bool = setting(
         False,
-        "Install LiteRT on the device, by pip in a folder of its own, where it is missing.",
+        "Install LiteRT on the device if it is missing: with pip, into a folder of its own.",
         Option("--install", DEVICE),
     )
     host: str = setting(
         "127.0.0.1",
-        "Address that a browser's page is served at; 0.0.0.0 lets other machines open it.",
+        "Address at which a browser's page is served; with 0.0.0.0, other machines can open it.",
         Option("--host", DEVICE, metavar="ADDRESS"),
     )
     port: int | None = setting(
-        None, "Port that a browser's page is served at.", Option("--port", DEVICE, "a free one"), ge=1, le=65535
+        None, "Port at which a browser's page is served.", Option("--port", DEVICE, "a free one"), ge=1, le=65535
     )
 
     @classmethod

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 
 from keras_resnet.export.devices.base import DeviceFacts
 from keras_resnet.export.verdict import Verdict
@@ -24,10 +24,6 @@ class DeviceVerdict(Verdict):
     cpu_agreement: float
     problems: tuple[str, ...]
 
-    def as_dict(self) -> dict[str, object]:
-        """Return the verdict as a row of verdicts.json: all fields, and latency_ms, null where it means nothing."""
-        return {**asdict(self), "latency_ms": self.latency_ms if self.cost.latencies else None}
-
     @property
     def place(self) -> str:
         """Where the file ran, in words: "local, GPU"."""
@@ -36,7 +32,7 @@ class DeviceVerdict(Verdict):
     @property
     def summary(self) -> str:
         """The line that it begins with."""
-        latency = f", {self.latency_ms:.2f} ms" if self.cost.latencies else ""
+        latency = "" if self.latency_ms is None else f", {self.latency_ms:.2f} ms"
         return (
             f"{self.words}: {self.file} on {self.place}, {metric_label(self.metric)} {self.value:.2%} of"
             f" {counted(self.samples, 'image')}, drop {outcome.format_drop(self.as_dict())} of at most"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +17,7 @@ from keras_resnet.evaluation.evaluate import evaluate, evaluation_batches, keras
 from keras_resnet.export.formats import find_format
 from keras_resnet.export.formats.base import LoadedModel
 from keras_resnet.export.load import file_size, is_exported_file, load_file, require_file
+from keras_resnet.export.micro_needs import measure_needs
 from keras_resnet.export.pipeline import load_run_data
 from keras_resnet.export.verdict import Budget, Verdict
 from keras_resnet.export.verify import Reference, verify
@@ -25,6 +26,7 @@ from keras_resnet.progress import Log
 from keras_resnet.run import Run
 from keras_resnet.runtime.plurals import counted
 from keras_resnet.runtime.predictions import Outputs
+from keras_resnet.runtime.tflite_model import TFLiteModel
 
 # uint8 images (N, H, W, C) → outputs.
 Predict = Callable[[np.ndarray], Outputs]
@@ -140,8 +142,8 @@ def list_passed_files(run: Run) -> list[Path]:
 
 
 def inspect_file(file: Path) -> dict[str, Any]:
-    """Return what an exported file says of itself, as a JSON object. Raises ExportError if it is damaged or not from
-    kresnet."""
+    """Return what an exported file says of itself, as a JSON object. micro: what microcontrollers need for an 8-bit
+    file, as in verdicts.json; None of others. Raises ExportError if the file is damaged or not from kresnet."""
     model = load_file(file)
     card = model.card
     own = {
@@ -155,6 +157,8 @@ def inspect_file(file: Path) -> dict[str, Any]:
     }
     # Its provenance comes after these, and may not replace them.
     document = {**own, **card.provenance, **own}
-    if contents := find_format(file).read_contents(model):
+    contents = find_format(file).read_contents(model)
+    if contents:
         document |= {"operators": contents.operators, "tensors": contents.dtypes}
-    return document
+    needs = measure_needs(model.content, contents, model.batch) if isinstance(model, TFLiteModel) else None
+    return document | {"micro": needs and asdict(needs)}

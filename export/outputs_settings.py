@@ -19,13 +19,13 @@ class OutputsSettings(OptionsSection):
 
     outputs: tuple[str, ...] = setting(
         (),
-        "Verify outputs that came back from elsewhere: a .npz, .npy or .csv file, or a folder of .npy files (see"
+        "Verify outputs that were computed elsewhere: a .npz, .npy or .csv file, or a folder of .npy files (see"
         " kresnet bundle); repeatable.",
         Option("--outputs", DEVICE, metavar="RESULTS"),
     )
     where: tuple[str, ...] = setting(
         (),
-        "What computed --outputs, as in 'Pixel 9, GPU'; repeatable, in the same order.",
+        "What computed --outputs, such as 'Pixel 9, GPU'; repeatable, in the same order.",
         Option("--where", DEVICE, "the file's name", metavar="NAME"),
     )
 

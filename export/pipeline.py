@@ -26,7 +26,7 @@ from keras_resnet.export.verdict import Budget, Verdict
 from keras_resnet.export.verify import Reference, verify
 from keras_resnet.metrics.labels import metric_label
 from keras_resnet.metrics.result import Evaluation
-from keras_resnet.progress import Log
+from keras_resnet.progress import Log, show_activity
 from keras_resnet.reporting.robustness import forget_file
 from keras_resnet.run import Run
 from keras_resnet.run.description import package_versions
@@ -56,9 +56,10 @@ class ExportContext:
         require_writable(run.exports)
         run.verdicts()  # which those of the new files are put beside
         remove_leftovers(run.exports)
-        data = load_run_data(run, log)
-        calibration = _calibrate(run, data, request, log)
-        reference, origin = Reference.from_run(run, data, request.samples), find_uncompressed_run(run)
+        with show_activity("opening the data and the Keras model"):
+            data = load_run_data(run, log)
+            calibration = _calibrate(run, data, request, log)
+            reference, origin = Reference.from_run(run, data, request.samples), find_uncompressed_run(run)
         evaluation = reference.evaluation
         compressed = f"; compressed, of {run.name}: {reference.own_evaluation.value:.2%}" if origin != run else ""
         log(
@@ -93,12 +94,14 @@ class ExportContext:
         written."""
         result = ExportResult()
         with self.refresh_artifacts():
-            for file in request.files(self.run):
+            files = request.files(self.run)
+            for number, file in enumerate(files, 1):
                 try:
-                    if file.format.runs_here:
-                        result.verdicts.append(self.export(file))
-                    else:
-                        result.unverified.append(self.write_unverified(file))
+                    with show_activity(f"exporting {file.name}, file {number} of {len(files)}"):
+                        if file.format.runs_here:
+                            result.verdicts.append(self.export(file))
+                        else:
+                            result.unverified.append(self.write_unverified(file))
                 except KresnetError as error:
                     result.failures[file.name] = error
         return result

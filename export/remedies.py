@@ -26,6 +26,7 @@ from keras_resnet.export.tflite_options import (
     TFLiteOptions,
 )
 from keras_resnet.export.verdict import Verdict
+from keras_resnet.progress import show_activity
 from keras_resnet.run.folders import free_name
 from keras_resnet.runtime.plurals import counted
 from keras_resnet.training.train import train
@@ -118,7 +119,8 @@ class RemedySearch:
         for remedy in self._remedies():
             log(f"remedy: {remedy.words}")
             try:
-                self.steps.append(RemedyResult(remedy.words, self._try(remedy), remedy.options))
+                with show_activity(f"trying a remedy: {remedy.words}"):
+                    self.steps.append(RemedyResult(remedy.words, self._try(remedy), remedy.options))
             except KresnetError as error:
                 log(f"this remedy could not be tried: {error}")
                 self.failure = error

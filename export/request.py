@@ -9,7 +9,7 @@ from keras_resnet.errors import ExportError, KresnetError, UsageError
 from keras_resnet.export.accelerators import require_accelerator
 from keras_resnet.export.calibration import require_calibration_folder
 from keras_resnet.export.file_options import FileOptions
-from keras_resnet.export.formats import FORMATS, get_format
+from keras_resnet.export.formats import get_format
 from keras_resnet.export.formats.base import Format
 from keras_resnet.export.settings import DEFAULT_IMAGES, TFLITE, ExportSettings
 from keras_resnet.export.tflite_options import (
@@ -56,7 +56,8 @@ class ExportRequest:
 
     tflite: options of each TFLite file. formats: names of others, of `FORMATS`. schemes: which files of these, see
     `Format.options`. max_drop: a fraction, 0.01 is one point. samples: how many validation images a file is verified
-    on, None for all. require_proof: see `Budget`. accuracy_control: see `Format.with_accuracy_control`.
+    on, None for all. require_proof: see `Budget`. accuracy_control: see `Format.with_accuracy_control`. chips: see
+    `Format.for_chips`.
     """
 
     tflite: tuple[TFLiteOptions, ...] = ()
@@ -68,6 +69,7 @@ class ExportRequest:
     samples: int | None = None
     require_proof: bool = False
     accuracy_control: bool = False
+    chips: tuple[str, ...] = ()
 
     @classmethod
     def from_settings(cls, settings: ExportSettings, run: Run) -> ExportRequest:
@@ -76,15 +78,18 @@ class ExportRequest:
         settings.require_possible()
         tflite = _tflite_files(settings, run)
         run.require_finished()
-        for target in settings.target:
+        for target in settings.accelerators:
             require_accelerator(target)
         if settings.calibration_data:
             require_calibration_folder(settings.calibration_data)
-        if settings.target and not any(each.is_integer for each in tflite):
-            raise UsageError("--target is for integer TFLite files: --tflite --quantize int8. None is asked for")
+        if settings.accelerators and not any(each.is_integer for each in tflite):
+            target = settings.accelerators[0]
+            raise UsageError(
+                f"--target {target} is for integer TFLite files: --tflite --quantize int8. None is asked for"
+            )
         request = cls(
             tflite=tuple(tflite),
-            formats=tuple(name for name in FORMATS if name in settings.formats and name != TFLITE),
+            formats=settings.other_formats,
             schemes=settings.quantize,
             max_drop=settings.max_drop / 100,
             calibration_folder=settings.calibration_data,
@@ -92,7 +97,9 @@ class ExportRequest:
             samples=settings.samples,
             require_proof=settings.require_proof,
             accuracy_control=settings.accuracy_control,
+            chips=settings.chips,
         )
+        request.files(run)  # or why one of them cannot be had
         request._require_schemes(settings, run)
         request._require_calibrated(settings, run)
         request._require_controlled(run)
@@ -154,7 +161,7 @@ class ExportRequest:
         ]
 
     def _options(self, file_format: Format, run: Run) -> list[FileOptions | None]:
-        options = file_format.options(self.schemes, is_qat(run))
+        options = file_format.for_chips(file_format.options(self.schemes, is_qat(run)), self.chips)
         if not self.accuracy_control:
             return list(options)
         return [file_format.with_accuracy_control(each, self.max_drop) for each in options]

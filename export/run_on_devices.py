@@ -138,7 +138,7 @@ def list_files(run: Run) -> list[Path]:
     files = [file for file in list_passed_files(run) if is_tflite_file(file.name)]
     if not files:
         raise UsageError(
-            f"run {run.name} has no exported {get_format('tflite').title} that devices can run; make some with:"
+            f"run {run.name} has no exported {get_format('tflite').title} file that devices can run; write some with:"
             f" kresnet export {run.name}"
         )
     return files

@@ -47,7 +47,8 @@ class Verdict:
     worst_class, worst_class_drop: the label whose own metric fell most (see `labels.class_metric_label`), and by
     how much.
     largest_difference, mean_difference: of outputs, absolute. operators, dtypes: how many of each, in a TFLite file.
-    cost: time and memory. machine: where the file was run. baselines: how the float model stands to what needs no
+    cost: time and memory. machine: where the file was run; simulator: what stood for the chip there, which has no cost,
+    "" for nothing. baselines: how the float model stands to what needs no
     network. data_changed: what is other than when the model was trained, "" for nothing.
     max_drop, require_proof: see `Budget`. verdict: "PASSED" if the upper ends of the intervals are within max_drop;
     "NOT PROVEN" if only the drops themselves are, or "FAILED" under require_proof; "FAILED" if one is not.
@@ -87,10 +88,11 @@ class Verdict:
     images_to_settle: int | None
     calibration_sha256: str | None
     micro: MicroNeeds | None
+    simulator: str
     verdict: str
 
     def as_dict(self) -> dict[str, object]:
-        """Return the verdict as a row of verdicts.json: all fields, and latency_ms."""
+        """Return the verdict as a row of verdicts.json: all fields, and latency_ms, null where it means nothing."""
         return {**asdict(self), "latency_ms": self.latency_ms}
 
     def __str__(self) -> str:
@@ -104,10 +106,11 @@ class Verdict:
     @property
     def summary(self) -> str:
         """The line that it begins with."""
+        latency = "" if self.latency_ms is None else f", {self.latency_ms:.2f} ms"
         return (
             f"{self.words}: {self.file}, {self.bytes / 1e6:.2f} MB, {metric_label(self.metric)} {self.value:.2%} of"
             f" {counted(self.samples, 'image')}, drop {outcome.format_drop(self.as_dict())}, at most"
-            f" {counted(100 * self.max_drop, 'point', 'g')}, agreement {self.agreement:.2%}, {self.latency_ms:.2f} ms"
+            f" {counted(100 * self.max_drop, 'point', 'g')}, agreement {self.agreement:.2%}{latency}"
         )
 
     def _repr_html_(self) -> str:
@@ -130,9 +133,9 @@ class Verdict:
         return is_tflite_file(self.file) and self.passed and bool(self.dtypes) and not has_floats
 
     @property
-    def latency_ms(self) -> float:
-        """The median of one image with all threads, in milliseconds."""
-        return self.cost.latencies[-1].p50
+    def latency_ms(self) -> float | None:
+        """The median of one image with all threads, in milliseconds; None where time means nothing."""
+        return self.cost.latencies[-1].p50 if self.cost.latencies else None
 
 
 def is_tflite_file(name: str) -> bool:
@@ -161,18 +164,21 @@ def format_verdicts(verdicts: list[Verdict]) -> str:
 def _list_cells(verdicts: list[Verdict]) -> tuple[list[str], list[list[str]], list[str]]:
     """Return (columns, a row for each file, remarks); the verdict itself is left out."""
     first, rows = verdicts[0], [verdict.as_dict() for verdict in verdicts]
+    has_budgets = outcome.have_budgets(rows)
     cells = [
         [
             verdict.file,
             f"{verdict.bytes / 1e6:.2f} MB",
             f"{verdict.value:.2%}",
             outcome.format_drop(row),
+            *[outcome.format_budget(row)] * has_budgets,
             f"{verdict.agreement:.2%}",
-            f"{verdict.latency_ms:.2f} ms",
+            outcome.format_cost(verdict.latency_ms, ".2f", " ms"),
         ]
         for verdict, row in zip(verdicts, rows, strict=True)
     ]
-    columns = ["file", "size", metric_label(first.metric), "drop, points", "agreement", "latency"]
+    budget = ["budget, points"] * has_budgets
+    columns = ["file", "size", metric_label(first.metric), "drop, points", *budget, "agreement", "latency"]
     tested = [outcome.describe_tested_metrics(rows[0])]
     remarks = [*filter(None, tested), *outcome.list_remarks(rows), *outcome.list_shared_remarks(rows[0])]
     return columns, cells, remarks

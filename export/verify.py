@@ -16,7 +16,7 @@ from keras_resnet.errors import ExportError
 from keras_resnet.evaluation.analysis import describe_data_changes
 from keras_resnet.evaluation.baselines import BaselineComparison, compare_with_baselines
 from keras_resnet.evaluation.evaluate import evaluate, evaluation_batches, keras_predictor, load_model, load_task
-from keras_resnet.export.benchmark import Cost, count_threads, measure_cost
+from keras_resnet.export.benchmark import NO_COST, Cost, count_threads, measure_cost
 from keras_resnet.export.flatbuffer import Contents
 from keras_resnet.export.formats import find_format
 from keras_resnet.export.formats.base import LoadedModel
@@ -185,9 +185,11 @@ def verify(file: Path, reference: Reference, budget: Budget, *, is_integer: bool
     scheme = str(model.card.provenance["scheme"])
     contents = find_format(file).check(model, scheme, is_integer=is_integer)
     after = evaluate(model, reference.batches(), reference.task, f"verifying {scheme}")
-    cost = measure_cost(file, reference.timing_images, count_threads())
+    simulator = find_format(file).describe_simulator(model)
+    cost = NO_COST if simulator else measure_cost(file, reference.timing_images, count_threads())
+    machine = f"{simulator}, on {describe_machine()}" if simulator else describe_machine()
     micro = measure_needs(model.content, contents, model.batch) if isinstance(model, TFLiteModel) else None
-    measured = MeasuredFile(file, model.card.provenance, contents, cost, describe_machine(), micro)
+    measured = MeasuredFile(file, model.card.provenance, contents, cost, machine, micro, simulator)
     return measured.decide(Comparison(reference, after, budget))
 
 
@@ -208,6 +210,7 @@ class MeasuredFile:
     cost: Cost
     machine: str
     micro: MicroNeeds | None = None
+    simulator: str = ""
 
     def decide(self, comparison: Comparison) -> Verdict:
         """Return the verdict."""
@@ -248,6 +251,7 @@ class MeasuredFile:
             images_to_settle=comparison.images_to_settle(),
             calibration_sha256=self.provenance.get("calibration_sha256"),
             micro=self.micro,
+            simulator=self.simulator,
             verdict=comparison.verdict,
         )
 

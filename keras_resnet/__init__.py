@@ -5,6 +5,8 @@ Names are imported when first used, so that `import keras_resnet` does not impor
 
 from __future__ import annotations
 
+import sys
+from contextlib import AbstractContextManager, nullcontext
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
@@ -88,7 +90,16 @@ def __getattr__(name: str) -> Any:
     if name not in _HOME:
         raise AttributeError(f"module 'keras_resnet' has no attribute {name!r}.{_suggest(name)}")
     module, is_module, _ = _HOME[name].partition(":")
-    return import_module(module) if is_module else getattr(import_module(module), name)
+    with nullcontext() if module in sys.modules else _quiet():  # many import TensorFlow
+        found = import_module(module)
+    return found if is_module else getattr(found, name)
+
+
+def _quiet() -> AbstractContextManager[None]:
+    """Return what keeps native libraries quiet; in threads nothing, which would take standard error from each other."""
+    from keras_resnet.native_logs import is_main_thread, silence_native_logs
+
+    return silence_native_logs() if is_main_thread() else nullcontext()
 
 
 def _suggest(name: str) -> str:

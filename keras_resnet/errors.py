@@ -99,10 +99,12 @@ class SearchError(KresnetError):
     """No network is within the budget of a search."""
 
 
-def did_you_mean(word: str, known: Iterable[str]) -> str:
-    """Return " Did you mean X?" for a known word that begins with `word`, or the nearest; "" where there is none."""
+def did_you_mean(word: str, known: Iterable[str], likeness: float = 0.6) -> str:
+    """Return " Did you mean X?" for a known word that begins with `word`, or the nearest whose ratio of difflib is
+    `likeness` or more; "" where there is none."""
     words = list(known)
-    near = [each for each in words if word and each.startswith(word)] or difflib.get_close_matches(word, words, n=1)
+    begun = [each for each in words if word and each.startswith(word)]
+    near = begun or difflib.get_close_matches(word, words, n=1, cutoff=likeness)
     return f" Did you mean {near[0]!r}?" if near else ""
 
 

@@ -10,12 +10,35 @@ import logging
 import os
 import sys
 import tempfile
+import threading
 import warnings
-from collections.abc import Iterator
-from contextlib import contextmanager
-from typing import IO
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, nullcontext
+from functools import wraps
+from typing import IO, ParamSpec, TypeVar
 
+P = ParamSpec("P")
+T = TypeVar("T")
 LOG_LEVEL = "TF_CPP_MIN_LOG_LEVEL"
+# TensorFlow sets its own level when it is imported, in an interactive Python to INFO, so that no level keeps it quiet.
+CHATTY_LOGGERS = ("tensorflow", "absl")
+
+
+def quiet(function: Callable[P, T]) -> Callable[P, T]:
+    """Let `function`, which Python programs call, keep native chatter away; in threads it does not, for these would
+    take standard error from each other."""
+
+    @wraps(function)
+    def call(*args: P.args, **kwargs: P.kwargs) -> T:
+        with silence_native_logs() if is_main_thread() else nullcontext():
+            return function(*args, **kwargs)
+
+    return call
+
+
+def is_main_thread() -> bool:
+    """Return whether this is the main thread."""
+    return threading.current_thread() is threading.main_thread()
 
 
 @contextmanager
@@ -23,9 +46,7 @@ def silence_native_logs() -> Iterator[None]:
     """Keep native chatter away while the block runs. Afterwards all is as it was: a notebook or a program that called a
     command has its standard error, its warnings and its environment back, however the block ended."""
     stream, terminal, level = sys.stderr, os.dup(2), os.environ.get(LOG_LEVEL)
-    logger = logging.getLogger("tensorflow")
-    logged = logger.level
-    with warnings.catch_warnings():
+    with warnings.catch_warnings(), _pass_errors_alone():
         chatter = _redirect_native_stderr()
         ours = sys.stderr
         try:
@@ -37,16 +58,30 @@ def silence_native_logs() -> Iterator[None]:
             os.dup2(terminal, 2)
             os.close(terminal)
             chatter.close()
-            logger.setLevel(logged)
             if level is None:
                 os.environ.pop(LOG_LEVEL, None)
+
+
+@contextmanager
+def _pass_errors_alone() -> Iterator[None]:
+    """Let chatty loggers write nothing below an error while the block runs."""
+
+    def is_error(record: logging.LogRecord) -> bool:
+        return record.levelno >= logging.ERROR
+
+    for name in CHATTY_LOGGERS:
+        logging.getLogger(name).addFilter(is_error)
+    try:
+        yield
+    finally:
+        for name in CHATTY_LOGGERS:
+            logging.getLogger(name).removeFilter(is_error)
 
 
 def _redirect_native_stderr() -> IO[bytes]:
     """Redirect descriptor 2 and return the file that now receives what is written there."""
     os.environ.setdefault(LOG_LEVEL, "3")
     warnings.filterwarnings("ignore")
-    logging.getLogger("tensorflow").setLevel(logging.ERROR)
     chatter = tempfile.TemporaryFile()  # noqa: SIM115 - closed by `silence_native_logs`
     sys.stderr.flush()
     if _writes_to_2(sys.stderr):

@@ -89,3 +89,46 @@ def test_no_descriptor_is_left_open(monkeypatch):
         with silence_native_logs():
             os.write(2, b"chatter")
     assert len(os.listdir("/proc/self/fd")) <= count + 1
+
+
+def test_tensorflow_is_quiet_in_an_interactive_python_too(caplog):
+    """Where it gives its logger a level of its own, when it is imported in the middle of a call."""
+    import logging
+
+    from keras_resnet.native_logs import silence_native_logs
+
+    logger = logging.getLogger("tensorflow")
+    before = logger.level
+    try:
+        with silence_native_logs():
+            logger.setLevel(logging.INFO)
+            logger.warning("5 out of the last 5 calls triggered retracing")
+            logging.getLogger("absl").warning("no signature")
+            logger.error("an error")
+        assert [record.message for record in caplog.records] == ["an error"]
+        logger.warning("of the caller")
+        assert caplog.records[-1].message == "of the caller" and logger.filters == []
+    finally:
+        logger.setLevel(before)
+
+
+def test_a_function_of_the_package_is_quiet(tmp_path):
+    """Whatever it imports or computes; in another thread it leaves standard error alone."""
+    script = """
+import os, threading
+from keras_resnet.native_logs import quiet
+@quiet
+def work(words):
+    os.write(2, words)
+work(b"native chatter")
+thread = threading.Thread(target=work, args=(b"of a thread",))
+thread.start()
+thread.join()
+os.write(2, b" of the caller")
+"""
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True, cwd=tmp_path)
+    assert done.stderr == "of a thread of the caller"
+    import keras_resnet as kr
+
+    wrapped = (kr.create_model, kr.create_backbone, kr.load_weights, kr.quantize, kr.choose_precision)
+    assert all(hasattr(each, "__wrapped__") for each in (*wrapped, kr.export.export_tflite))

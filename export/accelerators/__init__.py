@@ -12,6 +12,7 @@ from keras_resnet.export.accelerators.base import Accelerator, AcceleratorReport
 from keras_resnet.export.accelerators.edge_tpu import EdgeTPU
 from keras_resnet.export.accelerators.ethos_u import CONFIGURATIONS, EthosU
 from keras_resnet.export.accelerators.phone_npu import VENDORS, PhoneNPU
+from keras_resnet.export.rockchip import CHIPS
 from keras_resnet.progress import Log
 from keras_resnet.run import Run
 
@@ -30,9 +31,10 @@ def find_accelerator(name: str) -> Accelerator:
         raise UsageError(f"--target {name} is what other tools take. {answer}.")
     if found is None:
         phones = ", ".join(f"{vendor}-CHIP" for vendor in VENDORS)
-        near = did_you_mean(name, ACCELERATORS)
+        known = (*ACCELERATORS, *CHIPS)
+        near = did_you_mean(name, known)
         raise UsageError(
-            f"--target must be one of {', '.join(ACCELERATORS)}, {phones}. Received: {name!r}{near and '.'}{near}"
+            f"--target must be one of {', '.join(known)}, {phones}. Received: {name!r}{near and '.'}{near}"
         )
     return found
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from pathlib import Path
+from typing import ClassVar
 
 
 @dataclass(frozen=True)
@@ -22,7 +23,9 @@ class AcceleratorReport:
 
 
 class Accelerator(ABC):
-    """One kind of chip, called `name`."""
+    """One kind of chip, called `name`. is_for_microcontrollers: whether firmware runs its files."""
+
+    is_for_microcontrollers: ClassVar[bool] = False
 
     def __init__(self, name: str) -> None:
         self.name = name

@@ -26,6 +26,8 @@ CONFIGURATIONS = tuple(
 class EthosU(Accelerator):
     """One configuration."""
 
+    is_for_microcontrollers = True
+
     def require_installed(self) -> None:
         """Raise UsageError unless vela is installed."""
         if importlib.util.find_spec("ethosu") is None:

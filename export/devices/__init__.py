@@ -21,6 +21,8 @@ DEVICES: tuple[type[Device], ...] = (
 
 # What people type who mean a machine that ssh reaches.
 HOST = re.compile(r"[\w.-]+@[\w.-]+")
+# What people type who mean a phone.
+PHONE = re.compile(r"(usb|adb)(:.*)?|.*(phone|pixel|galaxy|android|\bios|ipad|tablet|mobile).*", re.IGNORECASE)
 # What people type who mean an accelerator of this machine.
 ACCELERATOR_PLACES = {"cpu": "local:cpu", "gpu": "local:gpu", "cuda": "local:gpu", "npu": "local:npu"}
 
@@ -33,6 +35,11 @@ def find_device(where: str) -> Device:
     for kind in DEVICES:
         if kind.recognizes(where):
             return kind(where)
+    if PHONE.fullmatch(where):
+        raise UsageError(
+            "--on reaches a phone or a tablet by its browser: --on browser --host 0.0.0.0 prints an address, and a QR"
+            f" code for its camera, to open there. Received: {where!r}"
+        )
     names = [kind.name for kind in DEVICES if kind.recognizes(kind.name)]
     near = did_you_mean(where, [*names, *ACCELERATOR_PLACES.values()])
     if where in ACCELERATOR_PLACES:

@@ -123,7 +123,7 @@ class Device(ABC):
     """Something that runs exported files.
 
     where: as --on has it. accelerators, runtimes: those that it has. own_settings: names of `RunSettings` that not all
-    devices have.
+    devices have. is_microcontroller: whether it computes as firmware does.
     """
 
     name: ClassVar[str]
@@ -131,6 +131,7 @@ class Device(ABC):
     accelerators: ClassVar[tuple[str, ...]] = ACCELERATORS
     runtimes: ClassVar[tuple[str, ...]] = RUNTIMES
     own_settings: ClassVar[tuple[str, ...]] = ()
+    is_microcontroller: ClassVar[bool] = False
 
     def __init__(self, where: str) -> None:
         self.where = where

@@ -99,6 +99,7 @@ class MicroDevice(LocalDevice):
     own_runtime = name
     accelerators = (CPU,)
     runtimes = (INTERPRETER,)
+    is_microcontroller = True
 
     def refuses(self, model: TFLiteModel) -> str:
         """Return why a float network that begins with pixels of 8 bits is left out."""

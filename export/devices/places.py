@@ -5,11 +5,13 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import chain
 
 from keras_resnet.errors import UsageError, require_one_of
 from keras_resnet.export.device_settings import DeviceSettings
-from keras_resnet.export.devices import find_device
+from keras_resnet.export.devices import DEVICES, find_device
 from keras_resnet.export.devices.base import ACCELERATORS, CPU, RUNTIMES, Device, RunSettings, UnusableDeviceError
+from keras_resnet.export.devices.commands import CommandDevice
 from keras_resnet.progress import Log, show_activity
 
 _WITH_ACCELERATOR = re.compile(rf"(?P<where>.+):(?P<accelerator>{'|'.join(ACCELERATORS)})")
@@ -30,7 +32,7 @@ def find_places(settings: DeviceSettings) -> list[Place]:
     require_one_of("--runtime", settings.runtime, RUNTIMES)
     places: list[Place] = []
     devices: dict[str, Device] = {}
-    for word in settings.on:
+    for word in chain.from_iterable(map(_split, settings.on)):
         match = _WITH_ACCELERATOR.fullmatch(word)
         where, accelerator = (match["where"], match["accelerator"]) if match else (word, settings.accelerator)
         wanted = RunSettings(**{**vars(settings), "accelerator": accelerator})
@@ -40,6 +42,14 @@ def find_places(settings: DeviceSettings) -> list[Place]:
         places.append(Place(device, wanted))
     _require_used(settings, places)
     return places
+
+
+def _split(word: str) -> list[str]:
+    """Return the devices that `word` names, with commas between; a command with commas in it is one."""
+    parts = [part.strip() for part in word.split(",")]
+    names = [match["where"] if (match := _WITH_ACCELERATOR.fullmatch(part)) else part for part in parts]
+    are_devices = all(any(kind.recognizes(name) for kind in DEVICES if kind is not CommandDevice) for name in names)
+    return parts if are_devices else [word]
 
 
 @dataclass(frozen=True)

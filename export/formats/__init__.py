@@ -21,11 +21,16 @@ class Entry(NamedTuple):
 
 # The first of the files, and of the folders, is taken for what no format recognizes.
 FORMATS = {
-    "tflite": Entry("tflite", "TFLite", "Write TFLite files: float32 and int8, or those of --quantize [default]."),
+    "tflite": Entry(
+        "tflite", "TFLite", "Write TFLite files: float32 and int8, or the schemes of --quantize [default]."
+    ),
     "savedmodel": Entry("saved_model", "SavedModel", "Write a SavedModel for TensorFlow Serving."),
-    "onnx": Entry("onnx", "ONNX", "Write an ONNX file, float32 or those of --quantize (extra: onnx)."),
-    "openvino": Entry("openvino", "OpenVINO", "Write OpenVINO's IR: float16 and int8 (extra: openvino)."),
-    "coreml": Entry("coreml", "CoreML", "Write Core ML packages: float16 and 8-bit weights (extra: coreml)."),
+    "onnx": Entry("onnx", "ONNX", "Write an ONNX file in float32, or in the schemes of --quantize (extra: onnx)."),
+    "openvino": Entry(
+        "openvino", "OpenVINO", "Write OpenVINO's IR: float16 and int8, or the schemes of --quantize (extra: openvino)."
+    ),
+    "coreml": Entry("coreml", "CoreML", "Write Core ML packages: float16, and 8-bit weights (extra: coreml)."),
+    "rknn": Entry("rknn", "RKNN", "Write int8 files for Rockchip's NPUs; needs --target with a chip, such as rk3588."),
     "c-array": Entry("c_array", "CArray", "Write an int8 file as C source for microcontrollers."),
 }
 

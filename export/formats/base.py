@@ -55,7 +55,8 @@ class Format(ABC):
     name: of the option that asks for it. title: in sentences. suffix: of its files, "" for a folder. stem: of the
     file's name, where that is the same for all. extra: of kresnet, with the packages that it takes. schemes: names of
     those that can be asked for, none where there is no choice. usual_schemes: those that are written unless others
-    are. only_on: the system that alone runs such files, "" where all do.
+    are. only_on: the system that alone runs such files, "" where all do. toolkit: of an environment of its own that
+    makes such files, "" where kresnet's own does. is_for_microcontrollers: whether firmware runs them.
     """
 
     name: ClassVar[str]
@@ -66,6 +67,8 @@ class Format(ABC):
     packages: ClassVar[tuple[str, ...]] = ()
     schemes: ClassVar[tuple[str, ...]] = ()
     only_on: ClassVar[str] = ""
+    toolkit: ClassVar[str] = ""
+    is_for_microcontrollers: ClassVar[bool] = False
     usual_schemes: ClassVar[tuple[str, ...]] = ()
 
     @abstractmethod
@@ -96,6 +99,15 @@ class Format(ABC):
         """Return the options of a file that leaves layers in float until no more than `max_drop` of the predictions
         change, 0–1; the same ones where the format has no such files."""
         return options
+
+    def for_chips(self, options: Sequence[FileOptions | None], chips: Sequence[str]) -> list[FileOptions | None]:
+        """Return the options of the files for `chips`, in formats that have a file for each of them; else the same."""
+        return list(options)
+
+    def describe_simulator(self, model: LoadedModel) -> str:
+        """Return what simulates the chip of a loaded file, whose time and memory mean nothing; "" where the file itself
+        is run."""
+        return ""
 
     def read_options(self, document: Mapping[str, object]) -> FileOptions:
         """Return the options that `FileOptions.to_dict` described."""

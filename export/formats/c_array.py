@@ -30,6 +30,7 @@ class CArray(Format):
     title = "C array"
     suffix = ""
     stem = "c_array"
+    is_for_microcontrollers = True
 
     def options(self, names: Sequence[str] = (), is_qat: bool = False) -> Sequence[TFLiteOptions]:
         """Return int8 with int8 inputs and outputs, what TFLite Micro takes, whatever other formats are asked for."""

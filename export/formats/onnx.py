@@ -62,16 +62,16 @@ class ONNX(Format):
         return OnnxModel(path, threads)
 
 
-def write_onnx(model: keras.Model, metadata: ModelMetadata, target: Path) -> None:
+def write_onnx(model: keras.Model, metadata: ModelMetadata, target: Path, batch: int | None = None) -> None:
     """Write `model`, {"pixels": float32 (batch, H, W, C), 0–255} → {"logits": (batch, classes), …}, with `metadata`
-    among its properties."""
+    among its properties. batch: of how many images, None for any number."""
     import keras
     import onnx
 
-    pixels = keras.InputSpec(shape=(None, *model.input_shape[1:]), dtype="float32", name="pixels")
+    pixels = keras.InputSpec(shape=(batch, *model.input_shape[1:]), dtype="float32", name="pixels")
     model.export(str(target), format="onnx", verbose=False, opset_version=OPSET, input_signature=[pixels])
     shapes = {name: tuple(each.shape) for name, each in name_outputs(model.output).items()}
-    written = _rename_outputs(onnx.load(str(target)), shapes)
+    written = _rename_outputs(onnx.load(str(target)), shapes, batch or BATCH)
     onnx.helper.set_model_props(
         written, {LABELS_FILE: metadata.labels(), METADATA_FILE: json.dumps(metadata.details())}
     )
@@ -119,9 +119,11 @@ class _CalibrationImages:
         return next(self._inputs, None)
 
 
-def _rename_outputs(written: onnx.ModelProto, outputs: dict[str, tuple[int | None, ...]]) -> onnx.ModelProto:
-    """Give `written` the names and shapes that the outputs have in the Keras model, and call the number of images
-    BATCH: tf2onnx calls them Identity:0 and unk__92."""
+def _rename_outputs(
+    written: onnx.ModelProto, outputs: dict[str, tuple[int | None, ...]], batch: int | str
+) -> onnx.ModelProto:
+    """Give `written` the names and shapes that the outputs have in the Keras model, with `batch` for the number of
+    images: tf2onnx calls them Identity:0 and unk__92."""
     from onnx.tools.update_model_dims import update_inputs_outputs_dims
 
     graph = written.graph
@@ -134,8 +136,8 @@ def _rename_outputs(written: onnx.ModelProto, outputs: dict[str, tuple[int | Non
         output.name = names[output.name]
     (pixels,) = graph.input
     sides = [side.dim_value for side in pixels.type.tensor_type.shape.dim]
-    shapes = {name: [BATCH, *shape[1:]] for name, shape in outputs.items()}
-    renamed: onnx.ModelProto = update_inputs_outputs_dims(written, {pixels.name: [BATCH, *sides[1:]]}, shapes)
+    shapes = {name: [batch, *shape[1:]] for name, shape in outputs.items()}
+    renamed: onnx.ModelProto = update_inputs_outputs_dims(written, {pixels.name: [batch, *sides[1:]]}, shapes)
     return renamed
 
 

@@ -12,7 +12,7 @@ import numpy as np
 
 from keras_resnet import progress
 from keras_resnet.api.fit_state import FitState, Position
-from keras_resnet.api.session import session
+from keras_resnet.api.session import log_once, session
 from keras_resnet.errors import UsageError
 from keras_resnet.export.settings import ExportSettings
 
@@ -172,7 +172,10 @@ class VerdictEvery(keras.callbacks.Callback):
         latest = self.file.with_name(f"latest-{self.file.name}")
         with session():
             verdict = export_tflite(self.model, self.data, latest, max_drop=self.max_drop / 100)
-            progress.log(f"epoch {epoch + 1}: {verdict}")
+            summary, *remarks = str(verdict).splitlines()
+            progress.log(f"epoch {epoch + 1}: {summary}")
+            for remark in remarks:
+                log_once(remark)
         best = max((each.value for each in self.verdicts.values() if each.passed), default=-1.0)
         if verdict.passed and verdict.value > best:
             latest.replace(self.file)
@@ -205,5 +208,7 @@ class FitReport(keras.callbacks.Callback):
         lines: list[str] = []
         self.model.summary(print_fn=lines.append)
         verdicts = self.verdicts.verdicts if self.verdicts else {}
-        told = {number: str(verdict) for number, verdict in verdicts.items()}
+        # What has to be known beside a verdict is nearly the same after each epoch: that of the latest is shown.
+        last = max(verdicts, default=0)
+        told = {number: str(each) if number == last else each.summary for number, each in verdicts.items()}
         FitPage(self.title or f"Training of {self.model.name}", self.rows, "\n".join(lines), told).write(self.file)

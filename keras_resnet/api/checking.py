@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -59,7 +59,7 @@ def check(
     folder = None if run is None else find_run(run, home)
     page = Path(given["save"]) if "save" in given else None
     settings = {"data_dir": given.get("data_dir"), "download": download or None, "fit": fit, "cache": cache}
-    report, splits = check_folder(given.get("data"), folder, given.get("task"), settings)
+    report, splits = check_folder(given.get("data"), folder, given.get("task"), settings, _name_call)
     report = replace(report, notes=list(map(in_python_words, report.notes)))
     if page is not None:
         write_page(report, splits, page)
@@ -67,10 +67,14 @@ def check(
 
 
 def check_folder(
-    data: str | None, run: RunFolder | None, task: str | None, settings: Mapping[str, Any]
+    data: str | None,
+    run: RunFolder | None,
+    task: str | None,
+    settings: Mapping[str, Any],
+    name_label_check: Callable[[str], tuple[str, ...]],
 ) -> tuple[CheckReport, DatasetSplits]:
     """Return what is wrong with `data`, and the data; see `check`. settings: of a DataSpec, None for those that are not
-    given."""
+    given. name_label_check: says for the name of a data set what is typed to check its labels."""
     from keras_resnet.checking.check import check_data
     from keras_resnet.data.load import require_effect
 
@@ -78,7 +82,12 @@ def check_folder(
     with name_options(asked):
         spec = replace(_choose_data(data, run, task), **asked)
         require_effect(spec, asked)
-    return check_data(spec, progress.log, run)
+    return check_data(spec, progress.log, run, name_label_check(spec.source) if run is None else ())
+
+
+def _name_call(source: str) -> tuple[str, ...]:
+    """Return how the labels of a data set are checked in Python."""
+    return (f"keras_resnet.check({source!r}, run=keras_resnet.train(data={source!r}))",)
 
 
 def write_page(report: CheckReport, data: DatasetSplits, page: Path) -> None:

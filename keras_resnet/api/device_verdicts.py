@@ -14,7 +14,7 @@ from keras_resnet.export.device_verdict import DeviceVerdict
 from keras_resnet.export.devices.places import UsablePlaces, find_places
 from keras_resnet.export.settings import ExportSettings
 from keras_resnet.reporting import html_tables
-from keras_resnet.reporting.device_rows import device_cells, device_columns, list_device_remarks
+from keras_resnet.reporting.device_rows import list_device_remarks, show_devices
 from keras_resnet.run import Run as RunFolder
 
 
@@ -43,8 +43,7 @@ class DeviceVerdicts(list[DeviceVerdict]):
         if not self:
             return html_tables.table(["file"], [])
         rows = [verdict.as_dict() for verdict in self]
-        cells = [device_cells(row) for row in rows]
-        return html_tables.table(device_columns(rows), cells) + html_tables.items(list_device_remarks(rows))
+        return html_tables.table(*show_devices(rows)) + html_tables.items(list_device_remarks(rows))
 
 
 def verify_places(

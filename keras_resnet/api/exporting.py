@@ -20,6 +20,7 @@ from keras_resnet.export.device_settings import DeviceSettings
 from keras_resnet.export.devices.places import UsablePlaces, find_places
 from keras_resnet.export.formats import FORMATS
 from keras_resnet.export.request import ExportRequest, ExportResult
+from keras_resnet.export.rockchip import use_python
 from keras_resnet.export.settings import TFLITE, ExportSettings
 from keras_resnet.export.tflite_options import ALL, SCHEME_ALIASES, SCHEMES
 from keras_resnet.export.verdict import Verdict, is_tflite_file
@@ -54,6 +55,13 @@ def export_run(
 ) -> ExportOutcome:
     """Write and verify the files of the `request` that was made of `settings`, check accelerators, run the TFLite files
     that passed on the devices that `on` names, and write the report. Raises ExportError where no file could be made."""
+    with use_python(settings.target_python):
+        return _export_run(run, settings, request, on)
+
+
+def _export_run(
+    run: RunFolder, settings: ExportSettings, request: ExportRequest, on: DeviceSettings | None
+) -> ExportOutcome:
     usable = UsablePlaces.test(find_places(on), progress.log) if on else UsablePlaces()
     from keras_resnet.export.pipeline import ExportContext
     from keras_resnet.export.remedies import export_with_remedies
@@ -68,7 +76,7 @@ def export_run(
     if not result.verdicts and not result.unverified:
         result.require_all()
     verdicts = result.verdicts
-    accelerators = check_accelerators(run, verdicts, settings.target, progress.log)
+    accelerators = check_accelerators(run, verdicts, settings.accelerators, progress.log)
     publish_report(run)
     passed = [run.exports / verdict.file for verdict in verdicts if verdict.passed and is_tflite_file(verdict.file)]
     devices = None
@@ -89,7 +97,7 @@ def export_names(
     outcome.result.require_all()
     if refused := [each for each in outcome.accelerators if each.refused]:
         progress.log("\n".join(f"{each.target} refuses of {each.file}: {each.refused[0]}" for each in refused))
-    failed = [str(verdict) for verdict in outcome.verdicts if not verdict.passed]
+    failed = _list_failures([verdict for verdict in outcome.verdicts if not verdict.passed])
     if outcome.devices:
         progress.log(str(DeviceVerdicts(outcome.devices.verdicts)))
         failed += outcome.devices.list_problems()
@@ -98,8 +106,16 @@ def export_names(
     return ExportedFiles.of(run, outcome.verdicts, outcome.result.unverified)
 
 
+def _list_failures(verdicts: Sequence[Verdict]) -> list[str]:
+    """Return a line for each of the `verdicts`, and then, each once, what has to be known beside them."""
+    remarks = [line for each in verdicts for line in str(each).splitlines()[1:]]
+    return [*(each.summary for each in verdicts), *dict.fromkeys(remarks)]
+
+
 def sort_names(names: Sequence[str]) -> tuple[tuple[str, ...], tuple[str, ...]]:
-    """Return (formats, schemes) of what is named. Raises UsageError for an unknown name, with the nearest."""
+    """Return (formats, schemes) of what is named, also with commas between: "int8,onnx". Raises UsageError for an
+    unknown name, with the nearest."""
+    names = [each for name in names for each in (map(str.strip, name.split(",")) if isinstance(name, str) else [name])]
     for name in names:
         if name not in NAMES:
             meant = find_export_name(str(name))

@@ -13,7 +13,7 @@ from pydantic import TypeAdapter, ValidationError
 from keras_resnet import progress
 from keras_resnet.api.predicting import Predicting
 from keras_resnet.api.results import Score
-from keras_resnet.api.session import from_python
+from keras_resnet.api.session import from_python, log_once
 from keras_resnet.config.foreign_words import find_export_name
 from keras_resnet.errors import MissingFileError, did_you_mean
 from keras_resnet.export.formats import FORMATS
@@ -52,6 +52,11 @@ class ExportedFile(Predicting):
         return self.verdict.bytes
 
     @property
+    def latency_ms(self) -> float | None:
+        """The median time for one image on this machine, in milliseconds; None where time means nothing."""
+        return self.verdict.latency_ms
+
+    @property
     def passed(self) -> bool:
         """Whether it is within its budget. One that is not stands in exports/rejected/."""
         return self.verdict.passed
@@ -65,7 +70,7 @@ class ExportedFile(Predicting):
         from keras_resnet.export.evaluate import evaluate_on_run
         from keras_resnet.export.load import load_file
 
-        return Score(**evaluate_on_run(load_file(self.path), self.run, split, progress.log, str(self.path)))
+        return Score(**evaluate_on_run(load_file(self.path), self.run, split, log_once, str(self.path)))
 
     @cached_property
     def _predictor(self) -> Predictor:
@@ -111,6 +116,18 @@ class ExportedFiles(Mapping[str, ExportedFile]):
         if name not in self._files:
             raise MissingFileError(self._describe_missing(name))
         return self._files[name]
+
+    def __getattr__(self, name: str) -> Any:
+        """Raise AttributeError: a file is an item."""
+        sentence = f"{type(self).__name__!r} object has no attribute {name!r}"
+        if name.startswith("_"):  # pickle and notebooks ask for such
+            raise AttributeError(sentence)
+        meant = find_export_name(name) or name.replace("_", "-")
+        if meant in (*self._files, *WRITABLE):
+            there = f"Use files[{meant!r}]" if meant in self._files else self._describe_missing(meant)
+            raise AttributeError(f"{sentence}. {there[0].upper()}{there[1:]}.")
+        known = [each for each in dir(type(self)) if not each.startswith("_")]
+        raise AttributeError(f"{sentence}.{did_you_mean(name, known)}".rstrip("."))
 
     def _describe_missing(self, name: str) -> str:
         """Return how the file called `name` is written, or which name is meant, and which files there are."""

@@ -9,11 +9,13 @@ from functools import wraps
 from numbers import Integral, Real
 from typing import Any, ParamSpec, TypeVar
 
-from keras_resnet.config.foreign_words import answer_option
+from keras_resnet.config.foreign_words import answer_option, find_export_name
 from keras_resnet.config.given_options import SETTINGS
 from keras_resnet.config.settings import iterate_settings
 from keras_resnet.errors import UsageError, describe_received, did_you_mean
+from keras_resnet.export.formats import FORMATS
 from keras_resnet.export.settings import ExportSettings
+from keras_resnet.export.tflite_options import ALL, SCHEME_ALIASES, SCHEMES
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -57,8 +59,16 @@ def require_known(function: str, given: Iterable[str], known: Collection[str]) -
     """Raise UsageError for the first keyword of `given` that is not `known`, with what it is called here."""
     for name in given:
         if name not in known:
-            answer = ELSEWHERE.get(name) or _answer(name, known) or did_you_mean(name, known).strip()
+            answers = (ELSEWHERE.get(name), _answer_export(function, name), _answer(name, known))
+            answer = next(filter(None, answers), did_you_mean(name, known).strip())
             raise UsageError(f"{function} takes no keyword {name!r}.{answer and ' '}{answer}")
+
+
+def _answer_export(function: str, name: str) -> str:
+    """Return how a file is asked for whose scheme or format is given as a keyword of `export`; "" for another one."""
+    written = (*SCHEMES, *SCHEME_ALIASES, ALL, *FORMATS)
+    meant = next((each for each in (name.replace("_", "-"), find_export_name(name)) if each in written), "")
+    return f"Files are named without a keyword: run.export({meant!r})." if function == "export" and meant else ""
 
 
 def refuse_unknown(function: Callable[P, T]) -> Callable[P, T]:

@@ -80,6 +80,8 @@ def describe_missing(owner: Predicting, name: str) -> str:
     if name.startswith("_"):
         return sentence
     answer = answer_attribute(name, known, owner.called)
+    if not answer and hasattr(vars(owner).get("verdict"), name):
+        answer = f"Use {owner.called}.verdict.{name}."
     return f"{sentence}. {answer}" if answer else f"{sentence}.{did_you_mean(name, known)}".rstrip(".")
 
 
@@ -145,6 +147,18 @@ def _predict_pixels(
         yield Prediction(f"image {number}", found, picture=picture, nothing=predictor.card.postprocessor.nothing)
 
 
+def _suggest_uint8(pixels: object) -> str:
+    """Return how pixels of another type become uint8; "" for what has no pixels."""
+    if not isinstance(pixels, np.ndarray) or pixels.dtype == np.uint8 or pixels.dtype.kind not in "iuf":
+        return ""
+    are_shares = pixels.dtype.kind == "f" and pixels.size > 0 and float(np.nanmax(pixels)) <= 1
+    return f". Pixels {'of 0–1' if are_shares else 'of 0–255'} become such by {_to_uint8(are_shares)}"
+
+
+def _to_uint8(are_shares: bool) -> str:
+    return '(255 * images).astype("uint8")' if are_shares else 'images.astype("uint8")'
+
+
 def _to_images(pixels: np.ndarray, channels: int) -> list[Picture]:
     """Return an array's images. Raises UsageError for one that holds none of a network of `channels`."""
     shape: tuple[int, ...] = getattr(pixels, "shape", ())
@@ -155,6 +169,6 @@ def _to_images(pixels: np.ndarray, channels: int) -> list[Picture]:
         raise UsageError(
             f"images must be paths (str or path), Pillow's images, or arrays of uint8 pixels (H, W, {words}) or"
             f" (N, H, W, {words})."
-            f" Received: {received}"
+            f" Received: {received}{_suggest_uint8(pixels)}"
         )
     return [to_picture(each) for each in (pixels[None] if len(shape) == 3 else pixels)]

@@ -31,7 +31,7 @@ class ShownCheckReport(CheckReport):
         return f"<p>{html.escape(self.title)}</p>{found}{html_tables.items(self.notes)}"
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Score:
     """A metric of a model on one split. model: the run or file; value: 0–1; samples: how many images; metrics: every
     metric by its name, 0–1; intervals: 95% intervals of some of them."""
@@ -49,8 +49,12 @@ class Score:
         return self.value
 
     def __str__(self) -> str:
-        name = metric_label(self.metric)
-        return f"{name} {self.value:.2%} of {counted(self.samples, f'{self.split} image')} ({self.model})"
+        value = format_value(self.value, self.intervals.get(self.metric))
+        images = counted(self.samples, f"{self.split} image", ",")
+        return f"{metric_label(self.metric)} {value} of {images} ({self.model})"
+
+    def __repr__(self) -> str:
+        return f"<Score {self}>"
 
     def _repr_html_(self) -> str:
         names = [self.metric, *list_shown_details(self.metrics, self.metric)]

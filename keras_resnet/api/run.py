@@ -14,7 +14,7 @@ from keras_resnet.api.keywords import to_text
 from keras_resnet.api.options import CompressOptions, ExportOptions, RobustnessOptions, VerifyOptions
 from keras_resnet.api.predicting import Predicting
 from keras_resnet.api.results import Score
-from keras_resnet.api.session import from_python
+from keras_resnet.api.session import from_python, log_once
 from keras_resnet.api.signatures import document_options
 from keras_resnet.config.spec import Spec
 from keras_resnet.errors import RunError
@@ -116,7 +116,7 @@ class Run(Predicting):
         from keras_resnet.evaluation.evaluate import keras_predictor
         from keras_resnet.export.evaluate import evaluate_on_run
 
-        return Score(**evaluate_on_run(keras_predictor(self.model), self.stored, split, progress.log, self.name))
+        return Score(**evaluate_on_run(keras_predictor(self.model), self.stored, split, log_once, self.name))
 
     @document_options(ExportOptions)
     @from_python

@@ -60,30 +60,46 @@ def _annotation(name: str, setting: Setting) -> str:
 
 _RUN = (
     Keyword("name", "str | None", "Name of the new run [default: made from network and data]."),
-    Keyword("runs", f"{PATH} | None", "Where runs live [default: KRESNET_RUNS, else saved_models/].", OTHER),
+    Keyword("runs", f"{PATH} | None", "Folder of the runs [default: KRESNET_RUNS, else saved_models/].", OTHER),
 )
-_SET = Keyword("set", "Mapping[str, object] | None", "Any keys of the spec: {'optimizer.momentum': 0.8}.")
+_SET = Keyword(
+    "set", "Mapping[str, object] | None", "Any other settings by their keys, such as {'optimizer.momentum': 0.8}."
+)
 TRAIN = (
-    Keyword("model", "str | None", "Network by name: resnet50, plain34, vgg19, … (see kresnet models)."),
-    Keyword("recipe", "str | None", "Published settings: torchvision-v2, timm-a2, … (see kresnet recipes)."),
-    Keyword("quick", "bool | None", "Use the recipe's quick form: a minute or two on the bundled digits."),
+    Keyword(
+        "model",
+        "str | None",
+        "Network by its name, in place of depth: resnet50, plain34, vgg19, … (kresnet models lists them).",
+    ),
+    Keyword(
+        "recipe",
+        "str | None",
+        "Train with published settings: torchvision-v2, timm-a2, … (kresnet recipes lists them).",
+    ),
+    Keyword(
+        "quick", "bool | None", "Use a short form of the recipe, which takes a minute or two on the bundled digits."
+    ),
     *(Keyword.of(name, setting) for name, setting in SETTINGS.items() if name not in NAMED_APART),
     _SET,
     *_RUN,
-    Keyword("resume", f"{PATH} | None", "Continue this interrupted run as it was started; the only option then."),
-    Keyword("data_changed", "bool | None", "With resume: go on although the data are no longer the same.", OTHER),
+    Keyword(
+        "resume",
+        f"{PATH} | None",
+        "Continue this interrupted run with the settings that it was started with; takes no other option.",
+    ),
+    Keyword("data_changed", "bool | None", "With resume: continue although the data have changed.", OTHER),
 )
 COMPRESS = (
     Keyword("shrink", "float | None", "Remove this share of the filters inside residual units."),
     Keyword("prune", "float | None", "Make this share of the weights zero."),
-    Keyword("pattern", "Literal['2:4'] | None", "Two zeros in each four weights, instead of anywhere."),
-    Keyword("cluster", "int | None", "Give every kernel so many different weights."),
+    Keyword("pattern", "Literal['2:4'] | None", "Put two zeros into each four weights, instead of zeros anywhere."),
+    Keyword("cluster", "int | None", "Share weights: leave every kernel so many different ones."),
     Keyword(
         "qat",
         "bool | Literal['native', 'tfmot'] | None",
-        "Quantization-aware training: True, or 'tfmot' by tensorflow-model-optimization.",
+        "Train with 8-bit rounding (quantization-aware training): True, or 'tfmot' for tensorflow-model-optimization.",
     ),
-    *(Keyword.of(name, SETTINGS[name]) for name in COMPRESS_SETTINGS),
+    *(Keyword.of(name, setting) for name, setting in COMPRESS_SETTINGS.items()),
     _SET,
     *_RUN,
 )
@@ -133,6 +149,25 @@ def document_options(options: type) -> Callable[[F], F]:
     return document
 
 
+class ReadableSignature(inspect.Signature):
+    """A signature that prints each parameter on a line of its own: dozens of them in one line, nobody reads."""
+
+    __slots__ = ()
+
+    def __str__(self) -> str:
+        lines: list[str] = []
+        is_marked = False
+        for each in self.parameters.values():
+            is_marked |= each.kind is inspect.Parameter.VAR_POSITIONAL
+            if each.kind is inspect.Parameter.KEYWORD_ONLY and not is_marked:
+                lines.append("*")
+                is_marked = True
+            lines.append(str(each))
+        returned = self.return_annotation
+        result = "" if returned is self.empty else f" -> {inspect.formatannotation(returned)}"
+        return f"(\n{''.join(f'    {line},{chr(10)}' for line in lines)}){result}"
+
+
 def _signature(function: Callable[..., Any], options: type, keywords: Iterable[Keyword]) -> inspect.Signature:
     """Return the signature of `function` with `keywords` in place of the last parameter, which takes them all."""
     own = inspect.signature(function)
@@ -144,7 +179,8 @@ def _signature(function: Callable[..., Any], options: type, keywords: Iterable[K
         inspect.Parameter(each.name, inspect.Parameter.KEYWORD_ONLY, default=None, annotation=hints[each.name])
         for each in keywords
     ]
-    return own.replace(parameters=[*list(own.parameters.values())[:-1], *spread], return_annotation=returned)
+    parameters = [*list(own.parameters.values())[:-1], *spread]
+    return ReadableSignature(parameters, return_annotation=returned)
 
 
 def _describe(keywords: tuple[Keyword, ...]) -> str:

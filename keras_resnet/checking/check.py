@@ -8,9 +8,11 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
+import numpy as np
+
 from keras_resnet.checking.duplicates import find_duplicates
 from keras_resnet.checking.facts import ImageFacts, measure_images
-from keras_resnet.checking.findings import CheckReport, Finding
+from keras_resnet.checking.findings import CheckReport, Finding, name_commands
 from keras_resnet.checking.quality import find_bad_images
 from keras_resnet.config.spec import DataSpec
 from keras_resnet.data.class_sampling import describe_imbalance
@@ -23,7 +25,7 @@ from keras_resnet.metrics.outcome import find_unbeaten_constant
 from keras_resnet.progress import Log
 from keras_resnet.run import Run
 from keras_resnet.runtime.image_files import readable_name, to_path
-from keras_resnet.runtime.plurals import counted
+from keras_resnet.runtime.plurals import counted, verb
 
 EXTRA = ("imagehash", "cleanlab")
 # What sources log of a file that cannot be read, one line each; and of how many, which the report says itself.
@@ -31,13 +33,17 @@ SKIPPED = "skipped: "
 OWN_FINDINGS = (SKIPPED, "skipped ")
 # A network that is right less often doubts more labels than are wrong.
 SURE_ACCURACY = 0.8
+# Kinds of findings of images that are alike.
+DUPLICATES = ("exact_duplicate", "near_duplicate", "conflicting_labels")
 # Sizes that are listed.
 MAX_SIZES = 8
 
 
-def check_data(spec: DataSpec, log: Log, run: Run | None = None) -> tuple[CheckReport, DatasetSplits]:
+def check_data(
+    spec: DataSpec, log: Log, run: Run | None = None, label_check: tuple[str, ...] = ()
+) -> tuple[CheckReport, DatasetSplits]:
     """Check all splits of the data that `spec` names, labels too where a finished `run` is given; return what was
-    found, and the data.
+    found, and the data. label_check: the commands to type for that, where no run is given.
 
     A run of another task checks no labels; what its network cannot take, be it other labels or other channels, is
     checked all the same, and where the data have no annotations as it learns them, images by class. A run that is not
@@ -60,7 +66,8 @@ def check_data(spec: DataSpec, log: Log, run: Run | None = None) -> tuple[CheckR
         _require_fitting(classifier, data)
     facts, errors = measure_images(data)
     findings = [*_find_unreadable(lines), *(Finding("unreadable", note=str(each)) for each in errors)]
-    findings += [*find_duplicates(facts), *find_bad_images(facts), *_find_unequal(data)]
+    held_out = [line for line in lines if line.startswith(HELD_OUT)]
+    findings += [*find_duplicates(facts, not held_out), *find_bad_images(facts), *_find_unequal(data)]
     if classifier is not None and (at_chance := _explain_chance(classifier)):
         notes.append(at_chance)
     elif classifier is not None:
@@ -72,9 +79,20 @@ def check_data(spec: DataSpec, log: Log, run: Run | None = None) -> tuple[CheckR
         findings += [each for each in suspected if (each.images[0].split, each.images[0].row) not in blank]
         notes += [choice, *_list_doubts(classifier, spec)]
     else:
-        notes.append(_explain_unchecked(spec, run))
-    notes += [f"held out for {line}, as in each training" for line in lines if line.startswith(HELD_OUT)]
-    return CheckReport(data.name, _count(data), _properties(facts), findings, notes), data
+        notes.append(_explain_unchecked(spec, run, label_check))
+    notes += [f"held out for {line}, as in each training" for line in held_out]
+    if held_out and (divided := sum(_is_divided(each) for each in findings)):
+        notes.append(
+            f"{counted(divided, 'group')} of duplicates {verb(divided, 'is', 'are')} partly among the images held out,"
+            " so the network would be tested on images it was trained on: keep one image of each"
+        )
+    report = CheckReport(data.name, _count(data, facts), _properties(facts), findings, notes, not held_out, label_check)
+    return report, data
+
+
+def _is_divided(finding: Finding) -> bool:
+    """Return whether a finding is of images that are alike and stand in several splits."""
+    return finding.kind in DUPLICATES and len({each.split for each in finding.images}) > 1
 
 
 def _open(spec: DataSpec, run: Run | None, log: Log) -> tuple[DatasetSplits, list[str]]:
@@ -95,16 +113,16 @@ def _open(spec: DataSpec, run: Run | None, log: Log) -> tuple[DatasetSplits, lis
         return data, [f"annotations for --task {task}, as run {run.name} learns them, were not checked: {why}"]
 
 
-def _explain_unchecked(spec: DataSpec, run: Run | None) -> str:
-    """Return why labels were not checked."""
+def _explain_unchecked(spec: DataSpec, run: Run | None, commands: tuple[str, ...]) -> str:
+    """Return why labels were not checked, and the `commands` that check them."""
     if run is not None:
         task = run.spec().task
         return (
             f"labels were not checked: that is done by a run of --task classify, and run {run.name} is of --task {task}"
         )
     if spec.annotations != "labels":
-        return "labels were not checked: that is done for --task classify alone, by --run RUN"
-    return "labels were not checked: --run RUN checks them by a network that was trained on these data"
+        return "labels were not checked: that is done for --task classify alone"
+    return f"labels were not checked: a network that was trained on these data checks them{name_commands(commands)}"
 
 
 def _explain_chance(run: Run) -> str:
@@ -186,11 +204,15 @@ def _find_unequal(data: DatasetSplits) -> Iterator[Finding]:
             yield Finding("unequal_classes", note=words)
 
 
-def _count(data: DatasetSplits) -> dict[str, dict[str, int]]:
-    """Count the images by split and class, those of several classes in each of them; of images with objects, by the
-    class of the first of these."""
-    counts = {}
-    for name, split in data.splits.items():
+def _count(data: DatasetSplits, facts: Sequence[ImageFacts]) -> dict[str, dict[str, int]]:
+    """Count the images that were measured by split and class, those of several classes in each of them; of images with
+    objects, by the class of the first of these."""
+    counts: dict[str, dict[str, int]] = {}
+    rows: dict[str, list[int]] = {name: [] for name in data.splits}
+    for each in facts:
+        rows[each.image.split].append(each.image.row)
+    for name, whole in data.splits.items():
+        split = whole.subset(np.array(sorted(rows[name]), np.int64))
         numbers = split.count_labels(len(data.classes)).tolist()
         counts[name] = dict(zip(data.classes, numbers, strict=True))
         if without := int((split.labels < 0).sum()):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 import numpy as np
 
@@ -22,23 +22,30 @@ GRAY = np.array([0.299, 0.587, 0.114], np.float32)
 CHUNK, PAIRS = 1024, 16384
 
 
-def find_duplicates(facts: Sequence[ImageFacts]) -> Iterator[Finding]:
-    """Yield a finding for each group of equal images, and for each group of similar ones."""
+def find_duplicates(facts: Sequence[ImageFacts], has_own_splits: bool = True) -> Iterator[Finding]:
+    """Yield a finding for each group of equal images, and for each group of similar ones. has_own_splits: whether
+    training and validation images are apart in the data, and not just held out by kresnet."""
+    # Of data without a validation split, its images are among those of the training split.
+    split_of = {each.image.split: each.image.split for each in facts}
+    if not has_own_splits and "validation" in split_of:
+        split_of["validation"] = "train"
     exact = defaultdict(list)
     for row, each in enumerate(facts):
         exact[each.digest].append(row)
     for group in exact.values():
         if len(group) > 1:
-            yield _describe(facts, group, "exact")
+            yield _describe(facts, group, "exact", split_of)
     # Of equal images one stands for all; blank ones are similar to each other, whatever they were.
     single = [group[0] for group in exact.values() if not is_blank(facts[group[0]])]
     for similar in _group_similar([facts[row] for row in single]):
-        yield _describe(facts, [row for place in similar for row in exact[facts[single[place]].digest]], "near")
+        yield _describe(
+            facts, [row for place in similar for row in exact[facts[single[place]].digest]], "near", split_of
+        )
 
 
-def _describe(facts: Sequence[ImageFacts], group: list[int], how: str) -> Finding:
+def _describe(facts: Sequence[ImageFacts], group: list[int], how: str, split_of: Mapping[str, str]) -> Finding:
     images = tuple(facts[row].image for row in group)
-    across = "_across_splits" if len({each.split for each in images}) > 1 else ""
+    across = "_across_splits" if len({split_of[each.split] for each in images}) > 1 else ""
     if how == "exact" and len({each.label for each in images}) > 1:
         return Finding("conflicting_labels", images, "also across splits" if across else "")
     return Finding(f"{how}_duplicate{across}", images)

@@ -117,8 +117,10 @@ class Finding:
 
 @dataclass(frozen=True, repr=False)
 class CheckReport:
-    """What a check of `data` found. counts: images by split and class. properties: how many images have which "size",
-    "shape" and "channels", the most frequent first. notes: what was not looked for, and why.
+    """What a check of `data` found. counts: images that can be read, by split and class. properties: how many images
+    have which "size", "shape" and "channels", the most frequent first. notes: what was not looked for, and why.
+    commands: what is typed to check the labels, where they were not checked; a note ends with it.
+    has_own_splits: whether the data are split into training and validation; if not, kresnet holds some images out.
     Without counts the data could not be opened, and only the notes and unreadable files are there."""
 
     data: str
@@ -126,11 +128,20 @@ class CheckReport:
     properties: dict[str, dict[str, int]]
     findings: list[Finding]
     notes: list[str] = field(default_factory=list)
+    has_own_splits: bool = True
+    commands: tuple[str, ...] = ()
 
     @property
     def images(self) -> int:
         """How many images were looked at."""
         return sum(self.properties["size"].values())
+
+    @property
+    def images_in_words(self) -> str:
+        """How many images were looked at, and how many files could not be."""
+        unreadable = sum(each.kind == "unreadable" for each in self.findings)
+        more = f" checked, and {counted(unreadable, 'more file', ',')} that cannot be read" if unreadable else ""
+        return f"{counted(self.images, 'image', ',')}{more}"
 
     @property
     def by_kind(self) -> dict[str, list[Finding]]:
@@ -149,7 +160,7 @@ class CheckReport:
         if not self.counts:
             return self.data
         nothing = "" if self.findings else "nothing found in "
-        return f"{self.data}: {nothing}{counted(self.images, 'image', ',')}"
+        return f"{self.data}: {nothing}{self.images_in_words}"
 
     @property
     def rows(self) -> list[list[str]]:
@@ -173,3 +184,8 @@ class CheckReport:
             "findings": [each.as_dict() for found in self.by_kind.values() for each in found],
             "notes": self.notes,
         }
+
+
+def name_commands(commands: tuple[str, ...]) -> str:
+    """Return what a note ends with that names `commands` to type one after another; "" of none."""
+    return f": {', then '.join(commands)}" if commands else ""

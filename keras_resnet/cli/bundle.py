@@ -19,25 +19,28 @@ from keras_resnet.runtime.plurals import counted
 )
 @click.argument("file", metavar="FILE", required=False, type=click.Path(path_type=Path))
 @click.option(
-    "--run", "of_run", metavar="RUN", help="The run whose images are taken [default: its folder's, or its own]."
+    "--run",
+    "of_run",
+    metavar="RUN",
+    help="Run whose images are taken [default: that of FILE's folder, or the one named in it].",
 )
 @click.option(
     "--save",
     type=click.Path(path_type=Path),
     metavar="DIR",
-    help="The new folder [default: FILE's name and -bundle, in the current folder].",
+    help="Name of the new folder [default: FILE's name and -bundle, in the current folder].",
 )
 @click.option(
     "--samples",
     type=click.IntRange(min=1),
-    help="Take only N validation images, those that kresnet verify --samples draws [default: all].",
+    help="Take only N validation images, the same ones as kresnet verify --samples [default: all].",
 )
 @runs_option
 def bundle(file: Path | None, of_run: str | None, save: Path | None, samples: int | None, runs: str | None) -> None:
     """Write an exported FILE and its validation images into a folder.
 
-    For phones, boards and test labs that kresnet cannot reach: with examples in Python, C, Kotlin and Swift that write
-    the outputs. What comes back is verified by kresnet verify FILE --outputs.
+    For phones, boards and test labs that kresnet cannot reach. The folder has examples in Python, C, Kotlin and Swift
+    that run the file there and write its outputs, which kresnet verify FILE --outputs then verifies.
     """
     from keras_resnet.export.bundle import name_folder, require_new
 

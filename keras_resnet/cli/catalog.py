@@ -11,6 +11,7 @@ from keras_resnet.cli import console
 from keras_resnet.cli.command import Command, format_examples
 from keras_resnet.cli.options import json_option, runs_option
 from keras_resnet.errors import UsageError
+from keras_resnet.runtime.plurals import format_large
 
 if TYPE_CHECKING:
     from keras_resnet.models.summary import ModelSummary
@@ -23,7 +24,7 @@ _ACCURACIES = ("top-1, 1 crop", "top-1, 10 crops")
 @runs_option
 @json_option
 def list_runs(runs: str | None, as_json: bool) -> None:
-    """List runs, newest first."""
+    """List the runs, newest first."""
     from keras_resnet.metrics.labels import metric_label
     from keras_resnet.run import Run, describe_no_runs, runs_home
 
@@ -58,15 +59,23 @@ def _format_cell(value: object) -> str:
     cls=Command,
     epilog=format_examples("kresnet models --depth 50", "kresnet models --classes 5 --image-size 96 --json"),
 )
-@click.option("--depth", type=int, help="Only networks of this depth.")
-@click.option("--classes", type=click.IntRange(2), help="Count for N classes [default: 1000, or 10 for CIFAR].")
-@click.option("--image-size", type=int, help="Count for images of this size [default: 224, or 32 for CIFAR].")
+@click.option("--depth", type=int, help="List only networks of this depth.")
+@click.option(
+    "--classes",
+    type=click.IntRange(2),
+    help="Compute the numbers for N classes [default: 1000, or 10 for CIFAR networks].",
+)
+@click.option(
+    "--image-size",
+    type=int,
+    help="Compute the numbers for images of N pixels a side [default: 224, or 32 for CIFAR networks].",
+)
 @json_option
 def models(depth: int | None, classes: int | None, image_size: int | None, as_json: bool) -> None:
     """List the networks, with parameters and accuracy.
 
-    Parameters, multiply-adds and the size in int8 are computed. Accuracies are published ones, of one crop of each
-    image or of ten; compare like with like.
+    Parameters, multiply-adds and the size in int8 are computed. The accuracies are published ones, for one crop of
+    each image or for ten; do not compare one kind with the other.
     """
     from keras_resnet.models.summary import summarize_models
 
@@ -83,7 +92,7 @@ def _format_counts(row: ModelSummary) -> list[str]:
     return [
         f"{row['image_size']}, {row['classes']}",
         f"{row['parameters']:,}",
-        f"{row['multiply_adds'] / 1e9:.3g} G",
+        format_large(row["multiply_adds"]),
         f"{row['int8_bytes'] / 1e6:.2f} MB",
     ]
 
@@ -98,7 +107,7 @@ def _format_accuracies(row: ModelSummary) -> list[str]:
 def recipes(as_json: bool) -> None:
     """List the recipes: published ways to train.
 
-    kresnet train --recipe NAME uses one.
+    Use one of them with kresnet train --recipe NAME.
     """
     from keras_resnet.config.recipes import RECIPES
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import re
+import shlex
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -18,6 +20,7 @@ from keras_resnet.config.option_groups import COMMON
 from keras_resnet.config.spec import DataSpec
 from keras_resnet.config.task_rules import TASK_RULES
 from keras_resnet.errors import DataError, KresnetError
+from keras_resnet.run import Run, runs_home
 from keras_resnet.runtime.plurals import join_words
 
 if TYPE_CHECKING:
@@ -37,7 +40,7 @@ if TYPE_CHECKING:
     "--run",
     "of_run",
     metavar="RUN",
-    help="Also look for wrong labels and outliers, by the network of this run.",
+    help="Also look for wrong labels and outliers, with the network of this run.",
     shell_complete=complete_run_names,
     cls=GroupedOption,
     group=COMMON,
@@ -60,7 +63,7 @@ if TYPE_CHECKING:
 @click.option(
     "--strict",
     is_flag=True,
-    help="Exit with 1 if anything but outliers is found.",
+    help="Exit with code 1 if anything but outliers is found.",
     cls=GroupedOption,
     group=COMMON,
 )
@@ -77,13 +80,13 @@ def check(
     as_json: bool,
     **settings: Any,
 ) -> None:
-    """Check DATA: duplicates, bad images, unequal classes, wrong labels.
+    """Check DATA for duplicates, bad images, unequal classes and wrong labels.
 
     DATA is what kresnet train --data takes: a folder of images, a table of their labels (.csv, .json, .parquet, …), a
     folder with boxes in the layout of COCO, Pascal VOC or YOLO (--task detect), or the name of a TFDS data set.
 
     Finds unreadable files, duplicates within and across splits, blank, dark and blurred images and unequal classes;
-    with a run, suspected label errors and outliers. Writes one page with the images.
+    with --run, also suspected label errors and outliers. Writes a page that shows these images.
     """
     from keras_resnet.api.checking import check_folder, write_page
     from keras_resnet.checking.findings import KINDS
@@ -93,7 +96,7 @@ def check(
     page = save or Path(f"check-{Path(source).resolve().name or 'data'}.html")
     prepare_save(page)
     try:
-        report, splits = check_folder(data, run, task, settings)
+        report, splits = check_folder(data, run, task, settings, lambda source: _name_label_check(source, runs))
         write_page(report, splits, page)
     except KresnetError as error:
         if data is not None:
@@ -109,6 +112,27 @@ def check(
     if strict and report.faults:
         found = join_words([KINDS[kind].title.lower() for kind in report.faults])
         raise DataError(f"{report.data} is not clean (--strict): {found}")
+
+
+def _name_label_check(source: str, runs: str | None) -> tuple[str, ...]:
+    """Return the commands that check the labels of a data set: with the newest run that was trained on it, where there
+    is one. runs: the home of runs, where that was given."""
+    data, home = shlex.quote(source), f" --runs {shlex.quote(runs)}" if runs else ""
+    trained = next((each.name for each in Run.all(runs_home(runs)) if _is_trained_on(each, source)), "")
+    if trained:
+        return (f"kresnet check {data} --run {shlex.quote(trained)}{home}",)
+    name = f"check-{re.sub(r'[^A-Za-z0-9]+', '-', Path(source).resolve().name).strip('-') or 'data'}"
+    return (f"kresnet train --data {data} --name {name}{home}", f"kresnet check {data} --run {name}{home}")
+
+
+def _is_trained_on(run: Run, source: str) -> bool:
+    """Return whether a run is a finished classifier of the data called `source`."""
+    try:
+        spec = run.spec()
+    except KresnetError:  # a run that is damaged, or of another version
+        return False
+    is_of_data = os.path.realpath(spec.data.source) == os.path.realpath(source)
+    return run.is_finished and spec.data.annotations == "labels" and is_of_data
 
 
 def _print_report(report: CheckReport) -> None:

@@ -13,7 +13,7 @@ import click
 
 from keras_resnet.cli.help import ExamplesFirst, describe_option, group_options
 from keras_resnet.config.foreign_words import OPTIONS, answer_argument, answer_command, answer_option
-from keras_resnet.config.option_groups import DESCRIBED, OTHER
+from keras_resnet.config.option_groups import DESCRIBED, DESCRIBED_OPTIONS, OTHER
 from keras_resnet.errors import did_you_mean, one_of_sentence
 
 # Commands of more options have --help-all. Where a context notes that it was asked for.
@@ -68,14 +68,17 @@ class Command(ExamplesFirst):
         """Write the options, a section for each group; a single group is called Options."""
         groups = group_options(self, ctx)
         is_short = _HELP_ALL in self.get_params(ctx) and not ctx.meta.get(_SHOWS_ALL)
-        more = {title: options for title, options in groups.items() if is_short and title not in DESCRIBED}
+        more: dict[str, list[str]] = {}
         for title, options in groups.items():
-            if title not in more:
+            shown = [each for each in options if not is_short or _is_described(title, each)]
+            if shown:
                 with formatter.section(title if len(groups) > 1 else "Options"):
-                    formatter.write_dl([describe_option(option, ctx) for option in options])
+                    formatter.write_dl([describe_option(option, ctx) for option in shown])
+            if named := [each.opts[0] for each in options if each not in shown]:
+                more[title] = named
         if more:
             with formatter.section(f"More options, described by {ctx.command_path} --help-all"):
-                formatter.write_dl([(title, ", ".join(each.opts[0] for each in more[title])) for title in more])
+                formatter.write_dl([(title, ", ".join(names)) for title, names in more.items()])
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
         """Parse as click does; an unknown option or argument that another tool has is answered by ours."""
@@ -141,6 +144,11 @@ class Command(ExamplesFirst):
         folder = next((text for text in extra if Path(text).is_dir()), None)
         if folder and "--data" in known:
             raise AnsweredError(f"{message}. Images are named by an option: --data {folder}.", ctx)
+
+
+def _is_described(group: str, option: click.Option) -> bool:
+    """Return whether the short help of a command of many options describes an option of this group."""
+    return group in DESCRIBED or option.opts[0] in DESCRIBED_OPTIONS
 
 
 def _find_nearest(option: str, names: Iterable[str]) -> list[str]:

@@ -10,7 +10,7 @@ import click
 
 from keras_resnet.cli import console
 from keras_resnet.cli.command import Command, format_examples
-from keras_resnet.cli.next_steps import EXPORT, log_next_steps
+from keras_resnet.cli.next_steps import EXPORT, is_at_chance, log_next_steps
 from keras_resnet.cli.options import complete_run_names, json_option, runs_option
 from keras_resnet.cli.outputs import prepare_save
 from keras_resnet.cli.targets import find_target
@@ -94,7 +94,7 @@ def compare(
         _print_pair(pair)
     if problem:
         console.log(problem)
-    if missing := [run.name for run in found if not run.verdicts()]:
+    if missing := [run.name for run in found if not run.verdicts() and not is_at_chance(run)]:
         log_next_steps(*((f"export {name}", EXPORT) for name in dict.fromkeys(missing)), runs=runs)
 
 

@@ -8,7 +8,7 @@ import click
 
 from keras_resnet.cli import console
 from keras_resnet.cli.command import Command, GroupedOption, format_examples
-from keras_resnet.cli.next_steps import EXPORT, log_next_steps
+from keras_resnet.cli.next_steps import EXPORT, is_at_chance, log_next_steps
 from keras_resnet.cli.options import json_option, optional_run_argument, runs_option
 from keras_resnet.cli.setting_options import add_compress_options
 from keras_resnet.cli.targets import find_run, log_newest
@@ -45,7 +45,7 @@ if TYPE_CHECKING:
 @click.option(
     "--pattern",
     type=click.Choice(["2:4"]),
-    help="Two zeros in each four weights, instead of anywhere.",
+    help="Put two zeros into each four weights, instead of zeros anywhere.",
     cls=GroupedOption,
     group=COMMON,
 )
@@ -53,7 +53,7 @@ if TYPE_CHECKING:
     "--cluster",
     type=int,
     metavar="N",
-    help="Give every kernel N different weights.",
+    help="Share weights: leave every kernel N different ones.",
     allowed="how many different weights a kernel has, 2 to 256",
     cls=GroupedOption,
     group=COMMON,
@@ -63,21 +63,25 @@ if TYPE_CHECKING:
     is_flag=False,
     flag_value="native",
     type=click.Choice(["native", "tfmot"]),
-    help="Quantization-aware training: --qat, or --qat tfmot by tensorflow-model-optimization.",
+    help="Train with 8-bit rounding (quantization-aware training); --qat tfmot uses tensorflow-model-optimization.",
     cls=GroupedOption,
     group=COMMON,
 )
 @add_compress_options
 @click.option(
-    "--name", metavar="NAME", help="Name of the (last) new run [default: RUN-qat, …].", cls=GroupedOption, group=COMMON
+    "--name",
+    metavar="NAME",
+    help="Name of the new run; of several, that of the last [default: RUN-qat, …].",
+    cls=GroupedOption,
+    group=COMMON,
 )
 @runs_option
 @json_option
 def compress(run: str | None, name: str | None, runs: str | None, as_json: bool, **options: Any) -> None:
-    """Make a smaller or faster network of RUN; writes a new run.
+    """Make a smaller or faster network from RUN, as a new run.
 
-    It trains on from the weights of RUN, the newest by default. Several methods are applied one after another, each in
-    a run: filters, zeros, shared weights, 8 bits.
+    The training continues from the weights of RUN, by default the newest run. Several methods are applied one after
+    another, each in a run of its own: fewer filters, then zeros, shared weights and 8 bits.
     """
     from keras_resnet.api.functions import METHODS, compress_run, plan_steps
     from keras_resnet.compression.plan import plan_compression
@@ -103,6 +107,5 @@ def _print_result(chain: list[Run], runs: str | None, as_json: bool) -> None:
     rows = [[each.name, f"{each.metrics()['value']:.2%}", each.network_summary, str(each.folder)] for each in chain]
     columns = ["run", metric_label(after["metric"]), "network", "folder"]
     console.print_table("", columns, rows, prose=["network"], spare=["folder"])
-    log_next_steps(
-        (f"export {last.name}", EXPORT), (f"compare {first.name} {last.name}", "puts both side by side"), runs=runs
-    )
+    export = () if is_at_chance(last) else ((f"export {last.name}", EXPORT),)
+    log_next_steps(*export, (f"compare {first.name} {last.name}", "puts both side by side"), runs=runs)

@@ -12,7 +12,17 @@ from keras_resnet.progress import fold, log
 from keras_resnet.progress_bar import show_bar
 from keras_resnet.runtime.printable import make_printable
 
-__all__ = ["close_output", "emit", "emit_json", "emit_json_line", "log", "prepare_output", "print_table", "show_bar"]
+__all__ = [
+    "close_output",
+    "emit",
+    "emit_json",
+    "emit_json_line",
+    "is_output_with_messages",
+    "log",
+    "prepare_output",
+    "print_table",
+    "show_bar",
+]
 
 
 def prepare_output() -> None:
@@ -29,6 +39,14 @@ def close_output() -> None:
     null = os.open(os.devnull, os.O_WRONLY)
     os.dup2(null, sys.stdout.fileno())
     os.close(null)
+
+
+def is_output_with_messages() -> bool:
+    """Return whether standard output and standard error are one place: a terminal, a file or a pipe (`2>&1 | tee`)."""
+    try:
+        return os.path.samestat(os.fstat(sys.stdout.fileno()), os.fstat(sys.stderr.fileno()))
+    except (AttributeError, OSError, ValueError):  # a stream that is no file
+        return False
 
 
 def emit(line: str) -> None:

@@ -21,20 +21,21 @@ POLL_SECONDS = 1.0
         "kresnet data-service --dispatcher 10.0.0.1:5050",
     ),
 )
-@click.option("--port", type=click.IntRange(0, 65535), default=5050, show_default=True, help="Where trainings ask.")
-@click.option("--dispatcher", metavar="HOST:PORT", help="Work for the data service that was started there.")
+@click.option(
+    "--port", type=click.IntRange(0, 65535), default=5050, show_default=True, help="Port at which trainings connect."
+)
+@click.option("--dispatcher", metavar="HOST:PORT", help="Join the data service that was started at this address.")
 @click.option(
     "--host",
     metavar="ADDRESS",
     default=socket.gethostname,
-    show_default="its name",
-    help="How others reach this machine.",
+    help="Address at which other machines reach this one [default: the name of this machine].",
 )
 def data_service(port: int, dispatcher: str | None, host: str) -> None:
-    """Read training images for trainings elsewhere.
+    """Read training images for trainings on other machines.
 
-    Runs until it is stopped. The folder of images lies at the same path on all machines. Whoever reaches the ports can
-    have this machine read its files: use it in networks that you trust.
+    Runs until you stop it. The folder of images must have the same path on all machines. Anyone who can reach the ports
+    can make this machine read its files, so use it only in networks that you trust.
     """
     from keras_resnet.data.service import DataServer
 

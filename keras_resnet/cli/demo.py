@@ -19,21 +19,21 @@ from keras_resnet.errors import UsageError
 @click.option(
     "--port",
     type=click.IntRange(0, 65535),
-    help="Where to serve the page; 0 takes a free one [default: 8765, or a free one where that is taken].",
+    help="Port of the page; 0 takes a free one [default: 8765, or a free one if that is taken].",
 )
 @click.option("--open", "opens", is_flag=True, help="Open the page in the browser.")
 @click.option(
     "--save",
     type=click.Path(path_type=Path),
     metavar="DIR",
-    help="Write the page into a new folder, for any web server.",
+    help="Write the page into a new folder for a web server of your own, instead of serving it.",
 )
 @runs_option
 def demo(run: str | None, port: int | None, opens: bool, save: Path | None, runs: str | None) -> None:
     """Try RUN's exported files in a browser.
 
-    The page, of the newest run by default, is for this machine alone and needs no network. The files themselves run
-    there, by LiteRT.js, which scripts/web installs.
+    Serves a page for the newest run by default. Only this machine can open the page, and it loads nothing from the
+    internet. The exported files themselves run in it, with LiteRT.js: scripts/web installs that once, with npm.
     """
     from keras_resnet.export.demo.page import build_site
     from keras_resnet.export.demo.server import USUAL_PORT, create_server, require_new_folder

@@ -12,14 +12,20 @@ from keras_resnet.cli.targets import find_run, log_newest
 
 @click.command(cls=Command, epilog=format_examples("kresnet diagnose RUN"))
 @optional_run_argument
-@click.option("--samples", type=click.IntRange(1), default=200, show_default=True, help="Validation images to score.")
-@click.option("--top", type=click.IntRange(1), default=10, show_default=True, help="How many layers to name.")
+@click.option(
+    "--samples",
+    type=click.IntRange(1),
+    default=200,
+    show_default=True,
+    help="Number of validation images to evaluate on.",
+)
+@click.option("--top", type=click.IntRange(1), default=10, show_default=True, help="Number of layers to print.")
 @runs_option
 @json_option
 def diagnose(run: str | None, samples: int, top: int, runs: str | None, as_json: bool) -> None:
-    """Rank the layers of RUN by what 8 bits cost.
+    """Rank the layers of RUN by the accuracy that 8 bits cost.
 
-    Each layer, of the newest run by default, is rounded alone, and the whole network scored.
+    Rounds one layer at a time to 8 bits and evaluates the whole network. Diagnoses the newest run by default.
     """
     of_run = find_run(runs, run)
     of_run.require_finished()

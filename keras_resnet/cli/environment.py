@@ -13,7 +13,7 @@ from keras_resnet.cli.options import json_option, runs_option
 @runs_option
 @json_option
 def env(runs: str | None, as_json: bool) -> None:
-    """Print machine, packages, devices and precision.
+    """Print the machine, its packages and devices, and the precision.
 
     The precision is the one that --precision auto would choose, with the reason.
     """
@@ -38,7 +38,8 @@ def env(runs: str | None, as_json: bool) -> None:
 def schema() -> None:
     """Print the JSON schema of spec.json.
 
-    Every key that --set takes, with its type, default, bounds, help and option. A run keeps its spec in spec.json.
+    It has every key that --set takes, with its type, default, bounds, help and option. spec.json in a run's folder
+    holds all settings of the run.
     """
     from keras_resnet.config.spec import spec_schema
 
@@ -48,10 +49,11 @@ def schema() -> None:
 @click.command(cls=Command, epilog=format_examples("kresnet completion bash"))
 @click.argument("shell", type=click.Choice(["bash", "zsh", "fish"]))
 def completion(shell: str) -> None:
-    """Print a script for completion in a shell.
+    """Print a script that completes commands in a shell.
 
-    It completes commands, options, names of runs and values. It goes into ~/.bashrc as eval "$(kresnet completion
-    bash)", for fish into ~/.config/fish/completions/kresnet.fish.
+    It completes commands, options, names of runs and values. For bash, add this line to ~/.bashrc: eval "$(kresnet
+    completion bash)"; for zsh, the same with zsh to ~/.zshrc. For fish, write the script to
+    ~/.config/fish/completions/kresnet.fish.
     """
     from click.shell_completion import get_completion_class
 

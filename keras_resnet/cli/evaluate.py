@@ -17,17 +17,20 @@ from keras_resnet.cli.targets import find_target, log_newest
     default="validation",
     show_default=True,
     metavar="NAME",
-    help="Images to score: train, validation or test.",
+    help="Images to evaluate on: train, validation or test.",
 )
 @click.option(
-    "--run", "of_run", metavar="RUN", help="The run whose data a FILE is scored on [default: its folder's, or its own]."
+    "--run",
+    "of_run",
+    metavar="RUN",
+    help="Run whose data FILE is evaluated on [default: that of its folder, or the one named in it].",
 )
 @runs_option
 @json_option
 def evaluate(target: str | None, split: str, of_run: str | None, runs: str | None, as_json: bool) -> None:
-    """Score a run's model, or a file, on the run's data.
+    """Evaluate a run's model, or an exported FILE, on the run's data.
 
-    The newest run's by default.
+    Evaluates the model of the newest run by default.
     """
     from keras_resnet.export.evaluate import RunLookup, evaluate_target, require_split
     from keras_resnet.metrics.labels import list_shown_details, metric_label

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
 from keras_resnet.cli import console
 from keras_resnet.cli.command import Command, GroupedOption, format_examples
-from keras_resnet.cli.next_steps import DEMO, log_next_steps
+from keras_resnet.cli.next_steps import DEMO, is_at_chance, log_next_steps
 from keras_resnet.cli.options import json_option, optional_run_argument, runs_option
 from keras_resnet.cli.setting_options import add_setting_options
 from keras_resnet.cli.targets import find_run, log_newest
@@ -20,12 +20,14 @@ from keras_resnet.errors import KresnetError
 from keras_resnet.export.device_settings import DeviceSettings
 from keras_resnet.export.formats import FORMATS
 from keras_resnet.export.settings import TFLITE, ExportSettings
+from keras_resnet.export.tflite_options import ALL, SCHEME_ALIASES, SCHEMES
 from keras_resnet.metrics.outcome import format_interval
 from keras_resnet.runtime.plurals import counted
 
 if TYPE_CHECKING:
     from keras_resnet.api.exporting import ExportOutcome
     from keras_resnet.config.spec import Spec
+    from keras_resnet.export.devices.places import Place
     from keras_resnet.export.verdict import Verdict
     from keras_resnet.run import Run
 
@@ -41,7 +43,7 @@ class ExportCommand(Command):
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
         """Parse `args`, those of other tools in ours."""
-        translated, remarks = translate_export(args, FORMATS)
+        translated, remarks = translate_export(args, FORMATS, (*SCHEMES, *SCHEME_ALIASES, ALL))
         for remark in remarks:
             console.log(remark)
         return super().parse_args(ctx, translated)
@@ -71,8 +73,8 @@ def _add_format_options(command: F) -> F:
 def export(run: str | None, runs: str | None, as_json: bool, **options: Any) -> None:
     """Export RUN and verify every file.
 
-    Each file, of the newest run by default, is scored on the validation images beside the Keras model. Exit code 1 if
-    a file lost more than --max-drop, or could not be made; the others are written nonetheless.
+    Exports the newest run by default. Each file is evaluated on the validation images and compared with the Keras
+    model. The exit code is 1 if a file lost more than --max-drop or could not be made; other files are still written.
     """
     from keras_resnet.export.devices.places import find_places
     from keras_resnet.export.request import ExportRequest
@@ -83,26 +85,35 @@ def export(run: str | None, runs: str | None, as_json: bool, **options: Any) -> 
     settings.require_possible()
     of_run = find_run(runs, run)
     request = ExportRequest.from_settings(settings, of_run)
-    find_places(on)  # or what is wrong with them
+    places = find_places(on)  # or what is wrong with them
     log_newest(of_run.name, run)
-    if not formats:
+    if not formats and settings.asks_tflite:
         others = ", ".join(f"--{name}" for name in FORMATS if name != TFLITE)
         console.log(f"format: --tflite (the default; also available: {others})")
     from keras_resnet.api.exporting import export_run
 
     outcome = export_run(of_run, settings, request, on)
-    _print_outcome(of_run, outcome, as_json)
+    _print_outcome(of_run, outcome, as_json, _is_for_microcontrollers(settings, places))
     if problems := _list_problems(outcome, settings):
         if not as_json and not outcome.result.failures:
             first = _ask_for_images(outcome.verdicts, settings.samples)
             log_next_steps(*_list_remedies(of_run, settings), runs=runs, first=first)
         raise KresnetError("; ".join(problems))
     if not as_json:
-        log_next_steps((f"demo {of_run.name}", DEMO), (f"report {of_run.name} --open", "the whole report"), runs=runs)
+        demo = () if is_at_chance(of_run) else ((f"demo {of_run.name}", DEMO),)
+        log_next_steps(*demo, (f"report {of_run.name} --open", "the whole report"), runs=runs)
 
 
-def _print_outcome(of_run: Run, outcome: ExportOutcome, as_json: bool) -> None:
-    """Print the verdicts, and what else was found out about the files."""
+def _is_for_microcontrollers(settings: ExportSettings, places: Sequence[Place]) -> bool:
+    """Return whether --target or --on names a chip that runs the 8-bit files by firmware."""
+    from keras_resnet.export.accelerators import find_accelerator
+
+    chips = [find_accelerator(name).is_for_microcontrollers for name in settings.target]
+    return any(chips) or any(place.device.is_microcontroller for place in places)
+
+
+def _print_outcome(of_run: Run, outcome: ExportOutcome, as_json: bool, is_for_microcontrollers: bool) -> None:
+    """Print the verdicts, and what else was found out about the files; for microcontrollers also what they need."""
     from keras_resnet.cli import verdict_tables
     from keras_resnet.cli.device_tables import print_device_verdicts
     from keras_resnet.evaluation.advice import describe_missed_classes
@@ -123,11 +134,12 @@ def _print_outcome(of_run: Run, outcome: ExportOutcome, as_json: bool) -> None:
         console.emit_json([*rows, *(each.as_dict() for each in unverified), *(each.as_dict() for each in devices)])
         return
     if outcome.verdicts:
-        verdict_tables.print_verdicts(f"{of_run.name}, as written to {of_run.exports}", outcome.verdicts, as_json=False)
+        title = f"{of_run.name}, as written to {of_run.exports}"
+        verdict_tables.print_verdicts(title, outcome.verdicts, False, is_for_microcontrollers)
     for each in unverified:
         console.emit(str(each))
     if devices:
-        print_device_verdicts(of_run.name, devices, as_json=False)
+        print_device_verdicts(of_run.name, devices, as_json=False, shown=outcome.verdicts)
 
 
 def _list_problems(outcome: ExportOutcome, settings: ExportSettings) -> list[str]:

@@ -14,14 +14,27 @@ from keras_resnet.errors import UsageError
     context_settings={"ignore_unknown_options": True},
     epilog=format_examples("kresnet launch --workers 2 -- train --depth 50"),
 )
-@click.option("--workers", type=click.IntRange(2), required=True, help="How many processes train together.")
-@click.option("--start-timeout", type=float, default=600.0, show_default=True, help="Seconds until the first step.")
-@click.option("--stall-timeout", type=float, default=300.0, show_default=True, help="Seconds between two steps.")
-@click.option("--max-restarts", type=click.IntRange(0), default=3, show_default=True, help="How often all start again.")
+@click.option("--workers", type=click.IntRange(2), required=True, help="Number of processes that train together.")
+@click.option(
+    "--start-timeout",
+    type=float,
+    default=600.0,
+    show_default=True,
+    help="Restart the workers if one has not begun to train after X seconds.",
+)
+@click.option(
+    "--stall-timeout",
+    type=float,
+    default=300.0,
+    show_default=True,
+    help="Restart the workers if one has made no step for X seconds.",
+)
+@click.option("--max-restarts", type=click.IntRange(0), default=3, show_default=True, help="Give up after N restarts.")
 @click.option(
     "--isolate/--no-isolate",
     default=None,
-    help="Give the workers a network of their own [default: where the system allows it and nothing needs more].",
+    help="Give the workers a network of their own, which nobody else reaches [default: if the system allows it and no"
+    " option needs another machine].",
 )
 @click.argument("command", nargs=-1, type=click.UNPROCESSED)
 def launch(
@@ -34,7 +47,7 @@ def launch(
 ) -> None:
     """Train with several processes on this machine.
 
-    When a worker dies or stalls, all are stopped and go on from the last checkpoint.
+    If a worker dies or stalls, all workers are stopped and continue from the last checkpoint.
     """
     if "train" not in command[:2]:
         raise UsageError(

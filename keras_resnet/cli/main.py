@@ -18,59 +18,68 @@ from keras_resnet.native_logs import silence_native_logs
 from keras_resnet.signals import SignalExit, end_at_once_on_interrupt, exit_on_signals
 
 EXIT_CODES = (
-    "Exit codes: 0, success, also for a training that saved its state on SIGTERM; 1, failure, or a failed verdict; 2,"
-    " usage error; 128 plus the signal's number, ended by a signal (130 Ctrl-C, 143 SIGTERM, 129 SIGHUP).\n\n"
-    "Runs are stored in saved_models/ of the current folder, in --runs DIR, or in KRESNET_RUNS."
+    "Exit codes: 0 for success, also if a training saved its state on SIGTERM; 1 for a failure or a failed verdict; 2"
+    " for a usage error; 128 plus the signal's number if a signal ended the command (130 for Ctrl-C, 143 for SIGTERM,"
+    " 129 for SIGHUP).\n\n"
+    "Runs are stored in saved_models/ in the current folder, unless --runs DIR or KRESNET_RUNS names another one."
 )
 ENDED_BY_SIGNAL = 128  # and above
 TRAIN, SHIP, USE, COMPARE, LOOK_UP = "Train", "Ship", "Use", "Compare", "Look up"
 # A new command gets a line here. Its module is imported when the command is used, so that --help stays fast.
 COMMANDS = {
     "check": LazyCommand(
-        "keras_resnet.cli.check:check", "Check DATA: duplicates, bad images, unequal classes, wrong labels.", TRAIN
+        "keras_resnet.cli.check:check",
+        "Check DATA for duplicates, bad images, unequal classes and wrong labels.",
+        TRAIN,
     ),
-    "train": LazyCommand("keras_resnet.cli.train:train", "Train a residual network; writes a run.", TRAIN),
+    "train": LazyCommand("keras_resnet.cli.train:train", "Train a residual network and save it as a run.", TRAIN),
     "compress": LazyCommand(
-        "keras_resnet.cli.compress:compress", "Make a smaller or faster network of RUN; writes a new run.", TRAIN
+        "keras_resnet.cli.compress:compress", "Make a smaller or faster network from RUN, as a new run.", TRAIN
     ),
-    "search": LazyCommand("keras_resnet.cli.search:search", "Search for the network that fits a budget.", TRAIN),
+    "search": LazyCommand(
+        "keras_resnet.cli.search:search", "Search for the most accurate network within a budget.", TRAIN
+    ),
     "launch": LazyCommand("keras_resnet.cli.launch:launch", "Train with several processes on this machine.", TRAIN),
     "data-service": LazyCommand(
-        "keras_resnet.cli.data_service:data_service", "Read training images for trainings elsewhere.", TRAIN
+        "keras_resnet.cli.data_service:data_service", "Read training images for trainings on other machines.", TRAIN
     ),
     "study": LazyCommand("keras_resnet.cli.study:study", "Run an experiment of the ResNet paper.", TRAIN),
     "export": LazyCommand("keras_resnet.cli.export:export", "Export RUN and verify every file.", SHIP),
     "verify": LazyCommand(
         "keras_resnet.cli.verify:verify",
-        "Verify RUN's exported files, or a FILE, again, here or on devices (--on).",
+        "Verify exported files again, on this machine or on devices (--on).",
         SHIP,
     ),
     "bundle": LazyCommand(
         "keras_resnet.cli.bundle:bundle", "Write an exported FILE and its validation images into a folder.", SHIP
     ),
-    "inspect": LazyCommand("keras_resnet.cli.verify:inspect", "Print what an exported FILE says of itself.", SHIP),
-    "diagnose": LazyCommand("keras_resnet.cli.diagnose:diagnose", "Rank the layers of RUN by what 8 bits cost.", SHIP),
+    "inspect": LazyCommand("keras_resnet.cli.verify:inspect", "Print what an exported FILE says about itself.", SHIP),
+    "diagnose": LazyCommand(
+        "keras_resnet.cli.diagnose:diagnose", "Rank the layers of RUN by the accuracy that 8 bits cost.", SHIP
+    ),
     "demo": LazyCommand("keras_resnet.cli.demo:demo", "Try RUN's exported files in a browser.", SHIP),
-    "predict": LazyCommand("keras_resnet.cli.predict:predict", "Name what images and videos show, and where.", USE),
+    "predict": LazyCommand("keras_resnet.cli.predict:predict", "Predict what images and videos show, and where.", USE),
     "evaluate": LazyCommand(
-        "keras_resnet.cli.evaluate:evaluate", "Score a run's model, or a file, on the run's data.", USE
+        "keras_resnet.cli.evaluate:evaluate", "Evaluate a run's model, or an exported FILE, on the run's data.", USE
     ),
     "robustness": LazyCommand(
         "keras_resnet.cli.robustness:robustness", "Score RUN's model and files, or a FILE, on bad images.", COMPARE
     ),
-    "report": LazyCommand("keras_resnet.cli.report:report", "Write report.html of RUN.", COMPARE),
+    "report": LazyCommand("keras_resnet.cli.report:report", "Write the report of RUN, report.html.", COMPARE),
     "compare": LazyCommand(
         "keras_resnet.cli.compare:compare", "Compare runs, or exported files, on the same images.", COMPARE
     ),
-    "runs": LazyCommand("keras_resnet.cli.catalog:list_runs", "List runs, newest first.", COMPARE),
+    "runs": LazyCommand("keras_resnet.cli.catalog:list_runs", "List the runs, newest first.", COMPARE),
     "models": LazyCommand(
         "keras_resnet.cli.catalog:models", "List the networks, with parameters and accuracy.", LOOK_UP
     ),
     "recipes": LazyCommand("keras_resnet.cli.catalog:recipes", "List the recipes: published ways to train.", LOOK_UP),
-    "env": LazyCommand("keras_resnet.cli.environment:env", "Print machine, packages, devices and precision.", LOOK_UP),
+    "env": LazyCommand(
+        "keras_resnet.cli.environment:env", "Print the machine, its packages and devices, and the precision.", LOOK_UP
+    ),
     "schema": LazyCommand("keras_resnet.cli.environment:schema", "Print the JSON schema of spec.json.", LOOK_UP),
     "completion": LazyCommand(
-        "keras_resnet.cli.environment:completion", "Print a script for completion in a shell.", LOOK_UP
+        "keras_resnet.cli.environment:completion", "Print a script that completes commands in a shell.", LOOK_UP
     ),
 }
 

@@ -27,6 +27,14 @@ def log_advice(run: Run, runs: str | None = None) -> None:
         console.log(f"{' ' * len(ADVICE)}{command}{_name_home(runs)}")
 
 
+def is_at_chance(run: Run) -> bool:
+    """Return whether the model of a finished `run` is not proven to be better than a constant prediction: files of it
+    are of no use yet."""
+    from keras_resnet.metrics.outcome import find_unbeaten_constant
+
+    return run.analysis_file.is_file() and find_unbeaten_constant(run.analysis().get("baselines", [])) is not None
+
+
 def log_next_steps(*steps: tuple[str, str], runs: str | None = None, first: str = "") -> None:
     """Log commands to type next, a line each: (what follows `kresnet`, what it does). runs: the home of runs, where
     that was given. first: what to do before that, in words."""

@@ -6,7 +6,7 @@ import click
 
 json_option = click.option("--json", "as_json", is_flag=True, help="Print one JSON document to standard output.")
 runs_option = click.option(
-    "--runs", "runs", metavar="DIR", help="Where runs live [default: KRESNET_RUNS, else saved_models/]."
+    "--runs", "runs", metavar="DIR", help="Folder of the runs [default: KRESNET_RUNS, else saved_models/]."
 )
 
 

@@ -29,7 +29,7 @@ from keras_resnet.runtime.runtimes import INTERPRETER, RUNTIMES
 @click.option(
     "--top",
     type=click.IntRange(1),
-    help="How many classes, or objects, to name [default: 5, or all].",
+    help="Number of classes or objects to print [default: 5 classes, or all objects].",
     cls=GroupedOption,
     group=COMMON,
 )
@@ -37,7 +37,7 @@ from keras_resnet.runtime.runtimes import INTERPRETER, RUNTIMES
     "--save",
     type=click.Path(path_type=Path),
     metavar="PATH",
-    help="Draw the predictions into a copy; of several files, a folder.",
+    help="Save a copy with the predictions drawn into it; of several files, a folder of copies.",
     cls=GroupedOption,
     group=COMMON,
 )
@@ -47,14 +47,14 @@ from keras_resnet.runtime.runtimes import INTERPRETER, RUNTIMES
     default=INTERPRETER,
     show_default=True,
     metavar="NAME",
-    help="What runs a .tflite file: LiteRT's interpreter, or openvino (extra: openvino).",
+    help="Runtime of a .tflite file: interpreter (LiteRT) or openvino (extra: openvino).",
     cls=GroupedOption,
     group=COMMON,
 )
 @click.option(
     "--camera",
     metavar="NUMBER",
-    help="The frames of a camera instead, by its number or address.",
+    help="Predict the frames of this camera instead, given by its number or address.",
     cls=GroupedOption,
     group=VIDEO,
 )
@@ -70,18 +70,18 @@ from keras_resnet.runtime.runtimes import INTERPRETER, RUNTIMES
 @click.option(
     "--frames",
     type=click.IntRange(1),
-    help="Stop after N frames [default: at the end].",
+    help="Stop after N frames [default: at the end of the video].",
     cls=GroupedOption,
     group=VIDEO,
 )
 @runs_option
 @json_option
 def predict(typed: tuple[str, ...], camera: str | None, save: Path | None, runs: str | None, **options: Any) -> None:
-    """Name what images and videos show, and where.
+    """Predict what images and videos show, and where.
 
-    By a run's Keras model, the newest by default, or by a .tflite file, which needs no TensorFlow. Of a folder, all
-    images are taken. One that is damaged is named and left out; the exit code is then 1. Videos and cameras need OpenCV
-    (extra: video).
+    Uses the Keras model of a run, by default of the newest one, or an exported file; a .tflite file needs no
+    TensorFlow. A folder stands for all images in it. A damaged image is named and skipped, and the exit code is then 1.
+    Videos and cameras need OpenCV (extra: video).
     """
     from keras_resnet.export.predict import PredictOptions, load_predictor, predict_files, predict_video, resolve_inputs
     from keras_resnet.run import runs_home

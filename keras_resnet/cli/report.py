@@ -6,7 +6,7 @@ import click
 
 from keras_resnet.cli import console
 from keras_resnet.cli.command import Command, format_examples
-from keras_resnet.cli.next_steps import EXPORT, log_next_steps
+from keras_resnet.cli.next_steps import EXPORT, is_at_chance, log_next_steps
 from keras_resnet.cli.options import optional_run_argument, runs_option
 from keras_resnet.cli.targets import find_run, log_newest
 
@@ -17,9 +17,10 @@ from keras_resnet.cli.targets import find_run, log_newest
 @click.option("--open", "opens", is_flag=True, help="Open the report in the browser.")
 @runs_option
 def report(run: str | None, again: bool, opens: bool, runs: str | None) -> None:
-    """Write report.html of RUN.
+    """Write the report of RUN, report.html.
 
-    One page, of the newest run by default, that needs no other file. Training and export write it too.
+    The report is a single page that needs no other file. It is that of the newest run by default. Training and export
+    write it, too.
     """
     found = find_run(runs, run)
     found.require_finished()
@@ -29,6 +30,7 @@ def report(run: str | None, again: bool, opens: bool, runs: str | None) -> None:
     console.emit(str(write_run_report(found, again)))
     if not found.verdicts():
         console.log("its files for devices are missing: nothing has been exported yet")
-        log_next_steps((f"export {found.name}", EXPORT), runs=runs)
+        if not is_at_chance(found):
+            log_next_steps((f"export {found.name}", EXPORT), runs=runs)
     if opens:
         click.launch(str(found.report_file.resolve()))

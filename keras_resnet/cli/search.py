@@ -37,11 +37,11 @@ SHOWN = 20
 @add_setting_options(DeviceSettings, *PLACE_SETTINGS)
 @json_option
 def search(as_json: bool, **options: Any) -> None:
-    """Search for the network that fits a budget.
+    """Search for the most accurate network within a budget.
 
-    Networks whose file costs too much, by counting or by timing it with random weights where it will run, are left out
-    before training. The others are trained briefly, the promising ones longer, and compared by the accuracy of the
-    written file. Ctrl-C keeps what there is, and the same command goes on.
+    Networks whose file would be outside the budget are left out before any training: their size is counted, and they
+    are timed with random weights where they will run. The others are trained briefly, the promising ones longer, and
+    compared by the accuracy of the exported file. After Ctrl-C, the same command continues the search.
     """
     from keras_resnet.api.searching import estimate, find_network, take_settings
 

@@ -24,7 +24,7 @@ set_option = click.option(
     "settings",
     multiple=True,
     metavar="KEY=VALUE",
-    help="Any key of the spec (see kresnet schema).",
+    help="Set any setting by its key; repeatable. kresnet schema lists the keys.",
     cls=GroupedOption,
     group=COMMON,
 )
@@ -78,9 +78,9 @@ def add_train_options(command: F) -> F:
     """Add every option of a training to a click command."""
     for name in reversed(SETTINGS):
         command = _option(SETTINGS[name])(command)
-    quick = "Use the recipe's quick form: a minute or two on the bundled digits."
-    recipe = "Published settings: torchvision-v2, timm-a2, … (see kresnet recipes)."
-    model = "Network by name: resnet50, plain34, vgg19, … (see kresnet models)."
+    quick = "Use a short form of the recipe, which takes a minute or two on the bundled digits."
+    recipe = "Train with published settings: torchvision-v2, timm-a2, … (kresnet recipes lists them)."
+    model = "Network by its name, in place of --depth: resnet50, plain34, vgg19, … (kresnet models lists them)."
     command = click.option("--quick", is_flag=True, default=None, help=quick, cls=GroupedOption, group=COMMON)(command)
     command = click.option("--recipe", metavar="NAME", help=recipe, cls=GroupedOption, group=COMMON)(
         set_option(command)
@@ -91,7 +91,7 @@ def add_train_options(command: F) -> F:
 def add_compress_options(command: F) -> F:
     """Add the options of a training that goes on from a run to a click command."""
     for name in reversed(COMPRESS_SETTINGS):
-        command = _option(SETTINGS[name])(command)
+        command = _option(COMPRESS_SETTINGS[name])(command)
     return set_option(command)
 
 

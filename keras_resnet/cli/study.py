@@ -20,12 +20,18 @@ from keras_resnet.config.spec import Spec
 
 F = TypeVar("F", bound=Callable[..., Any])
 STUDY_OPTIONS = (
-    click.option("--quick", is_flag=True, help="Minutes on the bundled digits, not the paper's training."),
+    click.option("--quick", is_flag=True, help="Train for minutes on the bundled digits, instead of as in the paper."),
     click.option(
-        "--recipe", metavar="NAME", default="he2015-cifar", show_default=True, help="How each network is trained."
+        "--recipe",
+        metavar="NAME",
+        default="he2015-cifar",
+        show_default=True,
+        help="Recipe by which each network is trained.",
     ),
-    click.option("--data", metavar="DATA", help="What kresnet train --data takes [default: the recipe's]."),
-    click.option("--data-dir", metavar="DIR", help="Where TFDS data sets are prepared."),
+    click.option(
+        "--data", metavar="DATA", help="Images to train on: what kresnet train --data takes [default: the recipe's]."
+    ),
+    click.option("--data-dir", metavar="DIR", help="Folder of prepared TFDS data sets."),
     click.option("--download", is_flag=True, default=None, help="Download a TFDS data set that is not there yet."),
     click.option("--epochs", type=click.IntRange(1), help="Passes over the training images [default: the recipe's]."),
     set_option,
@@ -55,14 +61,20 @@ def _add_study_options(command: F) -> F:
     metavar="NAMES",
     default="plain20,plain56,resnet20,resnet56",
     show_default=True,
-    help="Networks by name.",
+    help="Names of the networks to compare.",
 )
-@click.option("--seeds", type=click.IntRange(1), default=1, show_default=True, help="Trainings of each network.")
+@click.option(
+    "--seeds",
+    type=click.IntRange(1),
+    default=1,
+    show_default=True,
+    help="Train each network N times, each time with another seed.",
+)
 @_add_study_options
 def degradation(models: str, seeds: int, as_json: bool, **options: Any) -> None:
     """Does a deeper network train worse, with shortcuts and without?
 
-    Figure 6 of He et al. 2015, with gradients and a verdict in words.
+    Repeats figure 6 of He et al. 2015, and also shows gradients and a conclusion in words.
     """
     from keras_resnet.studies.degradation import degradation as run_study
 
@@ -83,13 +95,13 @@ def degradation(models: str, seeds: int, as_json: bool, **options: Any) -> None:
     short_help="Make a trained network deeper by identities.",
     epilog=format_examples("kresnet study identity --quick"),
 )
-@click.option("--shallow", metavar="NAME", default="resnet20", show_default=True, help="The network to begin with.")
-@click.option("--deep", metavar="NAME", default="resnet56", show_default=True, help="The one it becomes.")
+@click.option("--shallow", metavar="NAME", default="resnet20", show_default=True, help="Network to start with.")
+@click.option("--deep", metavar="NAME", default="resnet56", show_default=True, help="Deeper network that it becomes.")
 @_add_study_options
 def identity(shallow: str, deep: str, as_json: bool, **options: Any) -> None:
     """Make a trained network deeper by identities: the same outputs, and no worse when trained on.
 
-    The argument of section 1 of He et al. 2015.
+    Repeats the argument of section 1 of He et al. 2015.
     """
     from keras_resnet.studies.identity import identity as run_study
     from keras_resnet.studies.identity import shorten

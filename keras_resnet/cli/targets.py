@@ -9,7 +9,7 @@ from pathlib import Path
 import click
 
 from keras_resnet.cli import console
-from keras_resnet.errors import KresnetError, RunError, UsageError
+from keras_resnet.errors import DataError, KresnetError, RunError, UsageError
 from keras_resnet.metrics.outcome import ACCEPTED
 from keras_resnet.run import Run, runs_home
 from keras_resnet.runtime.image_files import image_suffixes
@@ -69,14 +69,37 @@ def find_target(runs: str | None, target: str | None, of_run: str | None) -> str
 
 def find_predictor(runs: str | None, typed: tuple[str, ...]) -> tuple[str, tuple[str, ...]]:
     """Return (what predicts, images) of the words `typed`: a run or file and images, or images alone, which the newest
-    run predicts. Raises UsageError, with what was meant, if the run or file does not come first, RunError if there is
-    none."""
+    run predicts. Raises UsageError, with what was meant, if the run or file does not come first or is none, RunError if
+    there is none, DataError if a file alone is not there."""
     if typed and not (_is_of_images(runs, Path(typed[0])) or is_video(typed[0])):
+        _require_predictor(runs, typed[0], is_alone=len(typed) == 1)
         return typed[0], typed[1:]
     for name in typed:
         if find_named_run(runs, Path(name)) or _is_exported(Path(name)):
             raise UsageError(f"the run or exported file comes first: kresnet predict {name} {typed[0]}")
     return find_run(runs, None).name, typed
+
+
+def _require_predictor(runs: str | None, name: str, is_alone: bool) -> None:
+    """Raise UsageError for a file that is neither an image nor what predicts, DataError where nothing lies at a path
+    that stands alone."""
+    path = Path(name)
+    if find_named_run(runs, path) or _is_exported(path):
+        return
+    if path.is_file():
+        raise UsageError(
+            f"{name} is not an image, a video, a run or an exported file; {_command()} takes a run or an exported file,"
+            " and images or videos: kresnet predict RUN photo.jpg"
+        )
+    if is_alone and not path.exists() and _looks_like_path(name):
+        raise DataError(f"cannot read {name}: no such file or folder")
+
+
+def _looks_like_path(name: str) -> bool:
+    """Return whether a name that is no run's may be meant as a file or a folder, and not as an exported file."""
+    from keras_resnet.export.formats import recognize_format
+
+    return (bool(Path(name).suffix) or "/" in name) and recognize_format(Path(name)) is None
 
 
 @contextmanager

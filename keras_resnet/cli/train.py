@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -11,7 +10,7 @@ import click
 
 from keras_resnet.cli import console
 from keras_resnet.cli.command import Command, GroupedOption, format_examples
-from keras_resnet.cli.next_steps import DEMO, EXPORT, log_advice, log_next_steps
+from keras_resnet.cli.next_steps import DEMO, EXPORT, is_at_chance, log_advice, log_next_steps
 from keras_resnet.cli.options import json_option, runs_option
 from keras_resnet.cli.setting_options import add_train_options
 from keras_resnet.config.given_options import Options, name_options, select_given
@@ -41,12 +40,16 @@ if TYPE_CHECKING:
     group=COMMON,
 )
 @click.option(
-    "--resume", metavar="RUN", help="Continue an interrupted run as it was started.", cls=GroupedOption, group=COMMON
+    "--resume",
+    metavar="RUN",
+    help="Continue this interrupted run, with the settings that it was started with.",
+    cls=GroupedOption,
+    group=COMMON,
 )
 @click.option(
     "--data-changed",
     is_flag=True,
-    help="With --resume: go on although the data are no longer the same.",
+    help="With --resume: continue although the data have changed.",
     cls=GroupedOption,
     group=TRAINING,
 )
@@ -61,14 +64,14 @@ if TYPE_CHECKING:
 @click.option(
     "--find-lr",
     is_flag=True,
-    help="Only try learning rates: suggests one, plots the losses.",
+    help="Only try learning rates, plot their losses and suggest one.",
     cls=GroupedOption,
     group=TRAINING,
 )
 @click.option(
     "--find-batch-size",
     is_flag=True,
-    help="Only try batch sizes: speed and memory of each.",
+    help="Only try batch sizes, and print the speed and memory of each.",
     cls=GroupedOption,
     group=TRAINING,
 )
@@ -77,7 +80,11 @@ if TYPE_CHECKING:
 def train(
     name: str | None, resume: str | None, seeds: int | None, runs: str | None, as_json: bool, **options: Any
 ) -> None:
-    """Train a residual network; writes a run."""
+    """Train a residual network and save it as a run.
+
+    A run is a folder in saved_models/ with the model, its settings and a report. Settings that you leave open are
+    chosen to suit the data, and each choice is printed with its reason.
+    """
     modes = {each: options.pop(each) for each in ("data_changed", "find_lr", "find_batch_size")}
     given = select_given(options)
     _check_modes({**given, "seeds": seeds} if seeds else given, name, resume, modes)
@@ -117,11 +124,14 @@ def _print_result(run: Run, runs: str | None, as_json: bool) -> None:
     if as_json:
         console.emit_json({"run": run.name, "folder": str(run.folder), **metrics})
         return
-    if not (sys.stdout.isatty() and sys.stderr.isatty()):  # there, the line above says the same
+    if not console.is_output_with_messages():  # where the line above says the same
         _print_table([run])
     if is_first_worker():
         log_advice(run, runs)
-        log_next_steps(("export", EXPORT), ("demo", DEMO), runs=runs)
+        if is_at_chance(run):
+            log_next_steps((f"report {run.name} --open", "what the model gets wrong"), runs=runs)
+        else:
+            log_next_steps(("export", EXPORT), ("demo", DEMO), runs=runs)
 
 
 def _print_runs(trained: Runs, runs: str | None, as_json: bool) -> None:

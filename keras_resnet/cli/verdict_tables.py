@@ -9,6 +9,7 @@ from keras_resnet.metrics.labels import class_metric_label, metric_label
 from keras_resnet.metrics.outcome import (
     describe_details,
     describe_tested_metrics,
+    format_cost,
     format_interval,
     is_unproven,
     list_remarks,
@@ -24,8 +25,9 @@ if TYPE_CHECKING:
     from keras_resnet.export.verdict import Verdict
 
 
-def print_verdicts(title: str, verdicts: list[Verdict], as_json: bool) -> None:
-    """Print `verdicts` as a table with its remarks, or as JSON."""
+def print_verdicts(title: str, verdicts: list[Verdict], as_json: bool, is_for_microcontrollers: bool = False) -> None:
+    """Print `verdicts` as a table with its remarks, or as JSON. is_for_microcontrollers: whether the table is followed
+    by what firmware needs for every 8-bit file, and not for C arrays alone."""
     if as_json:
         console.emit_json([verdict.as_dict() for verdict in verdicts])
         return
@@ -38,7 +40,7 @@ def print_verdicts(title: str, verdicts: list[Verdict], as_json: bool) -> None:
     columns = ["file", "size", "gzip", metric, drop, "95%", "agreement", worst, "latency", "memory", "verdict"]
     console.print_table(title, columns, rows, prose=[drop, "verdict"], spare=spare)
     console.emit(f"the Keras model on the same images: {metric} {first.model_value:.2%}")
-    _print_remarks(verdicts)
+    _print_remarks(verdicts, is_for_microcontrollers)
 
 
 def _format_verdict(verdict: Verdict, drop: str, interval: str) -> list[str]:
@@ -53,14 +55,15 @@ def _format_verdict(verdict: Verdict, drop: str, interval: str) -> list[str]:
         interval,
         f"{verdict.agreement:.2%}{own}",
         f"{100 * verdict.worst_class_drop:+.2f} ({verdict.worst_class})",
-        f"{verdict.latency_ms:.2f} ms",
-        f"{verdict.cost.peak_mib:.0f} MiB",
+        format_cost(verdict.latency_ms, ".2f", " ms"),
+        format_cost(None if verdict.simulator else verdict.cost.peak_mib, ".0f", " MiB"),
         verdict.words,
     ]
 
 
-def _print_remarks(verdicts: list[Verdict]) -> None:
-    """Print other metrics, each remark once, and how latency and memory were measured."""
+def _print_remarks(verdicts: list[Verdict], is_for_microcontrollers: bool) -> None:
+    """Print other metrics, each remark once, what microcontrollers need where that is of interest, and how latency and
+    memory were measured."""
     first = verdicts[0]
     for verdict in verdicts:
         if details := describe_details(verdict.as_dict()):
@@ -70,13 +73,23 @@ def _print_remarks(verdicts: list[Verdict]) -> None:
     remarks = list_remarks([verdict.as_dict() for verdict in verdicts])
     for remark in (*remarks, *list_shared_remarks(first.as_dict())):
         console.emit(remark)
-    for line in describe_all_needs([verdict.as_dict() for verdict in verdicts]):
+    firmware = [each for each in verdicts if is_for_microcontrollers or _is_firmware(each)]
+    for line in describe_all_needs([verdict.as_dict() for verdict in firmware]):
         console.emit(line)
-    threads = first.cost.latencies[-1].threads
-    console.emit(
-        f"latency: median of one image, {counted(threads, 'thread')}; memory: resident at its highest; on"
-        f" {first.machine}"
-    )
+    timed = next((verdict for verdict in verdicts if verdict.cost.latencies), None)
+    if timed:
+        threads = timed.cost.latencies[-1].threads
+        console.emit(
+            f"latency: median of one image, {counted(threads, 'thread')}; memory: resident at its highest; on"
+            f" {timed.machine}"
+        )
+
+
+def _is_firmware(verdict: Verdict) -> bool:
+    """Return whether the file is of a format that microcontrollers alone run."""
+    from keras_resnet.export.formats import FORMATS, get_format
+
+    return verdict.scheme in FORMATS and get_format(verdict.scheme).is_for_microcontrollers
 
 
 def describe_failures(verdicts: list[Verdict], max_drop: float) -> list[str]:

@@ -30,13 +30,16 @@ if TYPE_CHECKING:
     cls=Command,
     epilog=format_examples(
         "kresnet verify",
-        "kresnet verify RUN --on local:gpu",
+        "kresnet verify RUN --on ssh://pi@raspberrypi.local",
         "kresnet verify FILE --outputs results.npz",
     ),
 )
 @click.argument("target", metavar="[RUN|FILE]", required=False, shell_complete=complete_run_names)
 @click.option(
-    "--run", "of_run", metavar="RUN", help="The run that FILE is compared with [default: its folder's, or its own]."
+    "--run",
+    "of_run",
+    metavar="RUN",
+    help="Run that FILE is compared with [default: that of its folder, or the one named in it].",
 )
 @add_setting_options(ExportSettings, "max_drop", "require_proof", "samples")
 @add_setting_options(DeviceSettings)
@@ -44,11 +47,12 @@ if TYPE_CHECKING:
 @runs_option
 @json_option
 def verify(target: str | None, of_run: str | None, runs: str | None, as_json: bool, **options: Any) -> None:
-    """Verify RUN's exported files, or a FILE, again, here or on devices (--on).
+    """Verify exported files again, on this machine or on devices (--on).
 
-    Those of the newest run by default. They are scored on the validation images as they are now, by this machine's
-    CPU; --on runs the TFLite files on other devices, or in a browser. --outputs verifies what something else computed
-    of one. Exit code 1 if one lost more than --max-drop.
+    Verifies one FILE, or all files of a run that passed, by default of the newest run. They are evaluated on the
+    validation images as they are now, on this machine's CPU. --on runs the TFLite files on other devices or in a
+    browser instead, and --outputs verifies what something else computed. The exit code is 1 if a file lost more than
+    --max-drop.
     """
     on, given = DeviceSettings.take(select_given(options))
     outputs, given = OutputsSettings.take(given)
@@ -124,19 +128,25 @@ def _describe_failure(file: Path, verdict: Verdict, settings: ExportSettings) ->
 @runs_option
 @json_option
 def inspect(file: Path | None, runs: str | None, as_json: bool) -> None:
-    """Print what an exported FILE says of itself.
+    """Print what an exported FILE says about itself.
 
-    Labels, input pixels, origin, operators. A .tflite file needs no TensorFlow for this.
+    Prints its labels, its input size, where it came from, its operators and, for an 8-bit file, what a microcontroller
+    needs to run it. For a .tflite file, this needs no TensorFlow.
     """
     from keras_resnet.export.evaluate import inspect_file
+    from keras_resnet.reporting.microcontroller import describe_all_needs
 
     description = inspect_file(find_file(runs, file))
     if as_json:
         console.emit_json(description)
         return
+    needs = description.pop("micro")
     for key, value in description.items():
         if isinstance(value, dict):
             value = ", ".join(f"{name} {each}" for name, each in value.items())
         elif isinstance(value, list):
             value = ", ".join(str(each) for each in value)
         console.emit(f"{key}: {value}")
+    if needs:
+        for line in describe_all_needs([{"file": Path(description["file"]).name, "micro": needs}]):
+            console.emit(line)

@@ -51,24 +51,25 @@ class DataSpec(Section):
 
     source: str = setting(
         "digits",
-        "Images: digits, digit_pairs, shapes, a TFDS data set, a folder, or a table of labels.",
-        Option("--data", COMMON, "by the task", "DATA"),
+        "Images to train on: a folder, a table of labels, a TFDS data set by its name, or the bundled digits,"
+        " digit_pairs or shapes.",
+        Option("--data", COMMON, "bundled images that suit the task", "DATA"),
     )
     data_dir: str | None = setting(
-        None, "Where TFDS data sets are prepared.", Option("--data-dir", DATA, metavar="DIR")
+        None, "Folder of prepared TFDS data sets.", Option("--data-dir", DATA, metavar="DIR")
     )
     download: bool = setting(False, "Download a TFDS data set that is not there yet.", Option("--download", DATA))
     image_size: Size = setting(
         None,
         "Size of the input images in pixels: the side of a square, or HEIGHTxWIDTH.",
-        Option("--image-size", COMMON, "by the data", "N|HxW"),
+        Option("--image-size", COMMON, "chosen from the data", "N|HxW"),
         SIZE_WORDS,
     )
     fit: Fit | None = setting(
         None,
-        "How images of other proportions fit in: crop (cut off the edges), pad (the whole image, black beside"
-        " it) or stretch (the whole image, distorted).",
-        Option("--fit", DATA, "by the data"),
+        "How images of other proportions become the input: crop (their edges are cut off), pad (the whole image, with"
+        " black beside it) or stretch (the whole image, distorted).",
+        Option("--fit", DATA, "chosen from the data"),
     )
     channels: int | None = setting(
         None,
@@ -80,19 +81,23 @@ class DataSpec(Section):
     )
     resize: Size = setting(None, "Size that images are resized to before they are cropped.", None, SIZE_WORDS)
     val_fraction: float = setting(
-        0.2, "Share held out where there is no validation split.", Option("--val-fraction", DATA), gt=0, lt=1
+        0.2,
+        "Share of the images that is held out for validation if there is no validation split.",
+        Option("--val-fraction", DATA),
+        gt=0,
+        lt=1,
     )
     max_unreadable: float = setting(
-        0.01, "Share of unreadable images allowed.", Option("--max-unreadable", DATA), ge=0, le=1
+        0.01, "Share of the images that may be unreadable.", Option("--max-unreadable", DATA), ge=0, le=1
     )
     cache: Cache = setting(
         "auto",
-        "Keep decoded images on disk for the next command, as far as there is room: auto; or off.",
+        "Whether to keep decoded images on disk for the next commands: auto (as far as there is room) or off.",
         Option("--cache", DATA),
     )
     service: Annotated[str | None, AfterValidator(require_address)] = setting(
         None,
-        "Address of a data service that reads the training images of a folder: HOST:PORT (kresnet data-service).",
+        "Address of a data service that reads the training images of a folder (see kresnet data-service).",
         Option("--data-service", DATA, metavar="HOST:PORT"),
         allowed="HOST:PORT, as in 127.0.0.1:5050",
     )
@@ -165,25 +170,31 @@ class AugmentSpec(Section):
     min_crop_area: float = setting(0.08, "Smallest area of a resized crop, as a share of the image.", gt=0, le=1)
     scaled_decoding: bool | None = setting(
         None,
-        "Decode large JPEGs at 1/2, 1/4 or 1/8 of their size for resized crops in training, or all of their pixels.",
-        Option("--scaled-decoding", AUGMENTATION, "by the data"),
+        "Decode large JPEGs at 1/2, 1/4 or 1/8 of their size for resized crops in training, or at full size.",
+        Option("--scaled-decoding", AUGMENTATION, "chosen from the data"),
     )
     flip: bool | None = setting(
-        None, "Mirror half of the training images, or none.", Option("--flip", AUGMENTATION, "by the data")
+        None,
+        "Flip half of the training images horizontally, or none.",
+        Option("--flip", AUGMENTATION, "chosen from the data"),
     )
     auto_augment: Annotated[str, OneOf(("none", *POLICIES))] = setting(
         "none",
-        f"Policy: {describe_policies()}.",
+        f"Augmentation policy: {describe_policies()}.",
         Option("--auto-augment", AUGMENTATION),
     )
     operations: int = setting(2, "Operations of RandAugment, out of 14.", ge=1)
     magnitude: float = setting(9.0, "Magnitude of RandAugment.", ge=0, le=10)
     magnitude_std: float = setting(0.5, "Standard deviation of RandAugment's magnitude.", ge=0)
-    mixup: float = setting(0.0, "Alpha of MixUp (Zhang et al. 2018); 0 is off.", Option("--mixup", AUGMENTATION), ge=0)
-    cutmix: float = setting(0.0, "Alpha of CutMix (Yun et al. 2019); 0 is off.", Option("--cutmix", AUGMENTATION), ge=0)
+    mixup: float = setting(
+        0.0, "Alpha of MixUp (Zhang et al. 2018); 0 turns it off.", Option("--mixup", AUGMENTATION), ge=0
+    )
+    cutmix: float = setting(
+        0.0, "Alpha of CutMix (Yun et al. 2019); 0 turns it off.", Option("--cutmix", AUGMENTATION), ge=0
+    )
     random_erase: float = setting(
         0.0,
-        "Probability of filling a rectangle with noise (Zhong et al. 2020).",
+        "Random erasing: probability that a rectangle is filled with noise (Zhong et al. 2020).",
         Option("--random-erase", AUGMENTATION),
         ge=0,
         le=1,
@@ -191,33 +202,34 @@ class AugmentSpec(Section):
     repeats: int = setting(1, "How often an epoch shows each of its images, augmented anew (Hoffer et al. 2020).", ge=1)
     train_sizes: tuple[Annotated[int, Field(ge=8)], ...] = setting(
         (),
-        "Sides of training images, in equal shares of the epochs: 128,160 (Tan & Le 2021).",
+        "Progressive resizing: sides of the training images, each for an equal share of the epochs, such as 128,160"
+        " (Tan & Le 2021).",
         Option("--train-sizes", AUGMENTATION, "--image-size"),
         "8 or more pixels each",
     )
     scales: Annotated[tuple[float, ...], AfterValidator(_require_range)] = setting(
         (),
-        "Scale jitter of objects, smallest and largest: 0.5,2 (Ghiasi et al. 2021).",
+        "Scale jitter of objects: the smallest and the largest factor, such as 0.5,2 (Ghiasi et al. 2021).",
         Option("--scales", AUGMENTATION, "none"),
         "two numbers above 0, the smaller first",
     )
     color_jitter: float = setting(
         0.0,
-        "Share by which brightness, contrast and saturation of images with objects change.",
+        "Color jitter of images with objects: share by which brightness, contrast and saturation change.",
         Option("--color-jitter", AUGMENTATION),
         ge=0,
         lt=1,
     )
     mosaic: float = setting(
         0.0,
-        "Probability that an image with objects is four of them (Bochkovskiy et al. 2020).",
+        "Mosaic: probability that an image with objects is put together from four (Bochkovskiy et al. 2020).",
         Option("--mosaic", AUGMENTATION),
         ge=0,
         le=1,
     )
     copy_paste: float = setting(
         0.0,
-        "Probability of pasting objects of another image, by their masks (Ghiasi et al. 2021).",
+        "Copy-paste: probability that objects of another image are pasted in, by their masks (Ghiasi et al. 2021).",
         Option("--copy-paste", AUGMENTATION),
         ge=0,
         le=1,

@@ -43,6 +43,16 @@ FOREIGN_ATTRIBUTES = {
 }
 
 
+# Of an exported file, what others call what it has.
+FILE_ATTRIBUTES = {
+    **dict.fromkeys(("latency", "latency_s", "time", "time_ms", "ms", "speed", "fps"), "file.latency_ms"),
+    **dict.fromkeys(("accuracy", "score", "metrics", "results"), "file.verdict.value"),
+    **dict.fromkeys(("nbytes", "filesize", "megabytes", "size_mb"), "file.size, in bytes"),
+    **dict.fromkeys(("filename", "filepath", "folder", "dir"), "file.path"),
+    "ok": "file.passed",
+}
+
+
 def answer_function(name: str) -> str:
     """Return the function of the library that is meant by `name`; "" where nothing fits."""
     return FUNCTIONS.get(name, "")
@@ -60,7 +70,8 @@ def answer_attribute(name: str, known: Collection[str], own: str) -> str:
     "file"; "" where nothing fits."""
     if (method := find_method(name)) in known:
         return f"Use {own}.{method}(…)."
-    return f"Use {FOREIGN_ATTRIBUTES[name]}." if own == "run" and name in FOREIGN_ATTRIBUTES else ""
+    attributes = FOREIGN_ATTRIBUTES if own == "run" else FILE_ATTRIBUTES
+    return f"Use {attributes[name]}." if name in attributes else ""
 
 
 def answer_network(name: str) -> str:

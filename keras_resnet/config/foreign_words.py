@@ -4,9 +4,9 @@ commands; `foreign_names` has those of Python and of networks."""
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterator, Sequence
 
-from keras_resnet.errors import UsageError
+from keras_resnet.errors import UsageError, one_of_sentence
 from keras_resnet.runtime.plurals import join_words
 
 # An option of torchvision's references, timm, Ultralytics, Keras, Edge Impulse or an earlier habit → what is typed
@@ -153,6 +153,9 @@ EXPORT_FORMATS = {
 _TYPE = re.compile(r"--(u?int|float|fp|bf|nf|w)\d[\w-]*")
 FORMAT_OPTIONS = ("--format", "--include", "-f")
 # Options elsewhere for the types of a file's numbers, which `--quantize` names here.
+QUANTIZE = "--quantize"
+# Options of an export that are repeated, or take several names with commas between.
+LIST_OPTIONS = (QUANTIZE, "--target", "--keep-float")
 SCHEME_OPTIONS = ("--precision", "--dtype", "--data-type", "--quantization", "--quant")
 # Words for schemes elsewhere → the name of ours.
 SCHEMES = {
@@ -242,9 +245,12 @@ def find_export_name(word: str) -> str:
     return SCHEMES.get(word.lower()) or EXPORT_FORMATS.get(word.lower(), "")
 
 
-def translate_export(arguments: Sequence[str], formats: Collection[str]) -> tuple[list[str], list[str]]:
-    """Return `arguments` of an export with options of other tools in ours, and a remark on each of them. formats: the
-    names of those that are written, each of which is an option. Raises UsageError for another one."""
+def translate_export(
+    arguments: Sequence[str], formats: Collection[str], schemes: Sequence[str]
+) -> tuple[list[str], list[str]]:
+    """Return `arguments` of an export with options of other tools in ours, and a remark on each of them; names with
+    commas between become an option each. formats: the names of those that are written, each of which is an option.
+    schemes: the values of --quantize. Raises UsageError for another one of either."""
     translated: list[str] = []
     remarks: list[str] = []
     rest = list(arguments)
@@ -258,14 +264,33 @@ def translate_export(arguments: Sequence[str], formats: Collection[str]) -> tupl
         elif word in EXPORT_OPTIONS:
             taken = list(EXPORT_OPTIONS[word])
         elif _TYPE.fullmatch(word):
-            taken = ["--quantize", word.removeprefix("--")]  # which has all that there are, or says so
-        elif name in SCHEME_OPTIONS and (equals or rest):
+            taken = [QUANTIZE, _translate_scheme(word, word.removeprefix("--"), schemes)]
+        elif name in (*SCHEME_OPTIONS, *LIST_OPTIONS) and (equals or rest):
             value = value if equals else rest.pop(0)
-            word, taken = f"{name} {value}", ["--quantize", value]
+            word, taken = f"{name} {value}", [*_list_values(name, value, schemes)]
+            word = " ".join(taken) if name in LIST_OPTIONS else word
         if " ".join(taken) != word:
             remarks.append(f"{word}: taken as {' '.join(taken)}")
         translated += taken
     return translated, remarks
+
+
+def _list_values(option: str, value: str, schemes: Sequence[str]) -> Iterator[str]:
+    """Yield an option with each of the values that stand in `value` with commas between."""
+    for each in map(str.strip, value.split(",")):
+        if option in SCHEME_OPTIONS:
+            yield from (QUANTIZE, _translate_scheme(f"{option} {each}", each, schemes))
+        else:
+            yield from (option, each)
+
+
+def _translate_scheme(typed: str, value: str, schemes: Sequence[str]) -> str:
+    """Return our scheme for the `value` of another tool's option, as it was `typed`. Raises UsageError where there is
+    none of it."""
+    name = SCHEMES.get(value.lower(), value)
+    if name not in schemes:
+        raise UsageError(f"{typed}: kresnet writes no such file; {one_of_sentence(QUANTIZE, value, schemes)}")
+    return name
 
 
 def _translate_format(option: str, value: str, formats: Collection[str]) -> str:

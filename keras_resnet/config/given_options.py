@@ -6,6 +6,7 @@ import json
 import re
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import replace
 from typing import Any
 
 from keras_resnet.config.foreign_words import answer_option, answer_value
@@ -25,30 +26,47 @@ def _parameter(flag: str) -> str:
 SETTINGS: dict[str, Setting] = {
     _parameter(setting.option.flag): setting for setting in iterate_settings(Spec) if setting.option
 }
-# What may differ in a training that goes on from another run's weights.
-COMPRESS_SETTINGS = (
-    "epochs",
-    "batch_size",
-    "learning_rate",
-    "steps",
-    "stop_after",
-    "accumulate_steps",
-    "ema",
-    "patience",
-    "freeze_bn",
-    "teacher",
-    "checkpoint_every",
-    "optimizer",
-    "weight_decay",
-    "clip_grad_norm",
-    "precision",
-    "devices",
-    "deterministic",
-    "seed",
-    "histograms",
-    "profile",
-    "track",
-)
+
+
+def _continue_from_run(setting: Setting, default: str) -> Setting:
+    """Return a setting as the help of a training that goes on from a run describes it: with another default."""
+    assert setting.option is not None
+    return replace(setting, option=replace(setting.option, default=default)) if setting.default_words else setting
+
+
+# What may differ in a training that goes on from another run's weights, and where its defaults differ from that run
+# (see `compression.plan`).
+_OWN_DEFAULTS = {
+    "epochs": "half of those of the run; a fifth for shared weights and 8 bits",
+    "learning_rate": "0.3 of that of the run; 0.1 for 8 bits, 0.03 for shared weights",
+    "checkpoint_every": "chosen from the data",
+}
+COMPRESS_SETTINGS = {
+    name: _continue_from_run(SETTINGS[name], _OWN_DEFAULTS.get(name, "as in the run"))
+    for name in (
+        "epochs",
+        "batch_size",
+        "learning_rate",
+        "steps",
+        "stop_after",
+        "accumulate_steps",
+        "ema",
+        "patience",
+        "freeze_bn",
+        "teacher",
+        "checkpoint_every",
+        "optimizer",
+        "weight_decay",
+        "clip_grad_norm",
+        "precision",
+        "devices",
+        "deterministic",
+        "seed",
+        "histograms",
+        "profile",
+        "track",
+    )
+}
 
 
 def select_given(options: Options) -> dict[str, Any]:

@@ -68,28 +68,30 @@ class NetworkSpec(Section):
 
     depth: int = setting(
         50,
-        "Layers with weights: 10 … 200 (ImageNet), or 6n+2 for a CIFAR network.",
+        "Layers with weights: 10, 18, 34, 50, 101, 152 or 200, or 6n+2, such as 8 or 20, for a CIFAR network.",
         Option("--depth", COMMON, "20 for the digits, else 50"),
         le=MAX_DEPTH,
     )
     family: Annotated[str, OneOf(tuple(FAMILIES))] = setting("resnet", "Kind of network; --model names it.")
     preactivation: bool = setting(
         False,
-        "Normalize and activate before each convolution (v2; He et al. 2016); any 9n+2 is then a CIFAR network.",
+        "Normalize and activate before each convolution (v2; He et al. 2016); depths of 9n+2 are then CIFAR networks.",
         Option("--preactivation", MODEL),
     )
     block: Literal["auto", "basic", "bottleneck"] = setting(
-        "auto", "Residual unit of a CIFAR network: basic or bottleneck.", Option("--block", MODEL, "by the network")
+        "auto",
+        "Residual unit of a CIFAR network: basic or bottleneck.",
+        Option("--block", MODEL, "depends on the network"),
     )
     strides: Literal["3x3", "1x1"] = setting(
         "3x3",
-        "Which convolution of a bottleneck strides: 3x3 (torchvision, V1.5) or 1x1 (He et al. 2015).",
+        "Which convolution of a bottleneck has the stride: 3x3 (torchvision, V1.5) or 1x1 (He et al. 2015).",
         Option("--strides", MODEL),
     )
     stem: Annotated[str, OneOf(("auto", "imagenet", "deep", "cifar"))] = setting(
         "auto",
         "First layers: imagenet (7×7, max pooling), deep (three 3×3; He et al. 2019) or cifar (one 3×3).",
-        Option("--stem", MODEL, "by the image size"),
+        Option("--stem", MODEL, "depends on the image size"),
     )
     shortcut: Literal["auto", "A", "B", "C", "D"] = setting(
         "auto",
@@ -125,7 +127,8 @@ class NetworkSpec(Section):
     )
     drop_path: float = setting(
         0.0,
-        "Stochastic depth: probability of dropping the last residual unit, linear from 0 (Huang et al. 2016).",
+        "Stochastic depth: probability of dropping the last residual unit; that of the others rises linearly from 0"
+        " (Huang et al. 2016).",
         Option("--drop-path", MODEL),
         ge=0,
         lt=1,

@@ -8,8 +8,9 @@ AUGMENTATION, DEVICES, LOGGING, OTHER = "Augmentation", "Precision and devices",
 FILES, QUANTIZATION, VERDICT, DEVICE = "Files", "Quantization", "Verdict", "Other devices"
 # Of predictions.
 VIDEO = "Videos and cameras"
-# A command of many options describes these at once, and names the others.
+# A command of many options describes these groups and options at once, and names the others.
 DESCRIBED = (COMMON, FILES, QUANTIZATION, VERDICT, OTHER)
+DESCRIBED_OPTIONS = ("--on",)
 GROUPS = (
     *(
         COMMON,
@@ -30,6 +31,7 @@ GROUPS = (
 )
 # The first options of their groups, as often as they are typed; the others follow in the order of their declaration.
 FIRST = (
-    *("--data", "--depth", "--model", "--epochs", "--weights", "--image-size", "--task", "--batch-size"),
+    *("--qat", "--shrink", "--prune", "--pattern", "--cluster", "--data", "--budget"),
+    *("--epochs", "--weights", "--depth", "--model", "--image-size", "--task", "--batch-size"),
     *("--learning-rate", "--name", "--resume", "--recipe", "--quick", "--set"),
 )

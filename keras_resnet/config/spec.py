@@ -63,7 +63,7 @@ class Spec(Section):
 
     task: Annotated[str, OneOf(tuple(TASK_RULES))] = setting(
         "classify",
-        "Task: classify, multilabel (several labels an image), localize (the main object), detect or segment.",
+        "Task: classify, multilabel (several labels per image), localize (the main object), detect or segment.",
         Option("--task", COMMON),
     )
     network: NetworkSpec = Field(default_factory=NetworkSpec)

@@ -40,12 +40,12 @@ class StartSpec(Section):
 
     weights: str | None = setting(
         None,
-        "Initial weights: a file, a run, keras:…, torchvision:…, timm:…, or none, which are random.",
-        Option("--weights", COMMON, f"pretrained ones for images of {PRETRAINED_PIXELS} pixels and more", "SOURCE"),
+        "Weights to start from: a file, a run, keras:NAME, torchvision:NAME, timm:NAME, or none for random ones.",
+        Option("--weights", COMMON, f"pretrained ones for images of {PRETRAINED_PIXELS} pixels or more", "SOURCE"),
     )
     deepen: str | None = setting(
         None,
-        "Start from the residual units of this run, others as identities; --depth says how deep.",
+        "Start from the residual units of this run and add others that are identities; --depth says how many layers.",
         Option("--deepen", TRAINING, metavar="RUN"),
     )
     narrow: str | None = setting(
@@ -55,7 +55,10 @@ class StartSpec(Section):
         (), "Parts of the network to freeze: stem,stage1,… or backbone.", Option("--freeze", TRAINING)
     )
     backbone_lr_scale: float = setting(
-        1.0, "Factor of the learning rate for the backbone.", Option("--backbone-lr-scale", OPTIMIZER), gt=0
+        1.0,
+        "Factor by which the learning rate of the backbone is multiplied.",
+        Option("--backbone-lr-scale", OPTIMIZER),
+        gt=0,
     )
     freeze_bn: bool = setting(
         False, "Freeze batch norms: statistics, scales and offsets.", Option("--freeze-bn", TRAINING)
@@ -80,7 +83,9 @@ class DistillSpec(Section):
     PATH: ClassVar[str] = "distill"
 
     teacher: str | None = setting(
-        None, "A finished run to distill from (Hinton et al. 2015).", Option("--teacher", TRAINING, metavar="RUN")
+        None,
+        "Finished run to learn from (knowledge distillation; Hinton et al. 2015).",
+        Option("--teacher", TRAINING, metavar="RUN"),
     )
     weight: float = setting(0.5, "Weight of the teacher in the loss.", ge=0, le=1)
     temperature: float = setting(4.0, "Temperature of distillation.", gt=0)
@@ -178,7 +183,8 @@ class OptimizerSpec(Section):
     warmup_epochs: float | None = setting(None, "Epochs of linear warm-up; null lets the data decide.", ge=0)
     reference_batch: int | None = setting(
         None,
-        "Batch size that the learning rate is for; others scale it in proportion (Goyal et al. 2017, section 2.1).",
+        "Batch size for which the learning rate was chosen: it is scaled in proportion to the actual one (Goyal et al."
+        " 2017, section 2.1).",
         Option("--reference-batch", OPTIMIZER),
         gt=0,
     )
@@ -186,7 +192,11 @@ class OptimizerSpec(Section):
         None, "Largest norm of the whole gradient, over all devices.", Option("--clip-grad-norm", OPTIMIZER), gt=0
     )
     label_smoothing: float = setting(
-        0.1, "Label smoothing: share spread over all classes.", Option("--label-smoothing", TRAINING), ge=0, lt=1
+        0.1,
+        "Label smoothing: share of each label that is spread over all classes.",
+        Option("--label-smoothing", TRAINING),
+        ge=0,
+        lt=1,
     )
 
 
@@ -197,20 +207,25 @@ class TrainingSpec(Section):
     PATH: ClassVar[str] = "training"
 
     epochs: int = setting(
-        15, "Passes over the training images.", Option("--epochs", COMMON, "15; by the images of your own data"), ge=1
+        15,
+        "Passes over the training images.",
+        Option("--epochs", COMMON, "15; for your own images, by their number"),
+        ge=1,
     )
-    steps: int | None = setting(None, "Length in steps; decides the epochs.", Option("--steps", TRAINING), ge=1)
+    steps: int | None = setting(
+        None, "Train for N steps; the number of epochs follows.", Option("--steps", TRAINING), ge=1
+    )
     stop_after: int | None = setting(
-        None, "End after N steps of a longer plan, to try it out.", Option("--stop-after", TRAINING), ge=1
+        None, "Stop after N steps of a longer training, to try it out.", Option("--stop-after", TRAINING), ge=1
     )
     batch_size: int | None = setting(
-        None, "Images per step, over all devices.", Option("--batch-size", COMMON, "by the data"), ge=1
+        None, "Images per step, on all devices together.", Option("--batch-size", COMMON, "chosen from the data"), ge=1
     )
     loss: Literal["cross_entropy", "bce", "focal", "asymmetric"] = setting(
         "cross_entropy",
-        "Loss of a classifier: cross_entropy, bce, binary for each class (Wightman et al. 2021, section 2), or focal,"
-        " in which easy images count less (Lin et al. 2017). Of several labels an image: bce, or asymmetric (Ridnik et"
-        " al. 2021).",
+        "Loss of a classifier: cross_entropy, bce (binary cross-entropy of each class; Wightman et al. 2021, section 2)"
+        " or focal (easy images count less; Lin et al. 2017). For several labels per image: bce or asymmetric (Ridnik"
+        " et al. 2021).",
         Option("--loss", TRAINING),
     )
     focal_gamma: float = setting(2.0, "Gamma of the focal loss: the larger, the less easy images count.", ge=0)
@@ -234,7 +249,7 @@ class TrainingSpec(Section):
     )
     accumulate_steps: int = setting(
         1,
-        "Gradient accumulation: parts of a batch that are computed one after another.",
+        "Gradient accumulation: number of parts of a batch that are computed one after another.",
         Option("--accumulate-steps", TRAINING),
         ge=1,
     )
@@ -247,14 +262,14 @@ class TrainingSpec(Section):
     )
     patience: int | None = setting(
         None,
-        "Early stopping: epochs without a better validation loss; keeps the best weights.",
+        "Early stopping: end after N epochs without a better validation loss, and keep the best weights.",
         Option("--patience", TRAINING),
         ge=1,
     )
     checkpoint_every: int | None = setting(
         None,
         "Steps between checkpoints, besides those after each epoch.",
-        Option("--checkpoint-every", TRAINING, "by the data"),
+        Option("--checkpoint-every", TRAINING, "chosen from the data"),
         ge=1,
     )
     precision: Annotated[str, OneOf(("auto", "float32", "mixed_bfloat16", "mixed_float16"))] = setting(
@@ -263,10 +278,12 @@ class TrainingSpec(Section):
         Option("--precision", DEVICES),
     )
     devices: str = setting(
-        "auto", "Devices: auto, N, cpu:N, gpu:0,1 or tpu.", Option("--devices", DEVICES, metavar="DEVICES")
+        "auto", "Devices to train on: auto, N, cpu:N, gpu:0,1 or tpu.", Option("--devices", DEVICES, metavar="DEVICES")
     )
     deterministic: bool = setting(
-        False, "Give the same bits each time on the same devices; slower.", Option("--deterministic", DEVICES)
+        False,
+        "Give bit-identical results each time on the same devices, which is slower.",
+        Option("--deterministic", DEVICES),
     )
     seed: int = setting(0, "Seed of weights, order and augmentation.", Option("--seed", TRAINING), ge=0, le=MAX_SEED)
 

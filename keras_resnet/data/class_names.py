@@ -35,6 +35,10 @@ def is_utf8(text: str) -> bool:
     return True
 
 
+class OneClassError(DataError):
+    """Data of a single class: nothing that was logged of them matters beside that."""
+
+
 def require_labels(labels: Sequence[str], of: str) -> None:
     """Raise DataError for labels that a file of one label a line cannot hold, that are empty, or there twice.
 

@@ -70,21 +70,23 @@ def decide_from_trial(answers: FlipTrial, labels: np.ndarray, classes: Sequence[
     """Return what the quick classifier's answers say of images with `labels` (count,) of `classes`."""
     plain, mirrored = float(answers.plain.mean()), float(answers.mirrored.mean())
     lead = plain - answers.chance
-    unseen = counted(len(labels), "unseen image")
-    trial = f"a quick classifier of {SIDE} × {SIDE} pixels is right on {plain:.1%} of {unseen}"
+    images = counted(len(labels), "image")
+    trial = f"in a quick trial a small classifier recognized {plain:.1%} of {images}"
     if lead <= 0 or lead <= Z_95 * math.sqrt(plain * (1 - plain) / len(labels)):
-        return FlipDecision(True, f"as usual: {trial}, by chance on {answers.chance:.1%}, so it cannot tell")
+        return FlipDecision(True, f"as usual: {trial}, hardly more than guessing ({answers.chance:.1%})")
     if (label := _find_harmed_class(answers, labels)) is not None:
         before, after = (float(each[labels == label].mean()) for each in (answers.plain, answers.both))
         why = (
-            f"of class {classes[label]!r} on {before:.1%}, but only on {after:.1%} if it trains on mirrored copies too"
+            f"of class {classes[label]!r} it recognized {before:.1%}, but only {after:.1%} when trained on mirror"
+            " images too"
         )
         return FlipDecision(False, f"{trial}; {why}")
     lost = (
         paired_proportion_ci(answers.plain, answers.mirrored)[0] > 0
         and mirrored - answers.chance < MIN_KEPT_FRACTION * lead
     )
-    return FlipDecision(not lost, f"{trial}, and on {mirrored:.1%} of the same mirrored")
+    of_mirrored = f"{'but only' if lost else 'and'} {mirrored:.1%} of their mirror images"
+    return FlipDecision(not lost, f"{trial}, {of_mirrored}")
 
 
 def _find_harmed_class(answers: FlipTrial, labels: np.ndarray) -> int | None:

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -16,9 +17,9 @@ from keras_resnet.metrics.outcome import ABOVE, NOT_ABOVE
 from keras_resnet.models.names import model_name
 from keras_resnet.pretrained.hub import TORCHVISION_HASHES
 from keras_resnet.run import Run
-from keras_resnet.run.command import changed_command, training_command
+from keras_resnet.run.command import changed_command, name_next, training_command
 from keras_resnet.run.documents import Analysis, BaselineRow
-from keras_resnet.runtime.plurals import counted
+from keras_resnet.runtime.plurals import counted, verb
 
 # Below these a result is called weak: of every ten images one is wrong; a mAP is lower where all is well, too.
 WEAK_ACCURACY, WEAK_MAP = 0.9, 0.3
@@ -96,26 +97,27 @@ def advise(run: Run) -> list[Advice]:
 
 
 def advised_command(run: Run, advice: Sequence[Advice]) -> str | None:
-    """Return the command that trains a finished `run` again with what the `advice` changes; None where it changes
-    nothing that can be typed, or the run is a compressed one."""
+    """Return the command that trains a finished `run` again with what the `advice` changes, under a new name where the
+    run was given one; None where it changes nothing that can be typed, or the run is a compressed one."""
     changes = {key: value for each in advice for key, value in each.changes.items()}
     flags = [each.flag for each in advice if each.flag]
     if not changes and not flags:
         return None
     command = changed_command(run.spec(), run.document().get("request"), changes)
-    return " ".join([command, *flags]) if command else None
+    name = [] if flags else name_next(run)  # trials of a --find make no run
+    return " ".join([command, *map(shlex.quote, name), *flags]) if command else None
 
 
 def describe_missed_classes(run: Run) -> str:
     """Return a sentence on the classes that the model of a finished run never finds; "" where there are none, or where
     the run has no analysis."""
-    missed = [label for label, _ in _missed_classes(run.analysis())] if run.analysis_file.is_file() else []
+    missed = [label for label, *_ in _missed_classes(run.analysis())] if run.analysis_file.is_file() else []
     if not missed:
         return ""
     names = ", ".join(map(repr, missed[:MISSED_NAMED])) + ", …" * (len(missed) > MISSED_NAMED)
-    return (
-        f"the model never finds {counted(len(missed), 'class', plural='classes')}, and no file can lose there: {names}"
-    )
+    classes = counted(len(missed), "class", plural="classes")
+    them = verb(len(missed), "it", "them")
+    return f"the model never recognizes {classes} ({names}), so no verdict says anything about {them}"
 
 
 def suggest_pretrained_weights(facts: TrainingFacts) -> Advice:
@@ -191,13 +193,15 @@ def suggest_images_of_class(facts: TrainingFacts) -> Advice:
     missed = list(_missed_classes(facts.analysis))
     if not missed or suggest_more_epochs(facts) or suggest_longer_training(facts):  # which may be all that it lacks
         return NOTHING
-    label, count = missed[0]
+    label, count, thing = missed[0]
     known = facts.labels.get(label)
-    images = f" ({counted(known, 'training image')})" if known is not None else ""
-    others = f", and so of {counted(len(missed) - 1, 'other class', plural='other classes')}" if missed[1:] else ""
-    return Advice(
-        f"class {label!r} is never found among its {counted(count, 'example')}; add images of it{images}{others}"
-    )
+    images = f" (there {verb(known)} {counted(known, 'training image')})" if known is not None else ""
+    others = f"; the same holds for {counted(len(missed) - 1, 'other class', plural='other classes')}"
+    if count == 1:
+        fact = f"the only validation {thing} of class {label!r} was not recognized"
+    else:
+        fact = f"none of the {counted(count, f'validation {thing}')} of class {label!r} was recognized"
+    return Advice(f"{fact}; add images of it{images}{others * (len(missed) > 1)}")
 
 
 def suggest_augmentation(facts: TrainingFacts) -> Advice:
@@ -257,9 +261,9 @@ def _find_unbeaten(analysis: Analysis, trivial: bool) -> BaselineRow | None:
     return next((row for row in rows if row["trivial"] is trivial and row["standing"] != ABOVE), None)
 
 
-def _missed_classes(analysis: Analysis) -> Iterator[tuple[str, int]]:
-    """Yield (label, validation examples) of each class of which nothing is found."""
+def _missed_classes(analysis: Analysis) -> Iterator[tuple[str, int, str]]:
+    """Yield (label, validation examples, "image" or "object") of each class of which nothing is found."""
     for row in analysis["by_class"]:
         examples, found = row.get("images", row.get("objects")), row.get("recall", row.get("AP"))
         if examples and not found:
-            yield str(row["label"]), int(examples)
+            yield str(row["label"]), int(examples), "object" if "objects" in row else "image"

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from keras_resnet.metrics.labels import list_shown_details, metric_label
-from keras_resnet.runtime.plurals import counted, join_words
+from keras_resnet.runtime.plurals import counted, join_words, verb
 
 PASSED, NOT_PROVEN, FAILED = "PASSED", "NOT PROVEN", "FAILED"
 # Of a file that was not run: see `export.unverified`.
@@ -16,6 +16,8 @@ UNVERIFIED = "UNVERIFIED"
 ACCEPTED = (PASSED, NOT_PROVEN)
 # How a model compares with a baseline, see `baselines.BaselineComparison`.
 ABOVE, UNCLEAR, NOT_ABOVE = "above", "unclear", "not above"
+# Shown for what was not measured.
+NOT_MEASURED = "–"
 # 0.30 - 0.29 > 0.01 in floating point.
 ROUNDING = 1e-9
 # By metric (drop, its 95% interval), as shares.
@@ -91,6 +93,21 @@ def format_drop(row: VerdictRow) -> str:
     return f"{100 * row['drop']:+.2f} {format_interval(row['drop_interval'])} of {metric_label(row['drop_metric'])}"
 
 
+def format_cost(value: float | None, form: str, unit: str) -> str:
+    """Format a time or a size with its unit; of one that was not measured, a dash."""
+    return NOT_MEASURED if value is None else f"{value:{form}}{unit}"
+
+
+def format_budget(row: VerdictRow) -> str:
+    """Format how much of its metric a file may lose, in points: "1"."""
+    return f"{100 * row['max_drop']:g}"
+
+
+def have_budgets(rows: Sequence[VerdictRow]) -> bool:
+    """Return whether files have different budgets, so that a table has to show each."""
+    return len(set(map(format_budget, rows))) > 1
+
+
 def list_tested_metrics(row: VerdictRow) -> list[str]:
     """List the metrics whose drops a verdict is on, as people read them; of a verdict of an earlier version the one
     that decided."""
@@ -118,11 +135,24 @@ def _describe_detail(row: VerdictRow, name: str) -> str:
 
 
 def list_remarks(rows: Sequence[VerdictRow]) -> list[str]:
-    """List what has to be known beside the outcomes of files: a sentence for those that lack the same proof."""
+    """List what has to be known beside the outcomes of files: a sentence for those that lack the same proof, and one
+    for those that the same simulator ran."""
     alike: dict[tuple[float, int, bool], list[VerdictRow]] = {}
     for row in filter(is_unproven, rows):
         alike.setdefault((row["max_drop"], row["samples"], bool(row["images_to_settle"])), []).append(row)
-    return [_describe_unproven(members) for members in alike.values()]
+    simulated: dict[str, list[str]] = {}
+    for row in rows:
+        if simulator := row.get("simulator"):
+            simulated.setdefault(simulator, []).append(row["file"])
+    return [*map(_describe_unproven, alike.values()), *map(_describe_simulated, simulated, simulated.values())]
+
+
+def _describe_simulated(simulator: str, files: Sequence[str]) -> str:
+    """Say of files that they were not run on a chip."""
+    return (
+        f"{join_words(files)} {verb(len(files), 'was', 'were')} run in {simulator}, not on a chip; what"
+        f" {verb(len(files), 'it takes', 'they take')} there, in time and memory, is not known"
+    )
 
 
 def _describe_unproven(rows: Sequence[VerdictRow]) -> str:

@@ -13,7 +13,7 @@ import numpy as np
 
 from keras_resnet.atomic_write import write_atomically
 from keras_resnet.config.spec import DataSpec, Spec
-from keras_resnet.errors import KresnetError, UsageError
+from keras_resnet.errors import ExportError, UsageError
 from keras_resnet.export.benchmark import count_threads, measure_cost
 from keras_resnet.export.convert import convert
 from keras_resnet.export.formats.base import Conversion
@@ -49,7 +49,8 @@ class Finding:
 class CostProbe:
     """Finds out what networks cost, each once, and keeps that in `file`.
 
-    counted: what can be counted of each network of the space. spec: resolved; of any network.
+    counted: what can be counted of each network of the space. spec: resolved; of any network. failed: why the files of
+    others could not be made or run.
     """
 
     counted: Mapping[Architecture, Cost]
@@ -60,6 +61,7 @@ class CostProbe:
     file: Path
     log: Log
     measured: dict[Architecture, dict[str, float]] = field(default_factory=dict)
+    failed: dict[Architecture, str] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         if self.file.is_file():
@@ -67,7 +69,8 @@ class CostProbe:
             self.measured = {Architecture.from_options(row["architecture"]): row["costs"] for row in rows}
 
     def find(self, architecture: Architecture) -> Finding:
-        """Return whether `architecture` is within the budget: as is evident, or else by a measurement."""
+        """Return whether `architecture` is within the budget: as is evident, or else by a measurement. Raises
+        ExportError where the device has gone, or not even the file of the first network can be made and run there."""
         return self.find_evident(architecture) or self._decide(architecture)
 
     def find_evident(self, architecture: Architecture) -> Finding | None:
@@ -83,6 +86,10 @@ class CostProbe:
         least = {**known, "size": float(self.target.weight_bytes * counted.kernel_values)}
         if violations := self.budget.find_violations(least):
             return Finding(False, f"{' and '.join(violations)} or more, as counted", known)
+        if set(self.budget.names) <= set(known):
+            return Finding(True, f"{format_costs(known)}, as counted", known)
+        if architecture in self.failed:
+            return Finding(False, self.failed[architecture], known)
         if architecture in self.measured:
             return self._decide(architecture)
         for other, costs in self.measured.items():
@@ -97,7 +104,9 @@ class CostProbe:
         return None
 
     def _decide(self, architecture: Architecture) -> Finding:
-        costs = self.measure(architecture)
+        costs = self.try_to_measure(architecture)
+        if costs is None:
+            return Finding(False, self.failed[architecture], {})
         violations = self.budget.find_violations(costs)
         return Finding(not violations, " and ".join(violations) or format_costs(costs, self.budget.names), costs)
 
@@ -110,6 +119,18 @@ class CostProbe:
             self.log(f"measured before training, with random weights: {architecture}: {costs}")
             self.save()
         return self.measured[architecture]
+
+    def try_to_measure(self, architecture: Architecture) -> Mapping[str, float] | None:
+        """Return the same; None where the file cannot be made, or not be run where others can, as `failed` then says.
+        Raises ExportError where the device has gone, or no other network has been measured."""
+        try:
+            return self.measure(architecture)
+        except ExportError as error:
+            self.target.require_usable(self.log)
+            if not self.measured:
+                raise
+            self.failed[architecture] = f"its file could not be measured: {error}"
+            return None
 
     def save(self) -> None:
         """Write what has been measured."""
@@ -182,7 +203,7 @@ class CostProbe:
         needs = measure_needs(file.read_bytes(), contents, 1)
         if needs is None or needs.arena_bytes is None:
             why = needs.arena_unknown if needs else "it holds floats"
-            raise KresnetError(f"the arena of {file.name} cannot be measured: {why}")
+            raise ExportError(f"the arena of {file.name} cannot be measured: {why}")
         return needs.arena_bytes
 
 

@@ -89,7 +89,8 @@ def estimate_space(settings: SearchSettings, on: DeviceSettings, log: Log) -> Dr
         log,
     )
     for architecture in choose_probes(prepared.counted):
-        probe.measure(architecture)
+        if probe.try_to_measure(architecture) is None:
+            log(f"{architecture}: {probe.failed[architecture]}")
     known = {each: costs for each, costs in probe.measured.items() if each in prepared.counted}
     estimator = Estimator.fit([(prepared.counted[each], costs) for each, costs in known.items()], target.weight_bytes)
     estimates = [

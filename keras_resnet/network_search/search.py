@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from keras_resnet.atomic_write import write_atomically
-from keras_resnet.errors import RunError, SearchError, TrainingInterrupted, TrainingStopped, UsageError
+from keras_resnet.errors import ExportError, RunError, SearchError, TrainingInterrupted, TrainingStopped, UsageError
 from keras_resnet.export.device_settings import DeviceSettings
 from keras_resnet.network_search.budget import Budget, format_costs
 from keras_resnet.network_search.candidates import Architecture, Candidate
@@ -36,8 +36,8 @@ def run_search(settings: SearchSettings, on: DeviceSettings, log: Log) -> Search
     """Search as `settings` say, or go on with a search that was begun by the same, and return what came of it; a
     search that is interrupted returns that too.
 
-    Raises UsageError for settings that are wrong, DataError for data that cannot be used, and SearchError where Optuna
-    is missing or not even the smallest networks are within the budget.
+    Raises UsageError for settings that are wrong, DataError for data that cannot be used, SearchError where Optuna is
+    missing or not even the smallest networks are within the budget, and ExportError where files cannot be run.
     """
     settings.require_possible()
     budget = Budget.parse(settings.budget)
@@ -139,7 +139,7 @@ def _request(settings: SearchSettings, target: Target, prepared: Prepared) -> di
 
 
 def _search(study: Study, settings: SearchSettings, log: Log) -> SearchResult:
-    """Try candidates until the search ends, or is interrupted."""
+    """Try candidates until the search ends, or is interrupted. Raises ExportError where the device has gone."""
     began, done = time.monotonic(), study.count_trained()
     total = None if settings.hours else settings.trials or DEFAULT_TRIALS
     if total is not None and done >= total:
@@ -158,6 +158,10 @@ def _search(study: Study, settings: SearchSettings, log: Log) -> SearchResult:
                 _free_memory()
     except (KeyboardInterrupt, TrainingInterrupted, TrainingStopped):
         is_interrupted = True
+    except ExportError:
+        _save(study, settings, began, is_interrupted=True)
+        log(f"search: the same command goes on with {study.folder}")
+        raise
     return _save(study, settings, began, is_interrupted)
 
 

@@ -30,78 +30,86 @@ MAX_DROP = 1.0
 class SearchSettings(OptionsSection):
     """Within which budget to search, among which networks and for how long."""
 
-    data: str = setting("", "Images: what kresnet train --data takes.", Option("--data", COMMON, metavar="DATA"))
+    data: str = setting(
+        "", "Images to train on: what kresnet train --data takes.", Option("--data", COMMON, metavar="DATA")
+    )
     budget: str = setting(
         "",
-        "What the file may cost where it runs: 'latency<=20ms,size<=2MB'; also memory, arena (of microcontrollers) and"
-        " macs.",
+        "Limits of the exported file: latency, size, memory, arena (RAM on a microcontroller) or macs (multiply-adds),"
+        " as in 'latency<=20ms,size<=2MB'.",
         Option("--budget", COMMON, metavar="LIMITS"),
     )
     trials: int | None = setting(
-        None, "End when so many networks were trained.", Option("--trials", COMMON, str(DEFAULT_TRIALS)), ge=1
+        None, "End when N networks have been trained.", Option("--trials", COMMON, str(DEFAULT_TRIALS)), ge=1
     )
     hours: float | None = setting(
-        None, "Begin no further training after so many hours.", Option("--hours", COMMON, metavar="H"), "above 0", gt=0
+        None, "Begin no further training after H hours.", Option("--hours", COMMON, metavar="H"), "above 0", gt=0
     )
     dry_run: bool = setting(
-        False, "Only estimate which networks are within the budget; train none.", Option("--dry-run", COMMON)
+        False, "Only estimate which networks are within the budget, and train none.", Option("--dry-run", COMMON)
     )
     name: str | None = setting(
         None, "Name of the search and of its runs.", Option("--name", COMMON, "made from the data")
     )
     model: tuple[str, ...] = setting(
         (),
-        "Networks to choose among: resnet8,resnet20v2.",
-        Option("--model", MODEL, "residual networks of up to twice the default's multiply-adds", "NAMES"),
+        "Networks to choose among, such as resnet8,resnet20v2.",
+        Option("--model", MODEL, "residual networks with at most twice the multiply-adds of the default", "NAMES"),
     )
     depth: tuple[int, ...] = setting(
         (),
-        "Depths of ResNets to choose among, in place of --model: 8,14,20.",
+        "Depths of ResNets to choose among, such as 8,14,20; in place of --model.",
         Option("--depth", MODEL, metavar="NUMBERS"),
     )
     width: tuple[float, ...] = setting(
-        (), "Widths to choose among: 0.5,1.", Option("--width", MODEL, "0.25,0.5,0.75,1,1.5", "NUMBERS")
+        (), "Width factors to choose among, such as 0.5,1.", Option("--width", MODEL, "0.25,0.5,0.75,1,1.5", "NUMBERS")
     )
     image_size: tuple[str, ...] = setting(
-        (), "Image sizes to choose among: 48,64 or 96x128.", Option("--image-size", DATA, "by the data", "SIZES")
+        (),
+        "Image sizes to choose among, such as 48,64 or 96x128.",
+        Option("--image-size", DATA, "chosen from the data", "SIZES"),
     )
     channels: tuple[int, ...] = setting(
         (),
-        f"Channels to choose among, 1 to {MAX_CHANNELS}.",
+        f"Numbers of channels to choose among, 1 to {MAX_CHANNELS}.",
         Option("--channels", DATA, "1,3, or those of the data", "NUMBERS"),
     )
-    fit: tuple[Fit, ...] = setting((), "Fits to choose among: crop,pad.", Option("--fit", DATA, "by the data", "NAMES"))
+    fit: tuple[Fit, ...] = setting(
+        (),
+        "Values of --fit (see kresnet train) to choose among, such as crop,pad.",
+        Option("--fit", DATA, "chosen from the data", "NAMES"),
+    )
     data_dir: str | None = setting(
-        None, "Where TFDS data sets are prepared.", Option("--data-dir", DATA, metavar="DIR")
+        None, "Folder of prepared TFDS data sets.", Option("--data-dir", DATA, metavar="DIR")
     )
     epochs: int | None = setting(
         None,
-        "Epochs of a training that is not ended early; half of them are tried too.",
+        "Epochs of a training that is not ended early; half as many are tried, too.",
         Option("--epochs", TRAINING, "twice those of kresnet train"),
         ge=1,
     )
     sampler: Literal["tpe", "random"] = setting(
         "tpe",
-        "What proposes networks and recipes: tpe (Bergstra et al. 2011) or random.",
+        "Which sampler proposes networks and recipes: tpe (Bergstra et al. 2011) or random.",
         Option("--sampler", TRAINING),
     )
     seed: int = setting(0, "Seed of the proposals and of each training.", Option("--seed", TRAINING), ge=0, le=MAX_SEED)
     format: Annotated[str, OneOf(tuple(FORMATS))] = setting(
-        TFLITE, "Format of the file whose accuracy and cost count.", Option("--format", FILES, metavar="NAME")
+        TFLITE, "Format of the exported file.", Option("--format", FILES, metavar="NAME")
     )
     quantize: str = setting(
-        "int8", "Scheme of that file, as kresnet export has them.", Option("--quantize", FILES, metavar="SCHEME")
+        "int8", "Quantization scheme of that file: see kresnet export.", Option("--quantize", FILES, metavar="SCHEME")
     )
     max_drop: float = setting(
         MAX_DROP,
-        "Points of accuracy the file may lose to its model.",
+        "Percentage points of accuracy that the file may lose to its model.",
         Option("--max-drop", VERDICT),
         "between 0 and 100 points",
         ge=0,
         le=100,
     )
     runs: str | None = setting(
-        None, "Where runs live.", Option("--runs", OTHER, "KRESNET_RUNS, else saved_models/", "DIR")
+        None, "Folder of the runs.", Option("--runs", OTHER, "KRESNET_RUNS, else saved_models/", "DIR")
     )
 
     def require_possible(self) -> None:

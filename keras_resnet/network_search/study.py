@@ -112,7 +112,8 @@ class Study:
 
     def try_next(self) -> Outcome:
         """Try one candidate that is within the budget as far as is known before its training, and return what became of
-        it. Raises TrainingInterrupted or TrainingStopped, with the state saved."""
+        it. Raises TrainingInterrupted or TrainingStopped, with the state saved, and ExportError where the device
+        has gone."""
         for _ in range(MAX_REJECTED):
             outcome = self._try(self._study.ask())
             if outcome.state != REJECTED:
@@ -152,11 +153,9 @@ class Study:
             raise
         except TrainingPruned:
             return Outcome(state=PRUNED, epochs=halving.epoch, **base)
-        except (TrainingError, UsageError) as error:
-            return Outcome(state=BROKEN, epochs=halving.epoch, reason=str(error), **base)
-        except ExportError as error:
-            if self.trainer.target.place is not None:
-                raise  # the device may be gone, and the next candidate would fare no better
+        except (TrainingError, UsageError, ExportError) as error:
+            if isinstance(error, ExportError):
+                self.trainer.target.require_usable(self.log)  # where the device has gone, the next would fare no better
             return Outcome(state=BROKEN, epochs=halving.epoch, reason=str(error), **base)
         return Outcome(
             state=FINISHED,

@@ -92,7 +92,7 @@ class Trainer:
 def list_costs(verdict: Verdict, counted: Cost) -> dict[str, float]:
     """Return what a verdict's file costs where it ran, by the names of budgets."""
     costs = {"size": float(verdict.bytes), "macs": float(counted.multiply_adds)}
-    if verdict.cost.latencies:
+    if verdict.latency_ms is not None:
         costs["latency"] = verdict.latency_ms
     if verdict.cost.peak_mib:
         costs["memory"] = verdict.cost.peak_mib * MIB

@@ -11,6 +11,7 @@ import numpy as np
 
 from keras_resnet.errors import UsageError, WeightsError, describe_received
 from keras_resnet.models.parts import BACKBONE, HEADS, NECK, find_lateral_layers, get_group, get_part, group_by_part
+from keras_resnet.native_logs import quiet
 from keras_resnet.pretrained import hub
 from keras_resnet.pretrained.key_mapping import map_keys
 from keras_resnet.pretrained.readers import read_weights
@@ -62,6 +63,7 @@ class LoadReport:
         return list(filter(None, words))
 
 
+@quiet
 def load_weights(model: keras.Model, origin: str | Path) -> LoadReport:
     """Fill `model`, a network of this package, from `origin`.
 

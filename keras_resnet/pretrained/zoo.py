@@ -15,6 +15,7 @@ from keras_resnet.errors import UsageError, WeightsError, describe_received, did
 from keras_resnet.models import build
 from keras_resnet.models.layers import Layers
 from keras_resnet.models.names import model_name, parse_model_name
+from keras_resnet.native_logs import quiet
 from keras_resnet.pretrained import hub
 
 if TYPE_CHECKING:
@@ -28,6 +29,7 @@ Create = Callable[..., "keras.Model"]
 SCALED = Normalization()
 
 
+@quiet
 def create_model(
     name: str | NetworkSpec,
     *,
@@ -99,6 +101,7 @@ def _adopt_network(network: NetworkSpec, weights: Weights) -> NetworkSpec:
     return found if network == parse_model_name(name) else network
 
 
+@quiet
 def create_backbone(
     name: str | NetworkSpec,
     *,

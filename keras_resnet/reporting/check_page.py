@@ -12,7 +12,7 @@ from PIL import Image
 
 from keras_resnet.atomic_write import write_atomically
 from keras_resnet.checking.facts import read_original
-from keras_resnet.checking.findings import KINDS, CheckedImage, CheckReport, Finding
+from keras_resnet.checking.findings import KINDS, CheckedImage, CheckReport, Finding, name_commands
 from keras_resnet.data.dataset import DatasetSplits
 from keras_resnet.errors import DataError
 from keras_resnet.progress import show_activity
@@ -33,24 +33,32 @@ def write_check_page(report: CheckReport, data: DatasetSplits, file: Path) -> No
 
 def render_check_page(report: CheckReport, data: DatasetSplits) -> str:
     """Return the page, HTML."""
-    sections = [_describe_section(kind, found, data) for kind, found in report.by_kind.items()]
+    sections = [_describe_section(kind, found, report, data) for kind, found in report.by_kind.items()]
     classes = list(dict.fromkeys(label for counts in report.counts.values() for label in counts))
     values: dict[str, Any] = {
         "report": report,
         "sections": sections,
+        "notes": list(_split_notes(report)),
         "classes": classes,
         "total": sum(len(found) for found in report.by_kind.values()),
-        "version": "",
     }
     return render_template("check.html", values | draw_charts([]))
 
 
-def _describe_section(kind: str, found: list[Finding], data: DatasetSplits) -> dict[str, Any]:
-    """Return what the template shows of the findings of one kind."""
+def _split_notes(report: CheckReport) -> Iterator[tuple[str, tuple[str, ...]]]:
+    """Yield the notes, each apart from the commands that it ends with."""
+    commands = name_commands(report.commands)
+    for note in report.notes:
+        ends = bool(commands) and note.endswith(commands)
+        yield (note.removesuffix(commands), report.commands) if ends else (note, ())
+
+
+def _describe_section(kind: str, found: list[Finding], report: CheckReport, data: DatasetSplits) -> dict[str, Any]:
+    """Return what the template shows of the findings of one kind in `report`."""
     shown = [
         {
             "note": make_printable(each.note),
-            "pictures": list(_pictures(each, data)),
+            "pictures": list(_pictures(each, data, report.has_own_splits)),
             "hidden": counted(len(each.images) - MAX_GROUP, "more image") if len(each.images) > MAX_GROUP else "",
         }
         for each in found[:MAX_SHOWN]
@@ -65,19 +73,23 @@ def _describe_section(kind: str, found: list[Finding], data: DatasetSplits) -> d
     }
 
 
-def _pictures(finding: Finding, data: DatasetSplits) -> Iterator[dict[str, str]]:
+def _pictures(finding: Finding, data: DatasetSplits, has_splits: bool) -> Iterator[dict[str, Any]]:
     for image in finding.images[:MAX_GROUP]:
-        caption = f"{image.title or image.name} ({image.split}{', ' if image.label else ''}{image.label})"
-        yield {"caption": make_printable(caption), "image": _encode(image, data)}
+        known = ", ".join(filter(None, (image.split if has_splits else "", image.label)))
+        caption = f"{image.title or image.name}{f' ({known})' if known else ''}"
+        encoded, is_small = _encode(image, data)
+        yield {"caption": make_printable(caption), "image": encoded, "is_small": is_small}
 
 
-def _encode(image: CheckedImage, data: DatasetSplits) -> str:
-    """Return a picture as base64 of a WebP file; "" where the image cannot be read any more."""
+def _encode(image: CheckedImage, data: DatasetSplits) -> tuple[str, bool]:
+    """Return a picture as base64 of a WebP file, "" where the image cannot be read any more; and whether it is smaller
+    than the page shows it: such a one is kept without loss, for its pixels are seen."""
     try:
         picture = show_in_rgb(read_original(data.splits[image.split], image.row, data.levels)).copy()
     except DataError:
-        return ""
+        return "", False
+    is_small = max(picture.size) < PICTURE_SIDE
     picture.thumbnail((PICTURE_SIDE, PICTURE_SIDE), Image.Resampling.LANCZOS)
     buffer = io.BytesIO()
-    picture.save(buffer, format="WebP", quality=QUALITY)
-    return base64.b64encode(buffer.getvalue()).decode()
+    picture.save(buffer, format="WebP", lossless=is_small, quality=QUALITY)
+    return base64.b64encode(buffer.getvalue()).decode(), is_small

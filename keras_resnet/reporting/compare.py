@@ -6,13 +6,21 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from keras_resnet.metrics.labels import MACRO_RECALL, metric_label
-from keras_resnet.metrics.outcome import ABOVE, NOT_ABOVE, UNCLEAR, BaselineRow, format_drop, format_value
+from keras_resnet.metrics.outcome import (
+    ABOVE,
+    NOT_ABOVE,
+    UNCLEAR,
+    BaselineRow,
+    format_cost,
+    format_drop,
+    format_value,
+)
 from keras_resnet.reporting.charts import compared_curves, metric_columns
 from keras_resnet.reporting.recommend import Recommendation, describe_verdicts, recommend_file
 from keras_resnet.reporting.templates import draw_charts, render_template
 from keras_resnet.run import Run
 from keras_resnet.run.documents import MetricsDocument
-from keras_resnet.runtime.plurals import counted
+from keras_resnet.runtime.plurals import counted, format_large
 
 # How a model compares with a baseline, in the words of a row.
 STANDINGS = {"better than": ABOVE, "perhaps better than": UNCLEAR, "not better than": NOT_ABOVE}
@@ -42,7 +50,7 @@ def _run_row(run: Run) -> dict[str, str | None]:
         "last loss": f"{log[-1]['loss']:.4f}, validation {log[-1]['val_loss']:.4f}" if log else None,
         "training": f"{counted(len(log), 'epoch')} of {optimizer.name} at {optimizer.learning_rate:g}",
         "parameters": analysis and f"{sum(part['parameters'] for part in analysis['parts']):,}",
-        "multiply-adds": analysis and f"{sum(part['multiply_adds'] for part in analysis['parts']):,}",
+        "multiply-adds": analysis and format_large(sum(part["multiply_adds"] for part in analysis["parts"])),
         **_file_cells(recommend_file(describe_verdicts(run))),
     }
 
@@ -75,7 +83,7 @@ def _file_cells(file: Recommendation | None) -> dict[str, str | None]:
         "its drop [95%]": file and format_drop(file),
         "its verdict": file and file["outcome"],
         "its size": file and f"{file['megabytes']:.2f} MB",
-        "its latency": file and f"{file['latency_ms']:.2f} ms",
+        "its latency": file and format_cost(file["latency_ms"], ".2f", " ms"),
     }
 
 
@@ -92,7 +100,6 @@ def render_comparison(
         "rows": rows,
         "keys": list_known(rows),
         "curves": shown,
-        "version": "",
         "headline": _describe_best(runs) if len(runs) == len(rows) else "",
         "conclusions": conclusions,
     }

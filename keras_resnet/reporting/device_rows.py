@@ -6,7 +6,14 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from keras_resnet.metrics.labels import metric_label
-from keras_resnet.metrics.outcome import describe_outcome, format_interval, list_remarks, list_shared_remarks
+from keras_resnet.metrics.outcome import (
+    describe_outcome,
+    format_budget,
+    format_interval,
+    have_budgets,
+    list_remarks,
+    list_shared_remarks,
+)
 from keras_resnet.reporting.charts import COLORS, Axis, Chart, Series
 from keras_resnet.runtime.plurals import counted
 
@@ -18,19 +25,27 @@ WINDOW = 10
 PERCENTILES = ("p50", "p90", "p99")
 # Columns that others name.
 WHERE, ON, VERDICT, DROP, FIRST = "where", "on", "verdict", "drop [95%], points", "first, ms"
+BUDGET = "budget, points"
 # Columns of words; those of others are numbers.
 WORDS = (WHERE, ON, VERDICT)
 
 HOW_TIMED = "first: the time to load the file and run it once; p50, p90 and p99: percentiles of the time for one image"
 
 
-def device_columns(rows: Sequence[DeviceRow]) -> list[str]:
+def show_devices(rows: Sequence[DeviceRow], files: Sequence[DeviceRow] = ()) -> tuple[list[str], list[list[str]]]:
+    """Return the heads of the table of devices, and the cells of each row, with a column of budgets where these differ,
+    from those of `files` that readers see too."""
+    has_budgets = have_budgets([*rows, *files])
+    return device_columns(rows, has_budgets), [device_cells(row, has_budgets) for row in rows]
+
+
+def device_columns(rows: Sequence[DeviceRow], has_budgets: bool = False) -> list[str]:
     """Return the heads of the table."""
-    scores = [metric_label(rows[0]["metric"]), DROP, "as this CPU", "as the model"]
+    scores = [metric_label(rows[0]["metric"]), DROP, *[BUDGET] * has_budgets, "as this CPU", "as the model"]
     return ["file", WHERE, ON, VERDICT, *scores, "accelerated", FIRST, f"{' / '.join(PERCENTILES)}, ms", "memory"]
 
 
-def device_cells(row: DeviceRow) -> list[str]:
+def device_cells(row: DeviceRow, has_budgets: bool = False) -> list[str]:
     """Return the cells of one row, in the order of `device_columns`."""
     device, cost = row["device"], row["cost"]
     of = f" of {metric_label(row['drop_metric'])}" * (row["drop_metric"] != row["metric"])
@@ -43,6 +58,7 @@ def device_cells(row: DeviceRow) -> list[str]:
         describe_outcome(row),
         f"{row['value']:.2%}",
         f"{100 * row['drop']:+.2f} {format_interval(row['drop_interval'])}{of}",
+        *[format_budget(row)] * has_budgets,
         f"{row['cpu_agreement']:.2%}",
         f"{row['agreement']:.2%}",
         _describe_share(device),

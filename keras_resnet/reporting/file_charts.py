@@ -24,11 +24,14 @@ def file_charts(verdicts: Sequence[DescribedVerdict], recommended: str | None) -
         return []
     if _are_equal(verdicts):
         return [_drop_chart(verdicts)]
-    return [
+    charts = [
         _drop_chart(verdicts),
         _tradeoff("size", "size (MB)", verdicts, [each["megabytes"] for each in verdicts], recommended),
-        _tradeoff("latency", "latency (ms)", verdicts, [each["latency_ms"] for each in verdicts], recommended),
     ]
+    latencies = [each["latency_ms"] for each in verdicts]
+    if any(latencies):  # not all of them are simulated
+        charts.append(_tradeoff("latency", "latency (ms)", verdicts, latencies, recommended))
+    return charts
 
 
 def _drop_chart(verdicts: Sequence[DescribedVerdict]) -> Chart:
@@ -75,8 +78,13 @@ def _symbol(verdict: DescribedVerdict) -> str:
 
 
 def _tradeoff(
-    name: str, label: str, verdicts: Sequence[DescribedVerdict], costs: list[float], recommended: str | None
+    name: str,
+    label: str,
+    verdicts: Sequence[DescribedVerdict],
+    costs: Sequence[float | None],
+    recommended: str | None,
 ) -> Chart:
+    """Return the metric of each file over one of its `costs`; those without it are left out."""
     metric, values = metric_label(verdicts[0]["metric"]), [100 * each["value"] for each in verdicts]
     margin = max(MIN_MARGIN, 0.25 * (max(values) - min(values)))
     series = tuple(
@@ -90,6 +98,7 @@ def _tradeoff(
             symbol=_symbol(each),
         )
         for number, (each, cost, value) in enumerate(zip(verdicts, costs, values, strict=True))
+        if cost is not None
     )
     points = "; ".join(f"{each.name} {each.y[0]:.2f}% at {each.x[0]:.2f}" for each in series)
     low, high, step = _round_outward(max(0.0, min(values) - margin), min(100.0, max(values) + margin))

@@ -34,5 +34,5 @@ class FitPage:
         names = dict.fromkeys(name for row in self.rows for name in row if name != "epoch")
         best = min(self.rows, key=lambda row: row.get("val_loss", row["loss"]))
         values: dict[str, object] = {"title": self.title, "rows": self.rows, "names": list(names), "best": best}
-        values |= {"summary": self.summary, "curves": curves, "verdicts": self.verdicts, "version": ""}
+        values |= {"summary": self.summary, "curves": curves, "verdicts": self.verdicts}
         return render_template("fit.html", values | draw_charts(curves))

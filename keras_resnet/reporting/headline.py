@@ -91,14 +91,20 @@ def _describe_chance(verdicts: list[DescribedVerdict], doubts: Doubts) -> Headli
 def _describe_recommended(name: str, best: Recommendation) -> Headline:
     sentences = (
         f"{_describe_values(best)} on {counted(best['samples'], 'validation image', ',')}; {_describe_drop(best)}.",
-        f"{best['megabytes']:.2f} MB; {best['latency_ms']:.2f} ms an image,"
-        f" with {counted(best['threads'], 'thread')} on {best['machine']}.",
+        f"{best['megabytes']:.2f} MB; {_describe_time(best)}.",
         f"Why this file: {best['why']}.",
     )
     state = "passed" if best["outcome"] == PASSED else "unproven"
     title = f"{best['file']} is the recommended file"
     step = NextStep("Run the files in a browser", f"kresnet demo {name}")
     return Headline(state, best["outcome"], title, sentences, (step,), best["file"])
+
+
+def _describe_time(row: DescribedVerdict) -> str:
+    """Say how long a file takes for an image, and where it ran."""
+    if row["latency_ms"] is None or row["threads"] is None:
+        return f"run by {row['machine']}"
+    return f"{row['latency_ms']:.2f} ms an image, with {counted(row['threads'], 'thread')} on {row['machine']}"
 
 
 def _describe_values(row: DescribedVerdict) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
 from itertools import chain
 from pathlib import Path
 from statistics import mean
@@ -24,6 +24,7 @@ from keras_resnet.metrics.outcome import (
     describe_unverified,
     find_unbeaten_constant,
     format_value_interval,
+    have_budgets,
     list_remarks,
     list_shared_remarks,
 )
@@ -36,7 +37,7 @@ from keras_resnet.reporting.templates import draw_charts, render_template
 from keras_resnet.run import Run
 from keras_resnet.run.command import training_command
 from keras_resnet.run.documents import Analysis, BaselineRow, Diagnosis, RobustnessDocument, list_warnings
-from keras_resnet.runtime.plurals import counted
+from keras_resnet.runtime.plurals import counted, format_large
 
 
 @dataclass(frozen=True)
@@ -173,7 +174,6 @@ def _context(contents: _Contents) -> dict[str, Any]:
         "further": [each for each in unbeaten if each not in headline.stated],
         "diagnosis": contents.diagnosis,
         "created": document["created"][:16].replace("T", " "),
-        "version": document["versions"].get("kresnet", ""),
         "versions": document["versions"],
         "command": training_command(spec, document.get("request")),
         "warnings": list_warnings(document),
@@ -211,14 +211,15 @@ def _describe_tables(contents: _Contents) -> dict[str, Any]:
 
     rows = contents.device_rows
     analysis, verdicts = contents.analysis, contents.verdicts
-    matrix = analysis.get("confusion")
+    matrix, device_budgets = analysis.get("confusion"), have_budgets([*verdicts, *rows])
     return {
-        "file_columns": tables.file_columns(verdicts[0]) if verdicts else [],
-        "file_cells": tables.file_cells,
+        "file_columns": tables.file_columns(verdicts) if verdicts else [],
+        "file_cells": partial(tables.file_cells, has_budgets=have_budgets(verdicts)),
+        "budgets_differ": have_budgets(verdicts),
         "device_rows": rows,
-        "device_columns": device_rows.device_columns(rows) if rows else [],
+        "device_columns": device_rows.device_columns(rows, device_budgets) if rows else [],
         "device_words": device_rows.WORDS,
-        "device_cells": tables.device_cells,
+        "device_cells": partial(tables.device_cells, has_budgets=device_budgets),
         "device_remarks": device_rows.list_device_remarks(rows, verdicts) if rows else [],
         "column_name": tables.column_name,
         "epochs": tables.epoch_table(contents.log) if contents.log else None,
@@ -265,8 +266,8 @@ def _list_tiles(contents: _Contents) -> dict[str, str]:
     images = analysis["data"]["train"]["images"]
     trained = f"training {'image' if images == 1 else 'images'}, {counted(len(contents.log), 'epoch')}"
     tiles[trained] = f"{images:,}"
-    tiles["parameters"] = f"{sum(part['parameters'] for part in analysis['parts']) / 1e6:.2f} M"
-    tiles["multiply-adds an image"] = f"{sum(part['multiply_adds'] for part in analysis['parts']) / 1e9:.3f} G"
+    tiles["parameters"] = format_large(sum(part["parameters"] for part in analysis["parts"]))
+    tiles["multiply-adds an image"] = format_large(sum(part["multiply_adds"] for part in analysis["parts"]))
     return tiles
 
 

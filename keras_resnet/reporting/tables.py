@@ -8,10 +8,19 @@ from dataclasses import dataclass
 from typing import Any
 
 from keras_resnet.metrics.labels import class_metric_label, metric_label
-from keras_resnet.metrics.outcome import FAILED, PASSED, describe_outcome, format_interval, list_tested_metrics
+from keras_resnet.metrics.outcome import (
+    FAILED,
+    PASSED,
+    describe_outcome,
+    format_budget,
+    format_cost,
+    format_interval,
+    have_budgets,
+    list_tested_metrics,
+)
 from keras_resnet.reporting import device_rows
 from keras_resnet.reporting.charts import MAX_NAMED_CLASSES, Rows, metric_columns
-from keras_resnet.reporting.device_rows import VERDICT, DeviceRow
+from keras_resnet.reporting.device_rows import BUDGET, VERDICT, DeviceRow
 from keras_resnet.reporting.recommend import DescribedVerdict
 from keras_resnet.run.documents import Analysis
 from keras_resnet.runtime.plurals import counted
@@ -31,17 +40,19 @@ class Cell:
     kind: str = ""
 
 
-def file_columns(row: DescribedVerdict) -> list[str]:
-    """Return the heads of the table of exported files, of which `row` is one."""
+def file_columns(rows: Sequence[DescribedVerdict]) -> list[str]:
+    """Return the heads of the table of exported files `rows`: with a budget where these differ."""
+    row = rows[0]
     metric = metric_label(row["metric"])
     drop = f"drop{'' if len(list_tested_metrics(row)) > 1 else f' of {metric}'} [95% CI], points"
     worst = f"worst class by {class_metric_label(row['metric'])}, points"
     cost = ["size, MB", "latency, ms", "memory, MiB", "gzip, MB"]
-    return ["file", "verdict", metric, drop, *cost, "agreement", worst, "images"]
+    budget = [BUDGET] * have_budgets(rows)
+    return ["file", "verdict", metric, drop, *budget, *cost, "agreement", worst, "images"]
 
 
-def file_cells(row: DescribedVerdict) -> list[Cell]:
-    """Return the cells of one exported file, in the order of `file_columns`."""
+def file_cells(row: DescribedVerdict, has_budgets: bool = False) -> list[Cell]:
+    """Return the cells of one exported file, in the order of `file_columns`; has_budgets: with its budget."""
     shown = row["outcome"]
     kind = _verdict_kind(row["verdict"], shown)
     # Lines break before the interval, not within.
@@ -49,36 +60,43 @@ def file_cells(row: DescribedVerdict) -> list[Cell]:
     if len(list_tested_metrics(row)) > 1:
         drop = f"{drop} of {metric_label(row['drop_metric'])}"
     worst = f"{100 * row['worst_class_drop']:+.2f} ({row['worst_class']})"
-    costs = (row["megabytes"], row["latency_ms"], row["cost"]["peak_mib"], row["gzip_bytes"] / 1e6)
+    memory = None if row["latency_ms"] is None else row["cost"]["peak_mib"]
+    costs = (row["megabytes"], row["latency_ms"], memory, row["gzip_bytes"] / 1e6)
     return [
         Cell(row["file"], row["file"]),
         Cell(shown, shown, kind),
         Cell(f"{row['value']:.2%}", row["value"]),
         Cell(drop, row["drop"]),
-        *(Cell(f"{cost:.{0 if cost >= 10 else 2}f}", cost) for cost in costs),
+        *[Cell(format_budget(row), row["max_drop"])] * has_budgets,
+        *map(_cost_cell, costs),
         Cell(f"{row['agreement']:.2%}", row["agreement"]),
         Cell(worst, row["worst_class_drop"]),
         Cell(f"{row['samples']:,}", row["samples"]),
     ]
 
 
-def device_cells(row: DeviceRow) -> list[Cell]:
+def _cost_cell(cost: float | None) -> Cell:
+    """Return the cell of a time or a size; one that was not measured is sorted before all others."""
+    return Cell(format_cost(cost, f".{0 if cost and cost >= 10 else 2}f", ""), -1.0 if cost is None else cost)
+
+
+def device_cells(row: DeviceRow, has_budgets: bool = False) -> list[Cell]:
     """Return the cells of one file on one device, in the order of `device_rows.device_columns`; they are sorted as they
     are read."""
     verdict = _verdict_kind(row["verdict"], describe_outcome(row))
-    kinds = {VERDICT: verdict}
+    kinds, columns = {VERDICT: verdict}, device_rows.device_columns([row], has_budgets)
     return [
         Cell(_break_lines(text, column in device_rows.WORDS), text, kinds.get(column, ""))
-        for column, text in zip(device_rows.device_columns([row]), device_rows.device_cells(row), strict=True)
+        for column, text in zip(columns, device_rows.device_cells(row, has_budgets), strict=True)
     ]
 
 
 def _break_lines(text: str, are_words: bool) -> str:
-    """Return text with marks for where lines may break: words within paths too; numbers after a slash or before an
-    interval, and nowhere else."""
+    """Return text with marks for where lines may break: words within paths too; numbers before an interval, and nowhere
+    else."""
     if are_words:
         return re.sub(r"(?<=\w)/", f"{MAY_BREAK}/", text)
-    return text.replace(", ", f",{NO_BREAK}").replace(" / ", f"{NO_BREAK}/ ").replace(" MiB", f"{NO_BREAK}MiB")
+    return text.replace(", ", f",{NO_BREAK}").replace(" / ", f"{NO_BREAK}/{NO_BREAK}").replace(" MiB", f"{NO_BREAK}MiB")
 
 
 def _verdict_kind(verdict: str, shown: str) -> str:

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
+from datetime import UTC, datetime
 from typing import Any
 
 from markupsafe import Markup, escape
 
+from keras_resnet import __version__
 from keras_resnet.metrics.labels import metric_label
 from keras_resnet.reporting.assets import read_assets
 from keras_resnet.reporting.charts import Chart
@@ -41,7 +43,8 @@ def render_template(template: str, values: dict[str, Any]) -> str:
         lstrip_blocks=True,
     )
     environment.filters.update(FILTERS)
-    return environment.get_template(template).render(**values)
+    written = {"version": __version__, "written": datetime.now(UTC).date().isoformat()}
+    return environment.get_template(template).render(**written, **values)
 
 
 def _sentence(words: str) -> str:

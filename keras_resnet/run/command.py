@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import json
+import re
 import shlex
 from collections.abc import Mapping
 from dataclasses import asdict
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from keras_resnet.config.image_size import height_and_width
 from keras_resnet.config.recipes import get_recipe
@@ -15,6 +16,11 @@ from keras_resnet.config.settings import Setting, iterate_settings
 from keras_resnet.config.spec import Spec
 from keras_resnet.config.training import AUTO_WEIGHTS, NO_WEIGHTS, PRETRAINED_PIXELS
 from keras_resnet.data.sources.tfds import BUNDLED
+from keras_resnet.run.description import default_run_name
+from keras_resnet.run.folders import free_name
+
+if TYPE_CHECKING:
+    from keras_resnet.run import Run
 
 # What a training is asked for: values by key of the spec, and options that stand for many of these.
 Request = Mapping[str, Any]
@@ -59,6 +65,15 @@ def changed_command(spec: Spec, request: Request | None, changes: Request) -> st
     if "training.epochs" in changes:
         asked.pop("training.steps", None)  # which decide their number
     return training_command(spec, {**asked, **changes})
+
+
+def name_next(run: Run) -> list[str]:
+    """Return the option that names a training like that of `run` where this was given a name: by the next number that
+    is free; nothing where its name was made from network and data."""
+    if re.fullmatch(rf"{re.escape(default_run_name(run.spec()))}(-\d+)?", run.name):
+        return []
+    home, stem = run.folder.parent, re.sub(r"-\d+$", "", run.name)
+    return ["--name", free_name(home, stem if (home / stem).exists() else run.name)]
 
 
 def _pin_precision(spec: Spec, asked: Request) -> dict[str, Any]:

@@ -26,17 +26,19 @@ FileName = Annotated[str, AfterValidator(_require_plain_name)]
 
 @kept
 class Latency(TypedDict):
-    """The median time for one image, in milliseconds."""
+    """The median time for one image, in milliseconds, and two percentiles of it, which older verdicts have not."""
 
     threads: Count
     p50: Annotated[Number, Field(gt=0)]
+    p90: NotRequired[Number | None]
+    p99: NotRequired[Number | None]
 
 
 @kept
 class Cost(TypedDict):
-    """The time and memory that a file takes."""
+    """The time and memory that a file takes. latencies: none of a simulated file."""
 
-    latencies: Annotated[list[Latency], Field(min_length=1)]
+    latencies: list[Latency]
     peak_mib: Number
 
 
@@ -98,8 +100,9 @@ class MicroNeeds(TypedDict):
 class VerdictRow(_AnyVerdictRow):
     """A row of verdicts.json: see `export.verdict.Verdict`."""
 
-    latency_ms: Annotated[Number, Field(gt=0)]
+    latency_ms: Annotated[Number, Field(gt=0)] | None
     cost: Cost
+    simulator: NotRequired[Line]
     micro: NotRequired[MicroNeeds | None]
 
 

@@ -103,28 +103,31 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="kresnet-edge", description="Run .tflite files that kresnet exported.")
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
     for name, run, words in (
-        ("predict", _predict, "name what images show; of folders, all in them"),
-        ("camera", _camera, "name what a camera sees (needs OpenCV)"),
-        ("serve", _serve, "answer images POSTed over HTTP"),
+        ("predict", _predict, "predict what images show"),
+        ("camera", _camera, "predict what a camera sees (needs OpenCV)"),
+        ("serve", _serve, "predict images that are POSTed over HTTP, and respond with JSON"),
     ):
         command = commands.add_parser(name, help=words, description=words)
         command.add_argument("file", type=Path, help="a .tflite file")
-        command.add_argument("--threads", type=_positive, help="default: all")
-        words = "LiteRT's interpreter (default), or OpenVINO, where it is installed"
+        command.add_argument("--threads", type=_positive, help="number of CPU threads (default: all)")
+        words = "what runs the file: LiteRT's interpreter (default), or OpenVINO if it is installed"
         command.add_argument("--runtime", choices=tuple(RUNTIMES), default=INTERPRETER, help=words)
-        command.add_argument("--top", type=_positive, help="how many labels (default 5) or objects (all) to name")
+        words = "number of labels or objects to print (default: 5 labels, or all objects)"
+        command.add_argument("--top", type=_positive, help=words)
         command.set_defaults(run=run)
         if name == "predict":
-            command.add_argument("images", nargs="+")
-            command.add_argument("--batch", type=_positive, default=1, help="images given to the file at a time")
+            command.add_argument("images", nargs="+", help="image files, and folders of images")
+            command.add_argument(
+                "--batch", type=_positive, default=1, help="number of images to run at a time (default: 1)"
+            )
         if name == "camera":
-            command.add_argument("--device", default="0", help="number of a camera, or a video file (default 0)")
-            command.add_argument("--frames", type=_positive, help="default: until there are no more")
+            command.add_argument("--device", default="0", help="number of a camera, or a video file (default: 0)")
+            command.add_argument("--frames", type=_positive, help="stop after so many frames (default: at the end)")
         if name == "serve":
-            command.add_argument("--host", default="127.0.0.1")
-            command.add_argument("--port", type=_port, default=8000, help="0 takes a free one (default 8000)")
+            command.add_argument("--host", default="127.0.0.1", help="address to listen at (default: 127.0.0.1)")
+            command.add_argument("--port", type=_port, default=8000, help="port; 0 takes a free one (default: 8000)")
         else:
-            command.add_argument("--json", action="store_true", help="one JSON object a line")
+            command.add_argument("--json", action="store_true", help="print one JSON object per line")
     return parser
 
 

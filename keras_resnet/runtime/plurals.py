@@ -5,6 +5,8 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 
+# The letters of thousands, millions and billions of what is counted.
+_UNITS = ((1e9, "G"), (1e6, "M"), (1e3, "k"))
 _EITHER = re.compile(r"\{([^{}|]*)\|([^{}|]*)\}")
 
 
@@ -15,6 +17,16 @@ def counted(count: float, noun: str, form: str = "", plural: str = "") -> str:
     """
     shown = format(count, form)
     return f"{shown} {noun if shown in ('1', '+1', '-1') else plural or f'{noun}s'}"
+
+
+def format_large(number: float) -> str:
+    """Return a large `number` with three digits and the unit that suits it: "2.53 M", "1.81 G"; as it is below a
+    thousand."""
+    for unit, letter in _UNITS:
+        # 999,999 is 1 M in three digits, and not 1e+03 k.
+        if float(f"{number:.3g}") >= unit:
+            return f"{float(f'{number:.3g}') / unit:.3g} {letter}"
+    return f"{number:,.3g}"
 
 
 def verb(count: int, singular: str = "is", plural: str = "are") -> str:

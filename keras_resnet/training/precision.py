@@ -6,6 +6,8 @@ import time
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
+from keras_resnet.native_logs import quiet
+
 if TYPE_CHECKING:
     import keras
 
@@ -19,6 +21,7 @@ FLOAT16_CAPABILITY = (7, 0)
 BFLOAT16_CAPABILITY = (8, 0)
 
 
+@quiet
 def choose_precision(
     build: Callable[[str], keras.Model], image_size: int, batch_size: int, channels: int = 3
 ) -> tuple[str, str]:

@@ -2,6 +2,7 @@
 
 import inspect
 import os
+import pydoc
 import subprocess
 import sys
 import threading
@@ -72,9 +73,17 @@ def test_help_shows_each_keyword_with_its_words(function):
         assert f"- {name}: " in function.__doc__ or f"`{name}`" in function.__doc__
 
 
+@pytest.mark.parametrize("function", [kr.train, kr.compress, kr.search, kr.Run.export, kr.Run.compress, kr.Run.verify])
+def test_help_has_a_line_for_each_keyword(function):
+    lines = pydoc.render_doc(function, renderer=pydoc.plaintext).splitlines()
+    (end,) = [number for number, line in enumerate(lines) if line.startswith(")")]
+    said = [line.partition(":")[0].strip(" *,") for line in lines[3:end] if line.strip() != "*,"]
+    assert max(map(len, lines)) <= 125 and said == list(inspect.signature(function).parameters)
+
+
 def test_the_help_is_the_command_lines():
     depth = options_of("train")["depth"].help
-    assert f"- depth: {depth}" in kr.train.__doc__ and "--" not in kr.train.__doc__
+    assert f"- depth: {depth}" in " ".join(kr.train.__doc__.split()) and "--" not in kr.train.__doc__
 
 
 @pytest.mark.parametrize(

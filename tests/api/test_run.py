@@ -10,9 +10,11 @@ from PIL import Image
 from samples import paint
 
 import keras_resnet as kr
+from keras_resnet.api import session
 from keras_resnet.api.results import Prediction
 from keras_resnet.errors import DataError, ExportError, RunError, UsageError, VerdictError
 from keras_resnet.export.verify import Reference
+from keras_resnet.metrics.outcome import format_value
 
 
 @pytest.fixture(scope="module")
@@ -62,7 +64,9 @@ def test_evaluate_says_what_the_command_prints(run, runs, kresnet):
     recall = f"{score.metrics['macro_recall']:.2%}"
     _, out, _ = kresnet("evaluate", run.name, "--runs", runs)
     assert "macro recall" in out and recall in out and recall in score._repr_html_()
-    assert str(score) == f"top-1 accuracy {score.value:.2%} of {score.samples} validation images ({run.name})"
+    interval = format_value(score.value, score.intervals["top1"])
+    assert str(score) == f"top-1 accuracy {interval} of {score.samples} validation images ({run.name})"
+    assert repr(score) == f"<Score {score}>"
     assert run.evaluate("val") == score
     with pytest.raises(UsageError, match=r"^split must be one of train, validation, test. Received: 'tset'"):
         run.evaluate("tset")
@@ -94,6 +98,27 @@ def test_paths_arrays_and_images_are_the_same_image(run, photos):
 def test_what_is_no_image_is_refused(run, pixels):
     with pytest.raises(UsageError, match=r"^images must be paths \(str or path\), Pillow's images, or arrays of uint8"):
         run.predict([pixels])
+
+
+@pytest.mark.parametrize(
+    ("images", "said"),
+    [
+        (np.full((8, 8, 3), 200.0), r'of 0–255 become such by images\.astype\("uint8"\)'),
+        (np.full((8, 8, 3), 0.5, np.float32), r'of 0–1 become such by \(255 \* images\)\.astype\("uint8"\)'),
+    ],
+)
+def test_pixels_of_another_type_are_said_to_be_converted(run, images, said):
+    with pytest.raises(UsageError, match=rf"Received: float\d\d \(8, 8, 3\)\. Pixels {said}$"):
+        run.predict(images)
+
+
+def test_what_is_said_of_the_data_is_said_once(run, capsys, monkeypatch):
+    monkeypatch.setattr(session, "_logged_once", set())
+    run.evaluate()
+    assert "image size: 8 pixels" in capsys.readouterr().err
+    run.evaluate()
+    run.files["int8"].evaluate()
+    assert "image size" not in capsys.readouterr().err
 
 
 def test_a_damaged_file_among_several_is_left_out(run, photos, tmp_path):

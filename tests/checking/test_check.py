@@ -1,6 +1,11 @@
 """`kresnet check` on folders in which it is known what is wrong."""
 
+import base64
+import html
+import io
 import json
+import re
+import shlex
 import shutil
 from pathlib import Path
 
@@ -91,14 +96,20 @@ def test_what_is_planted_is_found_and_nothing_else(planted):
     assert report.counts["train"] == {"cat": 14, "dog": 11}
     assert report.properties["size"] == {"96 × 72": 34, "80 × 60": 1}
     title, *lines = str(report).splitlines()
-    assert title == "photos: 35 images" and len(lines) == 9 + len(report.notes) and repr(report) == str(report)
+    assert (
+        title == "photos: 35 images checked, and 1 more file that cannot be read"
+        and len(lines) == 9 + len(report.notes)
+        and repr(report) == str(report)
+    )
     assert lines[0].split() == ["found", "number", "for", "example"]
     example = "train/cat/traincat0.png = val/cat/copy.png"
     assert lines[2].split("  ")[1] == "Exact duplicates across splits" and lines[2].endswith(f"     1  {example}")
     assert lines[2].index("1  ") == lines[0].index("r  for") and lines[9:] == report.notes != []
-    assert report.notes == ["labels were not checked: run=… checks them by a network that was trained on these data"]
-    html = report._repr_html_()
-    assert '<td style="text-align: left">Blurred images</td>' in html and html.endswith("</li></ul>")
+    (note,) = report.notes
+    call = f"keras_resnet.check({str(planted)!r}, run=keras_resnet.train(data={str(planted)!r}))"
+    assert note == f"labels were not checked: a network that was trained on these data checks them: {call}"
+    shown = report._repr_html_()
+    assert '<td style="text-align: left">Blurred images</td>' in shown and shown.endswith("</li></ul>")
 
 
 def test_the_example_of_a_group_is_of_two_splits():
@@ -162,10 +173,71 @@ def test_the_command_tells_the_same_in_words_in_json_and_on_a_page(planted, kres
     assert {"split": "validation", "label": "cat", "image": str(planted / "val" / "cat" / "copy.png")} in [
         image for each in told["findings"] for image in each["images"]
     ]
-    html = page.read_text()
-    assert "8 findings" in html and "val/cat/copy.png (validation, cat)" in html and html.count("data:image/webp") == 11
+    text = page.read_text()
+    assert "8 findings" in text and "val/cat/copy.png (validation, cat)" in text and text.count("data:image/webp") == 11
     code, out, _ = kresnet("check", planted, "--save", page)
-    assert code == 0 and "Blurred images" in out and "--run RUN" in out
+    assert code == 0 and "Blurred images" in out
+    assert "35 images checked, and 1 more file that cannot be read, 2 classes" in text
+    assert f"Written by kresnet {keras_resnet.__version__} on 20" in text
+
+
+def commands(note):
+    """The commands that a note ends with."""
+    return [shlex.split(each) for each in note.partition("checks them: ")[2].split(", then ")]
+
+
+def test_the_commands_that_check_labels_are_whole(folder, trained, kresnet, tmp_path):
+    """With a run that was trained on these data, where there is one."""
+    run = tmp_path / "my runs" / "trained here"
+    photos = folder.rename(tmp_path / "my photos")
+    arguments = ("check", photos, "--runs", run.parent, "--save", tmp_path / "page.html")
+    _, out, _ = kresnet(*arguments)
+    name = ["--name", "check-my-photos", "--runs", str(run.parent)]
+    assert commands(out.splitlines()[-1]) == [
+        ["kresnet", "train", "--data", str(photos), *name],
+        ["kresnet", "check", str(photos), "--run", *name[1:]],
+    ]
+    shutil.copytree(trained.folder, run)
+    document = json.loads((run / "spec.json").read_text())
+    document["spec"]["data"]["source"] = str(photos)
+    (run / "spec.json").write_text(json.dumps(document))
+    _, out, _ = kresnet(*arguments)
+    page = html.unescape((tmp_path / "page.html").read_text())
+    shown = re.findall(r'<pre tabindex="0" aria-label="Command"><code>(.*?)</code>', page)
+    assert [re.sub("</?span>", "", each) for each in shown] == [out.splitlines()[-1].partition("checks them: ")[2]]
+    (command,) = commands(out.splitlines()[-1])
+    assert command == ["kresnet", "check", str(photos), "--run", run.name, "--runs", str(run.parent)]
+
+
+def test_of_a_folder_without_splits_none_is_named(folder, kresnet, tmp_path):
+    """Duplicates are duplicates, and what they do to the images that kresnet holds out is said once."""
+    unsplit = tmp_path / "unsplit"
+    for label in ("cat", "dog"):
+        shutil.copytree(folder / "train" / label, unsplit / label)
+        for file in list((unsplit / label).iterdir()):
+            shutil.copy(file, file.with_name(f"copy-{file.name}"))
+    (unsplit / "cat" / "torn.png").write_bytes((unsplit / "cat" / "traincat0.png").read_bytes()[:-200])
+    report, page = keras_resnet.check(unsplit, save=tmp_path / "page.html"), (tmp_path / "page.html").read_text()
+    assert set(report.by_kind) == {"unreadable", "exact_duplicate"} and len(report.by_kind["exact_duplicate"]) == 24
+    divided = [each for each in report.findings if len({image.split for image in each.images}) > 1]
+    assert divided and any(each.startswith(f"{len(divided)} groups of duplicates are partly") for each in report.notes)
+    assert "cat/traincat0.png (cat)" in page and "across splits" not in page and "validation, cat)" not in page
+    # An image whose pixels are missing is not among those that are counted.
+    assert report.images == 48 and sum(sum(each.values()) for each in report.counts.values()) == 48
+
+
+def test_small_images_keep_their_pixels_on_the_page(tmp_path):
+    pixels = np.random.default_rng(0).integers(0, 256, (8, 8, 3), np.uint8)
+    for label, count in (("a", 4), ("b", 1)):
+        for number in range(count):
+            (tmp_path / "tiny" / label).mkdir(parents=True, exist_ok=True)
+            Image.fromarray(pixels).save(tmp_path / "tiny" / label / f"{number}.png")
+    picture(1).save(tmp_path / "tiny" / "b" / "large.png")
+    keras_resnet.check(tmp_path / "tiny", save=tmp_path / "page.html")
+    page = (tmp_path / "page.html").read_text()
+    encoded = re.search(r'<img class="tiny" alt="[^"]*" src="data:image/webp;base64,([^"]+)"', page)[1]
+    np.testing.assert_array_equal(np.asarray(Image.open(io.BytesIO(base64.b64decode(encoded)))), pixels)
+    assert ".pictures img.tiny { image-rendering: pixelated; }" in page
 
 
 def test_unequal_classes_are_found(folder):
@@ -395,7 +467,7 @@ def test_several_labels_an_image(tmp_path):
     (only,) = report.findings
     assert only.kind == "conflicting_labels" and [each.label for each in only.images] == ["cat, dog", "cat"]
     assert "a.png (train, cat, dog)" in (tmp_path / "page.html").read_text()
-    assert report.notes == ["labels were not checked: that is done for task='classify' alone, by run=…"]
+    assert report.notes == ["labels were not checked: that is done for task='classify' alone"]
 
 
 def test_images_of_many_channels(tmp_path):

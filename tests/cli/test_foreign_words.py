@@ -69,11 +69,11 @@ from keras_resnet.run import Run as RunFolder
         (["train", "--model", "resnext50"], "Did you mean 'resnext50_32x4d'? List them with: kresnet models"),
         (
             ["export", "--format", "tensorrt"],
-            "does not write tensorrt. Use --tflite, --savedmodel, --onnx, --openvino, --coreml or --c-array.",
+            "does not write tensorrt. Use --tflite, --savedmodel, --onnx, --openvino, --coreml, --rknn or --c-array.",
         ),
         (
             ["export", "--format"],
-            "--format names no format. Use --tflite, --savedmodel, --onnx, --openvino, --coreml or --c-array.",
+            "--format names no format. Use --tflite, --savedmodel, --onnx, --openvino, --coreml, --rknn or --c-array.",
         ),
         (["predict", "RUN", "a.png", "--imgsz", "3"], "are brought to the size that the network was trained with."),
         (["predict", "--source", "a.png"], "Images are named without an option: kresnet predict RUN photo.jpg."),
@@ -128,14 +128,18 @@ def test_only_an_option_that_the_command_has_is_named(kresnet):
         ("--int4", "Received: 'int4'. Did you mean 'int8'?"),
         ("--w4a16", "Received: 'w4a16'"),
         ("--fp8", "Received: 'fp8'"),
-        ("--uint8", "--quantize uint8 is what other tools take. Use --quantize int8."),
+        ("--quantize int8,int4", "Received: 'int4'. Did you mean 'int8'?"),
+        (
+            "--precision bf16",
+            "--precision bf16: kresnet writes no such file; --quantize must be one of float32, float16",
+        ),
         ("--target coral", "--target coral is what other tools take. Use --target edgetpu."),
         ("--target esp32", "Use --c-array, which writes an int8 file as C source for microcontrollers; it needs no"),
     ],
 )
 def test_what_no_file_can_be_is_answered_with_what_there_is(kresnet, trained, typed, said):
     code, out, err = kresnet("export", trained.folder, *typed.split())
-    assert (code, out) == (2, "") and said in err[-1]
+    assert (code, out) == (2, "") and said in err[-1] and len(err) == 1, err
     assert "must be one of float32, float16, dynamic, int8" in err[-1] or "what other tools take" in err[-1]
 
 
@@ -178,16 +182,21 @@ def test_the_tables_name_what_there_is(kresnet):
         (["--tflite", "--quantize", "int8", "--max-drop=2"], ["--tflite", "--quantize", "int8", "--max-drop=2"], []),
         (["--format", "mlpackage,ov"], ["--coreml", "--openvino"], None),
         (["--precision", "int8"], ["--quantize", "int8"], ["--precision int8: taken as --quantize int8"]),
+        (["--precision=fp16"], ["--quantize", "float16"], ["--precision fp16: taken as --quantize float16"]),
+        (["--uint8"], ["--quantize", "int8"], ["--uint8: taken as --quantize int8"]),
+        (["--quantize", "int8, float16"], ["--quantize", "int8", "--quantize", "float16"], []),
+        (["--target=edgetpu,ethos-u55-128"], ["--target", "edgetpu", "--target", "ethos-u55-128"], []),
+        (["RUN", "--quantize"], ["RUN", "--quantize"], []),
     ],
 )
 def test_exports_understand_what_is_meant(typed, taken, remarks):
-    translated, told = translate_export(typed, FORMATS)
+    translated, told = translate_export(typed, FORMATS, (*SCHEMES, "all"))
     assert translated == taken and (remarks is None or told == remarks)
 
 
 @pytest.mark.parametrize("name", FORMATS)
 def test_every_format_is_understood(name):
-    assert translate_export(["--format", name], FORMATS)[0] == [f"--{name}"]
+    assert translate_export(["--format", name], FORMATS, SCHEMES)[0] == [f"--{name}"]
 
 
 def test_words_for_formats_and_schemes_lead_to_what_there_is():
@@ -274,6 +283,51 @@ def test_a_file_names_its_own_methods(exported):
         file.val  # noqa: B018
     with pytest.raises(AttributeError, match=r"has no attribute 'convert'$"):
         file.convert  # noqa: B018
+
+
+@pytest.mark.parametrize(
+    ("name", "said"),
+    [
+        ("latency", r"Use file\.latency_ms\."),
+        ("accuracy", r"Use file\.verdict\.value\."),
+        ("drop", r"Use file\.verdict\.drop\."),
+        ("gzip_bytes", r"Use file\.verdict\.gzip_bytes\."),
+    ],
+)
+def test_a_file_names_what_it_has(exported, name, said):
+    file = keras_resnet.Run(exported[0]).files["int8"]
+    with pytest.raises(AttributeError, match=rf"'ExportedFile' object has no attribute '{name}'\. {said}$"):
+        getattr(file, name)
+    assert file.latency_ms == file.verdict.latency_ms > 0
+
+
+@pytest.mark.parametrize(
+    ("name", "said"),
+    [
+        ("int8", r" Use files\['int8'\]\."),
+        ("fp32", r" Use files\['float32'\]\."),
+        ("int16x8", r" There is no int16x8 file \(there are .+\): write it with run\.export\('int16x8'\)\."),
+        ("pased", r" Did you mean 'passed'\?"),
+        ("zzz", ""),
+    ],
+)
+def test_files_are_items(exported, name, said):
+    files = keras_resnet.Run(exported[0]).files
+    end = rf"\.{said}" if said else ""
+    with pytest.raises(AttributeError, match=rf"^'ExportedFiles' object has no attribute '{name}'{end}$"):
+        getattr(files, name)
+    assert not hasattr(files, "__deepcopy__")
+
+
+@pytest.mark.parametrize(
+    ("keywords", "name"), [({"int8": True}, "int8"), ({"half": True}, "float16"), ({"c_array": True}, "c-array")]
+)
+def test_files_are_named_without_a_keyword(keywords, name):
+    (given,) = keywords
+    with pytest.raises(
+        UsageError, match=rf"^export takes no keyword '{given}'\. Files are named .+ run\.export\('{name}'"
+    ):
+        keras_resnet.Run(RunFolder(Path("nowhere"))).export(**keywords)
 
 
 @pytest.mark.parametrize(

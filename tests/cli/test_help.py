@@ -45,6 +45,13 @@ def test_the_line_of_a_command_is_the_first_sentence_of_its_help(name):
     assert TABLE[name].help == " ".join(words.split())
 
 
+def test_each_option_is_described_by_a_sentence():
+    for command in COMMANDS.values():
+        for option in command.get_params(click.Context(command)):
+            if isinstance(option, click.Option):
+                assert re.fullmatch(r"[A-Z].*[^.,;: ]\.", option.help), f"{option.opts}: {option.help}"
+
+
 def test_a_folder_that_is_not_there_names_the_nearest(kresnet, tmp_path):
     (tmp_path / "photos").mkdir()
     code, _, err = kresnet("train", "--data", tmp_path / "photo")
@@ -68,13 +75,21 @@ def test_help_describes_the_common_ones_of_many_options_and_names_the_others(kre
     assert kresnet(command, "RUN", "--help-al")[2][-1].endswith("Did you mean '--help-all'?")
 
 
+def test_defaults_of_a_compression_are_those_of_its_run():
+    words = {option.opts[0]: option.help for option in COMMANDS["kresnet", "compress"].params}
+    assert words["--epochs"].endswith("[default: half of those of the run; a fifth for shared weights and 8 bits].")
+    assert words["--batch-size"].endswith("[default: as in the run].") and "0.05" not in words["--learning-rate"]
+    of_train = {option.opts[0]: option.help for option in COMMANDS["kresnet", "train"].params}
+    assert of_train["--batch-size"].endswith("[default: chosen from the data].")
+
+
 def test_options_of_a_training_stand_in_groups(kresnet):
     _, out, _ = kresnet("train", "--help-all")
     sections = {section.partition(":\n")[0]: section for section in out.split("\n\n")}
     others = (*EXPORT_GROUPS, VIDEO)
     assert [title for title in sections if title in GROUPS] == [each for each in GROUPS if each not in others]
     common = re.findall(r"^  (--[\w-]+)", sections["Common"], re.MULTILINE)
-    assert common[:4] == ["--data", "--depth", "--model", "--epochs"] and len(common) <= 15
+    assert common[:4] == ["--data", "--epochs", "--weights", "--depth"] and len(common) <= 15
     for title, option in (
         ("Common", "--learning-rate"),
         ("Data", "--val-fraction"),
@@ -91,8 +106,12 @@ def test_options_of_a_training_stand_in_groups(kresnet):
 
 def test_options_of_an_export_stand_in_groups(kresnet):
     _, out, _ = kresnet("export", "--help")
-    titles = re.findall(r"^([A-Z][\w ]+):$", out, re.MULTILINE)
-    assert titles == [each for each in (*EXPORT_GROUPS, "Other") if each != DEVICE] and "INTEGER RANGE" not in out
+    described, _, named = out.partition("\nMore options, described by kresnet export --help-all:\n")
+    titles = re.findall(r"^([A-Z][\w ]+):$", described, re.MULTILINE)
+    assert titles == [*EXPORT_GROUPS, "Other"] and "INTEGER RANGE" not in out
+    of_devices = described.partition(f"\n{DEVICE}:\n")[2].partition("\n\n")[0]
+    assert re.findall(r"^  (--[\w-]+)", of_devices, re.MULTILINE) == ["--on"]
+    assert re.match(rf"  {DEVICE}  --accelerator, --runtime,", named) and "--on" not in named
     titles = re.findall(r"^([A-Z][\w ]+):$", kresnet("export", "--help-all")[1], re.MULTILINE)
     assert titles == [*EXPORT_GROUPS, "Other"]
 

@@ -3,9 +3,12 @@
 import json
 import re
 import shutil
+import subprocess
+import sys
 from types import SimpleNamespace
 
 import pytest
+from device_verdicts import put_at_chance
 
 from keras_resnet.cli.export import _ask_for_images
 from keras_resnet.cli.next_steps import log_next_steps
@@ -32,6 +35,39 @@ def test_a_training_ends_with_what_comes_next(kresnet, trained, monkeypatch, as_
     assert as_json != bool(
         re.search(rf"next: kresnet export --runs {trained.folder.parent}  +\w.*\n  +kresnet demo", said)
     )
+
+
+@pytest.mark.parametrize("standing", ["unclear", "not above"])
+def test_of_a_model_at_chance_no_export_is_recommended(kresnet, exported, monkeypatch, tmp_path, standing):
+    """And what is advised makes a run of a name like that of this one."""
+    from keras_resnet.training import train as training
+
+    run = Run(shutil.copytree(exported[0].folder, tmp_path / "mine"))
+    put_at_chance(run, standing)
+    rows = [{**row, "step": 12} for row in run.read_log()]
+    run.log_file.write_text("".join(f"{json.dumps(row)}\n" for row in rows))
+    monkeypatch.setattr(training, "train", lambda *arguments: run)
+    _, _, err = kresnet("train", "--depth", "8", "--runs", tmp_path)
+    said = "\n".join(err)
+    assert "kresnet export" not in said and "kresnet demo" not in said
+    assert f"next: kresnet report mine --open --runs {tmp_path}  what the model gets wrong" in said
+    (command,) = [line for line in err if line.strip().startswith("kresnet train --depth 8")]
+    assert f" --name mine-2 --runs {tmp_path}" in command
+    shutil.rmtree(run.exports)
+    assert not any("kresnet export" in line for line in kresnet("report", "mine", "--runs", tmp_path)[2])
+
+
+@pytest.mark.parametrize("together", [True, False])
+def test_the_result_is_printed_once_where_both_outputs_are_one(trained, together):
+    """As in `kresnet train 2>&1 | tee log`; apart, the table is what standard output has."""
+    script = (
+        "import sys; from pathlib import Path; from keras_resnet.cli.train import _print_result;"
+        " from keras_resnet.run import Run; _print_result(Run(Path(sys.argv[1])), None, False)"
+    )
+    errors = subprocess.STDOUT if together else subprocess.PIPE
+    command = [sys.executable, "-c", script, str(trained.folder)]
+    done = subprocess.run(command, stdout=subprocess.PIPE, stderr=errors, text=True, check=True)
+    assert ("top-1 accuracy" in done.stdout) != together
 
 
 @pytest.mark.parametrize("rank", [0, 1])

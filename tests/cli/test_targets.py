@@ -53,6 +53,11 @@ def desk(tmp_path, monkeypatch):
         ("train --data photos --download", "--download is for data sets of TFDS, and --data photos is on this machine"),
         ("train --data photos --data-dir x", "--data-dir is for data sets of TFDS, and --data photos is on this"),
         ("predict mine scan.png --conf 0.5", "No such option '--conf'. Objects are shown from a probability of 30% on"),
+        ("predict notes.txt", "notes.txt is not an image, a video, a run or an exported file; kresnet predict takes"),
+        (
+            "predict notes.txt scan.png",
+            "notes.txt is not an image, a video, a run or an exported file; kresnet predict takes",
+        ),
         ("predict scan.png mine", "the run or exported file comes first: kresnet predict mine scan.png"),
     ],
 )
@@ -91,6 +96,12 @@ def test_the_newest_run_is_said_to_be(kresnet, exported, tmp_path, typed):
 def test_what_is_not_there_is_no_kind(kresnet, desk):
     code, _, err = kresnet("report", "mnie")
     assert code == 1 and "Did you mean 'mine'" in err[-1]
+
+
+@pytest.mark.parametrize("name", ["docs.txt", "nowhere/photo", "photo.jpg"])
+def test_a_file_that_is_not_there_is_said_to_be_missing(kresnet, desk, name):
+    code, out, err = kresnet("predict", name)
+    assert (code, out) == (1, "") and err[-1] == f"kresnet: cannot read {name}: no such file or folder"
 
 
 def test_all_that_is_missing_is_named(kresnet, desk):

@@ -16,7 +16,7 @@ from tfds_sets import LabeledImages
 from keras_resnet import connectivity
 from keras_resnet.config.spec import DataSpec
 from keras_resnet.data import pipeline
-from keras_resnet.data.load import load_dataset
+from keras_resnet.data.load import load_dataset, require_source
 from keras_resnet.data.sources import image_folder as folders
 from keras_resnet.data.sources import shapes
 from keras_resnet.data.sources import tfds as tfds_source
@@ -71,6 +71,46 @@ def test_too_many_broken_files(tmp_path):
     with pytest.raises(DataError, match=r"2 of 62 images cannot be read.*0\.01.*broken0\.png"):
         opened(tmp_path / "d")
     assert opened(tmp_path / "d", max_unreadable=0.05)[0].splits["train"].count
+
+
+def test_data_of_one_class_are_refused_before_anything_is_said_of_them(tmp_path):
+    for split in ("train", "val"):
+        paint(tmp_path / "one" / split, 4, classes={"red": (255, 0, 0)})
+    rows = "".join(f"train/red/{file.name},red\n" for file in (tmp_path / "one" / "train" / "red").iterdir())
+    (tmp_path / "one" / "labels.csv").write_text(f"path,label\n{rows}")
+    said = []
+    for source in (tmp_path / "one", tmp_path / "one" / "labels.csv"):
+        with pytest.raises(DataError, match=r"one (class|label) only \(red\)"):
+            load_dataset(DataSpec(str(source)), said.append)
+        with pytest.raises(DataError, match=r"one (class|label) only \(red\)"):
+            require_source(DataSpec(str(source)))
+    assert said == []
+    # What explains another error is said.
+    (tmp_path / "one" / "val" / "blue").mkdir()
+    paint(tmp_path / "one" / "train", 4, classes={"blue": (0, 0, 255)})
+    with pytest.raises(DataError):
+        load_dataset(DataSpec(str(tmp_path / "one" / "train" / "..")), said.append)
+    assert said
+
+
+@pytest.mark.parametrize(
+    ("name", "suggestion"),
+    [
+        ("fotos", "."),
+        ("phots", ". Did you mean 'photos'?"),
+        ("digts", ". Did you mean 'digits'?"),
+        ("cifar_10", ". Did you mean 'cifar10'?"),
+        ("qqqq", "."),
+    ],
+)
+def test_only_what_is_nearly_the_same_name_is_suggested(tmp_path, monkeypatch, name, suggestion):
+    """Of TFDS, which has thousands of names; of folders here also what is a little like it."""
+    monkeypatch.chdir(tmp_path)
+    if name == "phots":
+        (tmp_path / "photos").mkdir()
+    with pytest.raises(DataError) as caught:
+        load_dataset(DataSpec(name), silent)
+    assert f"no such file or folder, and no data set of that name{suggestion} Data are a folder" in str(caught.value)
 
 
 def test_folders_that_are_no_data_set(tmp_path):

@@ -82,7 +82,8 @@ FACTS = TrainingFacts(
             advice.suggest_images_of_class,
             {"analysis": analyzed(recall=0.0), "labels": {"cat": 4000, "dog": 7}, "value": 0.95},
             {"analysis": analyzed(recall=0.25)},
-            "class 'dog' is never found among its 4 examples; add images of it (7 training images)",
+            "none of the 4 validation images of class 'dog' was recognized; add images of it (there are 7 training"
+            " images)",
         ),
         (
             advice.suggest_augmentation,
@@ -117,11 +118,22 @@ def test_a_good_result_needs_no_advice():
     assert not any(check(good) for check in advice.CHECKS)
 
 
+def test_of_a_class_of_one_image_it_is_the_only_one():
+    rows = [{"label": "wasp", "images": 1, "recall": 0.0}, {"label": "bee", "images": 9, "recall": 0.0}]
+    said = advice.suggest_images_of_class(replace(FACTS, value=0.9, analysis={"by_class": rows}, labels={"wasp": 1}))
+    assert said == (
+        "the only validation image of class 'wasp' was not recognized; add images of it (there is 1 training image);"
+        " the same holds for 1 other class"
+    )
+
+
 @pytest.mark.parametrize("recall", [0.0, 0.4])
 def test_objects_that_are_never_found(recall):
     rows = [{"label": "ring", "objects": 8, "AP": recall}, {"label": "bar", "objects": 0, "AP": None}]
     found = replace(FACTS, spec=Spec(), metric="box mAP", value=0.4, analysis={"by_class": rows})
-    expected = "class 'ring' is never found among its 8 examples; add images of it" if recall == 0 else ""
+    expected = (
+        "none of the 8 validation objects of class 'ring' was recognized; add images of it" if recall == 0 else ""
+    )
     assert next(filter(None, (check(found) for check in advice.CHECKS)), "") == expected
 
 
@@ -176,9 +188,9 @@ def test_classes_that_are_never_found_are_named_whatever_else_is_wrong(trained, 
     monkeypatch.setattr(advice, "CHECKS", (lambda facts: Advice("train longer"),))
     assert advise(trained) == [
         "train longer",
-        "class 'dog' is never found among its 4 examples; add images of it",
+        "none of the 4 validation images of class 'dog' was recognized; add images of it",
     ]
-    words = "the model never finds 1 class, and no file can lose there: 'dog'"
+    words = "the model never recognizes 1 class ('dog'), so no verdict says anything about it"
     assert advice.describe_missed_classes(trained) == words
     monkeypatch.setattr(type(trained), "analysis", lambda run: analyzed())
     assert advise(trained) == ["train longer"] and advice.describe_missed_classes(trained) == ""

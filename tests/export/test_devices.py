@@ -11,9 +11,11 @@ import numpy as np
 import pytest
 
 from keras_resnet.errors import ExportError, UsageError
+from keras_resnet.export.device_settings import DeviceSettings
 from keras_resnet.export.devices import find_device
 from keras_resnet.export.devices.base import RunSettings
 from keras_resnet.export.devices.commands import BOOT, CommandDevice
+from keras_resnet.export.devices.places import find_places
 from keras_resnet.export.load import load_file
 from keras_resnet.run import Run
 
@@ -154,6 +156,8 @@ def test_a_device_without_litert_says_how_to_get_it(model, pixels, tmp_path):
         ("no-such-program x", "--on must be local (this machine), tflm ("),
         ("chromum", "Did you mean 'chromium'?"),
         ("cuda", "Did you mean 'local:gpu'?"),
+        ("pixel9", "by its browser: --on browser --host 0.0.0.0 prints an address, and a QR code"),
+        ("usb://phone", "by its browser: --on browser --host 0.0.0.0 prints an address, and a QR code"),
     ],
 )
 def test_what_is_no_device_is_a_wrong_request(where, words):
@@ -162,6 +166,19 @@ def test_what_is_no_device_is_a_wrong_request(where, words):
         assert isinstance(device, CommandDevice)
         device.command  # noqa: B018 (which parses it)
     assert words in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("on", "devices"),
+    [
+        (("local,tflm",), ["local", "tflm"]),
+        (("local:gpu, local", "tflm"), ["local", "local", "tflm"]),
+        # A command may have commas in it.
+        ((f"{shlex.quote(sys.executable)} -c a,b",), [f"{shlex.quote(sys.executable)} -c a,b"]),
+    ],
+)
+def test_several_devices_stand_with_commas_between(on, devices):
+    assert [place.device.where for place in find_places(DeviceSettings(on=on))] == devices
 
 
 def test_words_reach_the_shell_at_the_other_end(monkeypatch, tmp_path):

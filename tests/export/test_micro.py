@@ -12,10 +12,15 @@ import numpy as np
 import pytest
 from samples import silent
 
+from keras_resnet.cli.export import _is_for_microcontrollers
+from keras_resnet.cli.verdict_tables import print_verdicts
 from keras_resnet.export import micro_needs
+from keras_resnet.export.device_settings import DeviceSettings
+from keras_resnet.export.devices.places import find_places
 from keras_resnet.export.flatbuffer import read_contents
 from keras_resnet.export.micro_needs import NOT_INSTALLED, measure_needs
 from keras_resnet.export.micro_operators import KERNELS, find_unsupported, name_method, write_resolver
+from keras_resnet.export.settings import ExportSettings
 from keras_resnet.reporting.microcontroller import describe_all_needs
 from keras_resnet.run import Run
 
@@ -235,3 +240,45 @@ def test_a_segmenter_gets_a_verdict(kresnet, segmented, tflm, tmp_path):
     code, printed, errors = kresnet("verify", run.exports / "int8.tflite", "--on", "tflm", *options, "--json")
     (row,) = json.loads(printed)
     assert code == 0 and verdict.micro.unsupported == () and row["cpu_agreement"] > 0.9, errors
+
+
+def named(out):
+    """The files whose operators the C++ in `out` registers."""
+    return {line.partition(": static")[0] for line in out.splitlines() if ": static tflite::Micro" in line}
+
+
+def test_the_terminal_tells_it_where_microcontrollers_are_asked_for(exported, capsys):
+    verdicts = [exported[1][name] for name in ("float32.tflite", "int8.tflite", "c_array")]
+    for shown, asked, files in (
+        (verdicts[:2], False, set()),
+        (verdicts[:2], True, {"int8.tflite"}),
+        (verdicts, False, {"c_array"}),
+        (verdicts, True, {"int8.tflite", "c_array"}),
+    ):
+        print_verdicts("", shown, False, asked)
+        out = capsys.readouterr().out
+        assert named(out) == files and ("TensorFlow Lite Micro" in out) == bool(files)
+
+
+@pytest.mark.parametrize(
+    ("target", "on", "asked"),
+    [
+        ((), (), False),
+        (("edgetpu", "qualcomm-sm8750"), ("local",), False),
+        (("edgetpu", "ethos-u55-128"), (), True),
+        ((), ("local", "tflm"), True),
+    ],
+)
+def test_which_chips_are_microcontrollers(target, on, asked):
+    assert _is_for_microcontrollers(ExportSettings(target=target), find_places(DeviceSettings(on))) == asked
+
+
+def test_inspect_tells_it_of_8_bit_files(exported, kresnet, needs):
+    folder = exported[0].exports
+    code, out, _ = kresnet("inspect", folder / "int8.tflite")
+    assert code == 0 and named(out) == {"int8.tflite"} and f"flash {needs.flash_bytes:,} bytes" in out
+    code, out, _ = kresnet("inspect", folder / "float32.tflite")
+    assert code == 0 and "Micro" not in out
+    code, out, _ = kresnet("inspect", folder / "int8.tflite", "--json")
+    assert json.loads(out)["micro"] == json.loads(json.dumps(asdict(needs)))
+    assert json.loads(kresnet("inspect", folder / "model.onnx", "--json")[1])["micro"] is None

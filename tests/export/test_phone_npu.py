@@ -19,7 +19,7 @@ from keras_resnet.export.accelerators import check_accelerators, find_accelerato
         ("google-tensor-g1", "google-tensor-g3, google-tensor-g4"),
         (
             "qualcom-sm8750",
-            "edgetpu, qualcomm-CHIP, mediatek-CHIP, google-tensor-CHIP, intel-CHIP. Received: 'qualcom-sm8750'",
+            "rv1103, qualcomm-CHIP, mediatek-CHIP, google-tensor-CHIP, intel-CHIP. Received: 'qualcom-sm8750'",
         ),
         (
             "qualcomm-sm8750",

@@ -7,7 +7,9 @@ import os
 import shutil
 import subprocess
 import sys
+from contextlib import nullcontext
 from dataclasses import replace
+from types import SimpleNamespace
 
 import keras
 import numpy as np
@@ -16,6 +18,7 @@ from ai_edge_litert import schema_py_generated as schema
 from PIL import Image
 from samples import silent
 
+from keras_resnet import progress
 from keras_resnet.errors import ExportError
 from keras_resnet.evaluation.evaluate import load_model
 from keras_resnet.export import pipeline
@@ -26,6 +29,7 @@ from keras_resnet.export.flatbuffer import pack_model, unpack_model
 from keras_resnet.export.formats import get_format
 from keras_resnet.export.formats.base import Conversion
 from keras_resnet.export.load import load_file
+from keras_resnet.export.pipeline import ExportContext
 from keras_resnet.export.request import ExportRequest
 from keras_resnet.export.tflite_options import SCHEMES, TFLiteOptions, build_tflite_options
 from keras_resnet.export.verdict import Budget
@@ -315,3 +319,23 @@ def test_ethos_takes_all(exported, tmp_path):
     found = ACCELERATORS["ethos-u55-128"].check(exported[0].exports / "int8.tflite", tmp_path)
     assert found.accepted == 1 and found.refused == () and found.estimates["sram_kib"] > 0
     assert (tmp_path / found.compiled).stat().st_size > 1000
+
+
+def test_an_export_shows_which_file_it_is_at(monkeypatch):
+    shown = []
+
+    def display(total, words, unit):
+        shown.append(words)
+        return nullcontext(lambda steps, words: None)
+
+    files = [SimpleNamespace(name=name, format=SimpleNamespace(runs_here=True)) for name in ("a.tflite", "b.onnx")]
+    run = SimpleNamespace(verdicts=list, unverified=list)
+    context = ExportContext(run, None, None, None, None, None, silent)
+    monkeypatch.setattr(ExportContext, "export", lambda context, file: file.name)
+    former = progress.set_display(display)
+    try:
+        result = context.export_all(SimpleNamespace(files=lambda run: files))
+    finally:
+        progress.set_display(former)
+    assert result.verdicts == ["a.tflite", "b.onnx"]
+    assert shown == ["exporting a.tflite, file 1 of 2", "exporting b.onnx, file 2 of 2"]

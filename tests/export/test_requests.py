@@ -63,7 +63,8 @@ def test_tflite_is_what_an_export_writes_by_default(kresnet, trained, monkeypatc
         assert (code, out) == (1, "") and len(err) == 2
         assert (
             err[0]
-            == "format: --tflite (the default; also available: --savedmodel, --onnx, --openvino, --coreml, --c-array)"
+            == "format: --tflite (the default; also available: --savedmodel, --onnx, --openvino, --coreml, --rknn,"
+            " --c-array)"
         )
 
 

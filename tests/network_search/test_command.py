@@ -3,6 +3,7 @@
 import json
 import os
 import sys
+from types import SimpleNamespace
 
 import pytest
 from trainings import interrupt_after
@@ -10,6 +11,7 @@ from trainings import interrupt_after
 import keras_resnet as kr
 from keras_resnet.cli import main
 from keras_resnet.errors import UsageError
+from keras_resnet.network_search.training import Trainer
 from keras_resnet.run import Run
 from keras_resnet.run.lock import lock_run
 
@@ -73,6 +75,29 @@ def test_a_budget_that_no_network_keeps(kresnet, tfds_home, tmp_path):
     assert not list(tmp_path.glob("*/spec.json")), "nothing was trained"
 
 
+def test_the_command_and_python_print_what_there_is(kresnet, tfds_home, tmp_path, monkeypatch):
+    """With trainings and exports that take no time."""
+    begun, latencies = [], (SimpleNamespace(p50=1.0),)
+    verdict = {"value": 0.9, "model_value": 0.9, "words": "PASSED", "passed": True, "bytes": 5e4, "latency_ms": 1.0}
+    cost = SimpleNamespace(latencies=latencies, peak_mib=1.0)
+    monkeypatch.setattr(Trainer, "train", lambda trainer, candidate, name, goes_on: begun.append(name))
+    monkeypatch.setattr(Trainer, "export", lambda trainer, run: SimpleNamespace(**verdict, cost=cost, micro=None))
+    options = ["--data", "digits", "--data-dir", tfds_home, "--budget", "macs<=3M", *TINY, "--runs", tmp_path]
+    code, out, err = kresnet("search", *options, "--trials", "1")
+    assert code == 0 and "recommended" in out and "search-digits-000" in out and "resnet8 × 0.5, 8 px" in out
+    assert any("next: kresnet demo search-digits-0" in line for line in err)
+    code, out, err = kresnet("search", *options, "--trials", "1", "--json")
+    assert code == 0 and json.loads(out)["recommended"] == "search-digits-000" and len(begun) == 1
+    assert "1 candidate trained already; a larger --trials goes on" in err
+    keywords = {"model": "resnet8", "width": 0.5, "image_size": 8, "channels": (1, 3), "epochs": 2, "runs": tmp_path}
+    result = kr.search("digits", "macs<=3M", data_dir=tfds_home, trials=1, **keywords)
+    assert result.run.name == "search-digits-000" and len(begun) == 1 and "recommended" in result._repr_html_()
+    with lock_run(tmp_path / "search-digits"):
+        code, _, err = kresnet("search", *options)
+    assert code == 1 and f"search-digits is being searched by process {os.getpid()} on" in err[-1]
+
+
+@pytest.mark.slow
 def test_each_candidate_is_a_run_with_a_verdict_on_its_file(searched):
     _, home = searched
     document = json.loads((home / "search-digits" / "trials.json").read_text())
@@ -91,6 +116,7 @@ def test_each_candidate_is_a_run_with_a_verdict_on_its_file(searched):
     assert (home / "search-digits" / "pareto.png").stat().st_size > 1000
 
 
+@pytest.mark.slow
 def test_the_same_command_goes_on_and_prints_what_there_is(kresnet, searched):
     options, home = searched
     code, out, err = kresnet(*options, "--trials", "1")
@@ -104,6 +130,7 @@ def test_the_same_command_goes_on_and_prints_what_there_is(kresnet, searched):
     assert code == 2 and "is a search with other settings" in err[-1]
 
 
+@pytest.mark.slow
 def test_python_has_the_same(searched, tfds_home):
     _, home = searched
     options = {"model": "resnet8", "width": 0.5, "image_size": 8, "channels": (1, 3), "epochs": 2, "runs": home}
@@ -116,6 +143,7 @@ def test_python_has_the_same(searched, tfds_home):
         kr.search("digits", BUDGET, trial=3)
 
 
+@pytest.mark.slow
 def test_one_process_searches_at_a_time(kresnet, searched):
     options, home = searched
     with lock_run(home / "search-digits"):

@@ -5,8 +5,9 @@ from dataclasses import replace
 
 import pytest
 
-from keras_resnet.errors import SearchError
+from keras_resnet.errors import ExportError, SearchError
 from keras_resnet.export.device_settings import DeviceSettings
+from keras_resnet.export.devices.base import UnusableDeviceError
 from keras_resnet.network_search.budget import Budget
 from keras_resnet.network_search.candidates import Architecture
 from keras_resnet.network_search.cost import CostProbe
@@ -20,9 +21,14 @@ SMALL, LARGE = Architecture("resnet8", 0.5, 8, 3), Architecture("resnet20", 1.0,
 
 
 class Probe(CostProbe):
-    """Measures a millisecond for a million multiply-adds, and counts how often."""
+    """Measures a millisecond for a million multiply-adds, and counts how often. refused: a network whose file cannot be
+    run."""
+
+    refused = None
 
     def _measure(self, architecture):
+        if architecture == self.refused:
+            raise ExportError("it is too large")
         macs = float(self.counted[architecture].multiply_adds)
         self.measurements = [*getattr(self, "measurements", []), architecture]
         return {"macs": macs, "latency": macs / 1e6, "size": 1e4}
@@ -58,6 +64,32 @@ def test_each_network_is_measured_once_and_kept(probe):
     again = probe("latency<=1ms")
     assert again.find(SMALL).is_within and not hasattr(again, "measurements")
     assert json.loads(first.file.read_text())[0]["architecture"]["model"] == "resnet8"
+
+
+def test_what_counting_alone_decides_is_not_measured(probe):
+    first = probe("macs<=1M")
+    assert first.find(SMALL).is_within and first.find(SMALL).reason.endswith("as counted")
+    assert not first.measured
+    assert probe("macs<=1M,latency<=1s").find_evident(SMALL) is None
+
+
+def test_a_file_that_cannot_be_run_is_outside_where_others_can(probe, monkeypatch):
+    first = probe("latency<=1s")
+    first.refused = LARGE
+    with pytest.raises(ExportError, match="it is too large"):
+        first.find(LARGE)  # maybe nothing can be run there
+    assert first.find(SMALL).is_within
+    for found in (first.find(LARGE), first.find_evident(LARGE)):
+        assert not found.is_within and found.reason == "its file could not be measured: it is too large"
+    require_any(first)
+
+    def is_gone(target, log):
+        raise UnusableDeviceError("no file can be run on pi: it cannot be reached")
+
+    monkeypatch.setattr(Target, "require_usable", is_gone)
+    first.failed.clear()
+    with pytest.raises(UnusableDeviceError, match="on pi"):
+        first.find(LARGE)
 
 
 def test_larger_and_smaller_networks_of_its_kind_are_evident(probe):

@@ -6,6 +6,7 @@ import pytest
 
 from keras_resnet.errors import ExportError, SearchError, TrainingError, TrainingInterrupted, TrainingPruned
 from keras_resnet.export.device_settings import DeviceSettings
+from keras_resnet.export.devices.base import UnusableDeviceError
 from keras_resnet.network_search import search as search_module
 from keras_resnet.network_search import study as study_module
 from keras_resnet.network_search.budget import Budget
@@ -173,6 +174,26 @@ def test_trainings_that_break_down_end_no_search(make, monkeypatch):
     result = run(study, 7, monkeypatch)
     with pytest.raises(SearchError, match=r"no candidate has a file yet, .*: the loss became nan"):
         result.require_recommended()
+
+
+def test_a_device_that_has_gone_ends_the_search_and_a_file_that_it_refuses_does_not(make, monkeypatch):
+    study = make("latency<=100ms")
+    study.trainer.refused = ExportError("int8.tflite on pi: it is too large")
+    assert study.try_next().state == BROKEN
+    usable = Target.require_usable
+
+    def is_gone(target, log):
+        raise UnusableDeviceError("no file can be run on pi: it cannot be reached")
+
+    monkeypatch.setattr(Target, "require_usable", is_gone)
+    with pytest.raises(ExportError, match="no file can be run on pi"):
+        run(study, 9, monkeypatch)
+    begun = study.trainer.begun[-1]
+    assert (study.folder / "trials.json").is_file()
+    monkeypatch.setattr(Target, "require_usable", usable)
+    again = make("latency<=100ms")
+    again.try_next()
+    assert again.trainer.begun == [begun], "it goes on with the run whose file could not be measured"
 
 
 def test_one_within_the_budget_takes_the_place_of_many_that_are_not(make, monkeypatch):

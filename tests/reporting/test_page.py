@@ -7,14 +7,17 @@ import json
 import re
 import shutil
 import urllib.parse
+from dataclasses import replace
 
 import numpy as np
 import pytest
 from device_verdicts import put_at_chance, put_on_device
 from PIL import Image
 
+from keras_resnet.cli.next_steps import is_at_chance
 from keras_resnet.evaluation.evaluate import load_model
 from keras_resnet.export.artifacts import ModelCard
+from keras_resnet.export.verdict import format_verdicts
 from keras_resnet.metrics.outcome import describe_baseline
 from keras_resnet.reporting.charts import ShownClasses, choose_classes
 from keras_resnet.reporting.compare import describe_difference
@@ -120,6 +123,7 @@ def test_of_a_model_at_chance_no_file_is_recommended_and_warnings_are_said_once(
     (constant, *_), (device,) = run.analysis()["baselines"], run.device_verdicts()
     assert device["device"]["unit"] in page and page.count(describe_baseline(constant)[1:]) == 1
     assert page.count("to prove it") == 1
+    assert ModelCard(run, describe_verdicts(run)).render().count(describe_baseline(constant)) == 1
     assert describe_headline("r", [], None, Doubts(chance="it is at chance")).title.startswith("No file to recommend")
     doubts = Doubts(chance="it is at chance", command="kresnet train", advised_command="kresnet train --epochs 9")
     assert [step.command for step in describe_headline("r", [], None, doubts).steps] == ["kresnet train --epochs 9"]
@@ -228,15 +232,102 @@ def test_options_in_sentences_are_code_in_which_no_line_breaks(exported, tmp_pat
     assert marked in render_report(run)
 
 
-def test_the_recommended_file():
-    def row(file, milliseconds, size, verdict="PASSED"):
-        return {"file": file, "scheme": file, "latency_ms": milliseconds, "bytes": size, "verdict": verdict}
+def test_budgets_are_in_the_tables_where_they_differ(exported, tmp_path):
+    """Of files, and of files on devices beside these."""
+    run = copy_run(exported[0], tmp_path)
+    put_on_device(run)
+    rows = run.verdict_rows()
 
-    floats = row("float32", 10.0, 400)
-    assert recommend_file([row("float32", 1, 1, "FAILED")]) is None
-    assert recommend_file([floats])["why"] == "the only one within the budget"
-    best = recommend_file([floats, row("int8", 2.0, 100), row("dynamic", 2.2, 90), row("tiny", 5.0, 10)])
-    assert best["file"] == "dynamic" and "4.5× the speed" in best["why"] and "4.4× smaller" in best["why"]
+    def write(of_file, on_device):
+        changed = [{**rows[0], "max_drop": of_file}, *rows[1:-1], {**rows[-1], "max_drop": on_device}]
+        run.write_json(run.verdicts_file, changed)
+        return render_report(run), ModelCard(run, describe_verdicts(run)).render()
+
+    page, card = write(0.01, 0.01)
+    assert "budget, points" not in page and "budget, points" not in card
+    assert "top-1 accuracy may lose at most 1 point." in page
+    page, card = write(0.025, 0.01)
+    assert page.count('data-label="budget, points"') == len(rows) and card.count("| budget, points |") == 2
+    assert page.count('data-label="budget, points" data-value="0.025">2.5</td>') == 1 and "| 2.5 |" in card
+    assert "top-1 accuracy may lose at most the budget that the table shows for the file." in page
+    page, _ = write(0.01, 0.0)
+    assert page.count('data-label="budget, points"') == 1
+    verdicts = list(exported[1].values())
+    assert "budget" not in format_verdicts(verdicts)
+    differing = [replace(verdicts[0], max_drop=0.02), *verdicts[1:]]
+    assert format_verdicts(differing).splitlines()[0].split("  ").count("budget, points") == 1
+
+
+def file_row(file, size, milliseconds, p90=None, drop=0.0, noise=0.005, max_drop=0.01, verdict="PASSED"):
+    """A verdict on a file that takes so long for an image in the median, and lost so much."""
+    latency = {"threads": 2, "p50": milliseconds, "p90": p90 or milliseconds, "p99": p90 or milliseconds}
+    return {
+        "file": f"{file}.tflite",
+        "scheme": file,
+        "latency_ms": milliseconds,
+        "cost": {"latencies": [latency] if milliseconds else []},
+        "bytes": size,
+        "verdict": verdict,
+        "drop": drop,
+        "drop_interval": [drop - noise, drop + noise],
+        "drop_metric": "top1",
+        "max_drop": max_drop,
+    }
+
+
+@pytest.mark.parametrize(
+    ("rows", "file", "reason"),
+    [
+        ([file_row("float32", 400, 10.0)], "float32", "it is the only file within the budget"),
+        ([file_row("float32", 400, None), file_row("int8", 100, 2.0)], "int8", "the only file within the budget that"),
+        # The times of one file spread more than those of two differ.
+        (
+            [file_row("float32", 1095, 0.131, 2.036), file_row("int8", 309, 0.169, 2.494)],
+            "int8",
+            "it is the smallest of the 2 files within the budget (3.5× smaller than float32.tflite), no other has a"
+            " higher top-1 accuracy, and its time differs from that of float32.tflite, the fastest, by no more than"
+            " timing noise (0.17 against 0.13 ms an image)",
+        ),
+        (
+            [file_row("float32", 400, 9.0, 9.3), file_row("int8", 100, 20.0, 21.0)],
+            "float32",
+            "it is the smallest of the files that are about as fast as the fastest (int8.tflite is clearly slower:"
+            " 20.00 against 9.00 ms an image), no other has a higher top-1 accuracy, and none is faster",
+        ),
+        (
+            [file_row("float32", 400, 9.0, 9.3), file_row("int8", 100, 10.0, 10.1)],
+            "int8",
+            "by less than a quarter (10.00 against 9.00 ms an image)",
+        ),
+        (
+            [file_row("float32", 400, 9.0), file_row("int8", 100, 2.0, drop=0.004)],
+            "int8",
+            "its top-1 accuracy does not differ from that of float32.tflite beyond chance, and none is faster, 4.5× as"
+            " fast as float32.tflite",
+        ),
+        (
+            [file_row("float32", 400, 9.0), file_row("int8", 100, 2.0, drop=0.008)],
+            "int8",
+            "its top-1 accuracy is 0.80 points below that of float32.tflite, as the budget allows",
+        ),
+        # What one budget of several allows is too much for the others.
+        (
+            [file_row("float32", 400, 9.0), file_row("int8", 100, 2.0, drop=0.15, max_drop=0.2)],
+            "float32",
+            "it is the smallest of the files within the strictest of their budgets, no other has a higher",
+        ),
+        ([file_row("float32", 400, None), file_row("int8", 100, None)], "int8", "the smallest of the 2 files"),
+    ],
+)
+def test_the_recommended_file_is_the_smallest_that_is_not_clearly_slower(rows, file, reason):
+    best = recommend_file(rows)
+    assert best["file"] == f"{file}.tflite" and reason in best["why"], best["why"]
+
+
+def test_a_file_beyond_its_budget_is_not_recommended():
+    assert recommend_file([file_row("float32", 1, 1, verdict="FAILED")]) is None
+    unproven = recommend_file([file_row("int8", 1, 1, verdict="NOT PROVEN")])
+    assert unproven["why"].endswith("; there are too few validation images to prove that its drop is within the budget")
 
 
 def test_a_report_of_objects(segmented, kresnet):
@@ -308,13 +399,17 @@ def test_runs_side_by_side(exported, segmented, kresnet, tmp_path, monkeypatch):
     assert f"[{100 * low:.1f}, {100 * high:.1f}]" in out and "not comparable" not in out
     assert max(map(len, out.splitlines())) <= 80 and "recommended file" in out and err == []
     assert re.search(r"^better than\n?.*\d+\.\d\d%, always", out, re.MULTILINE)
+    bare = copy_run(run, tmp_path)
+    shutil.rmtree(bare.exports)
+    assert kresnet("compare", bare.folder, bare.folder)[2][-1].startswith(f"next: kresnet export {bare.name}")
     code, out, err = kresnet("compare", *[str(segmented.folder)] * 2)
     assert f"{segmented.folder} is named twice: there is nothing to compare" in err
     rows = [re.split(" {2,}", line.strip()) for line in out.splitlines()[2:]]
     assert "recommended file" not in out and all(
         len(row) == 3 for row in rows if row[0] in ("network", "data", "value")
     )
-    assert err[-1].startswith(f"next: kresnet export {segmented.name}")
+    # Files of a model at chance are of no use.
+    assert bool(err) != is_at_chance(segmented)
     page = Page((tmp_path / "compared.html").read_text())
     assert page.fetched == [] and segmented.name in page.words
     code, out, _ = kresnet("compare", *names, "--json")

@@ -54,6 +54,14 @@ FRAME = """(plot) => {
 }"""
 
 
+# In how many lines the cells of a column are.
+LINES = """(label) => [...document.querySelectorAll(`td[data-label="${label}"]`)].map((cell) => {
+  const range = document.createRange();
+  range.selectNodeContents(cell);
+  return new Set([...range.getClientRects()].map(({ top }) => Math.round(top))).size;
+})"""
+
+
 @pytest.fixture(scope="module")
 def browser():
     with chromium() as one:
@@ -169,6 +177,30 @@ def test_letters_are_large_enough_and_nothing_is_cut(browser, exported, tmp_path
     context.close()
 
 
+@pytest.mark.parametrize("width", [1280, 800, 390])
+def test_tiles_and_plots_fill_the_width(browser, exported, tmp_path, width):
+    """Tiles are of one width, or of two, and leave no gap; a plot has no empty half beside it."""
+    file = tmp_path / "report.html"
+    file.write_text(render_report(exported[0]), encoding="utf-8")
+    context = browser.new_context(viewport={"width": width, "height": 900})
+    page, _ = opened(context, file)
+    page.wait_for_selector("html[data-ready=true]")
+    whole, tiles = page.locator(".tiles.led").bounding_box(), boxes(page.locator(".tiles.led .tile"))
+    sides = [round(each["width"]) for each in tiles]
+    assert all(abs(side - min(sides)) < 2 or abs(side - 2 * min(sides) - 12) < 2 for side in sides)
+    area = sum((each["width"] + 12) * (each["height"] + 12) for each in tiles)
+    assert area == pytest.approx((whole["width"] + 12) * (whole["height"] + 12), rel=0.02)
+    for charts in page.locator(".charts, .beside").all():
+        whole, parts = charts.bounding_box(), boxes(charts.locator("> *"))
+        for box in parts:
+            beside = [
+                each for each in parts if each["y"] < box["y"] + box["height"] and box["y"] < each["y"] + each["height"]
+            ]
+            end = max(each["x"] + each["width"] for each in beside)
+            assert end == pytest.approx(whole["x"] + whole["width"], abs=2)
+    context.close()
+
+
 @pytest.mark.parametrize("width", [1280, 390])
 def test_tables_of_files_are_seen_whole(browser, exported, tmp_path, width):
     """Where the files are proven or not, and ran on this machine or on a phone that a long command reaches."""
@@ -181,6 +213,7 @@ def test_tables_of_files_are_seen_whole(browser, exported, tmp_path, width):
     page, _ = opened(context, file)
     tables = page.locator(".cards")
     assert tables.evaluate_all("all => all.map(each => each.scrollWidth - each.clientWidth)") == [0, 0]
+    assert page.evaluate(LINES, "p50 / p90 / p99, ms") == [1]
     if width == 1280:
         verdicts = page.locator("td[data-label=verdict]")
         assert verdicts.evaluate_all("all => all.map(each => getComputedStyle(each).textAlign)") == ["start"] * 2

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from keras_resnet.data.sources import coco_images, coco_masks, voc
-from keras_resnet.runtime.plurals import counted, verb, worded
+from keras_resnet.runtime.plurals import counted, format_large, verb, worded
 
 ROOT = Path(__file__).parents[2]
 SOURCES = [*(ROOT / "keras_resnet").rglob("*.py"), *(ROOT / "export").rglob("*.py")]
@@ -32,6 +32,21 @@ ALLOWED = re.compile(r"pixels|is|has|was|as|times (?:the|as|that)|less|uses|its|
 )
 def test_a_count_with_its_noun(arguments, words):
     assert counted(*arguments) == words
+
+
+@pytest.mark.parametrize(
+    ("number", "words"),
+    [
+        (640, "640"),
+        (75_290, "75.3 k"),
+        (2_534_400, "2.53 M"),
+        (999_600_000, "1 G"),
+        (1_814_073_344, "1.81 G"),
+        (19_600_000_000, "19.6 G"),
+    ],
+)
+def test_the_unit_of_a_large_number_is_that_of_its_size(number, words):
+    assert format_large(number) == words
 
 
 def test_verbs_and_phrases():

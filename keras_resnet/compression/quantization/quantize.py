@@ -12,12 +12,14 @@ from keras_resnet.compression.quantization.layers import QuantizedNorm, RoundedK
 from keras_resnet.compression.quantization.requantization import is_folded, is_normalized, needs_range
 from keras_resnet.config.spec import Spec
 from keras_resnet.models.layers import Layers, deep_graphs
+from keras_resnet.native_logs import quiet
 from keras_resnet.progress import show_activity
 from keras_resnet.tasks import Task
 
 RANGE_SUFFIX = "range"
 
 
+@quiet
 def quantize(model: keras.Model, keep_zeros: bool = False) -> keras.Model:
     """Return a copy of `model`, pixels 0–255 in, that computes with 8-bit weights and activations.
 

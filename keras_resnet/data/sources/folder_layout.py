@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 from functools import cached_property
 from pathlib import Path
 
-from keras_resnet.data.class_names import label_from_folder, require_labels
+from keras_resnet.data.class_names import OneClassError, label_from_folder, require_labels
 from keras_resnet.data.sources.listing import FolderLayout, Listing
 from keras_resnet.data.sources.manifest_table import READERS
 from keras_resnet.data.sources.split_names import SPLITS, find_inner_splits, split_of
@@ -177,7 +177,9 @@ def _require_classes(parent: Path, contents: dict[str, tuple[Path, list[Path]]])
         ((label, (folder, _)),) = contents.items()
         inner = [each for each in find_images(folder, deep=False).folders if any(find_images(each).files)]
         hint = f"; or is the data set itself {folder}?" if len(inner) > 1 else ""
-        raise DataError(f"{parent} holds one class only ({label}); a classifier needs 2 or more class folders{hint}")
+        raise OneClassError(
+            f"{parent} holds one class only ({label}); a classifier needs 2 or more class folders{hint}"
+        )
     if not contents:
         raise DataError(_no_folders(parent, find_images(parent, deep=False)))
     return tuple(contents)

@@ -16,6 +16,7 @@ from keras_resnet.config.image_size import ImageSize, height_and_width
 from keras_resnet.config.spec import DataSpec
 from keras_resnet.data.bit_depth import find_levels
 from keras_resnet.data.cache.pixel_cache import CachedRows, PixelCache, describe_transform
+from keras_resnet.data.class_names import OneClassError
 from keras_resnet.data.dataset import (
     DatasetSplits,
     Split,
@@ -37,9 +38,11 @@ from keras_resnet.data.image_size import (
 )
 from keras_resnet.data.label_set_split import split_label_sets
 from keras_resnet.data.readability import ReadabilityCache, stamp_file
+from keras_resnet.data.sources.annotation_files import subfolders
 from keras_resnet.data.sources.folder_layout import find_layout
 from keras_resnet.data.sources.listing import FolderLayout, Listing
 from keras_resnet.data.sources.parallel_decode import decode_in_parallel
+from keras_resnet.data.sources.split_names import split_of
 from keras_resnet.errors import DataError
 from keras_resnet.progress import Log
 from keras_resnet.runtime.image import Picture, fit_picture, read_image, read_shape, size_of
@@ -58,6 +61,16 @@ class ImageFolder:
         """Return whether `folder` is one at all, if class labels are wanted: what does not fit is an error."""
         return folder is not None and annotations == "labels"
 
+    def require_classes(self, folder: Path | None, annotations: str) -> None:
+        """Raise DataError for a single class folder, which is seen without a list of all images."""
+        if folder is None or annotations != "labels" or not folder.is_dir():
+            return
+        inner = subfolders(folder)
+        train = next((each for each in inner if split_of(each.name) == "train"), None)
+        classes = subfolders(train) if train else [each for each in inner if split_of(each.name) is None]
+        if len(classes) == 1:
+            self.find_layout(folder, lambda line: None)
+
     def open(self, spec: DataSpec, log: Log, only: Collection[str] | None = None) -> DatasetSplits:
         """Read the image folder at `spec.source`; unreadable files are named to `log` and skipped.
 
@@ -66,7 +79,7 @@ class ImageFolder:
         DataError where the folder cannot be a classification data set, saying why.
         """
         root = self.find_root(to_path(spec.source))
-        layout = self.find_layout(root, log)
+        layout = self._find_classes(root, log)
         there = {**layout.listings, "validation": None}
         require_split(only, there, layout.unlabeled)
         wanted = [name for name in there if only is None or name in only]
@@ -102,6 +115,19 @@ class ImageFolder:
         return DatasetSplits(
             name, layout.classes, splits, None, size, resize, levels=levels, fit=fit, channels=channels
         )
+
+    def _find_classes(self, root: Path, log: Log) -> FolderLayout:
+        """Return the layout of `root`; what has to be said of it is logged when it is known that a classifier can learn
+        from it. Raises DataError where it cannot be a data set."""
+        lines: list[str] = []
+        try:
+            return self.find_layout(root, lines.append)
+        except OneClassError:
+            lines.clear()
+            raise
+        finally:
+            for line in lines:
+                log(line)
 
     def find_root(self, source: Path) -> Path:
         """Return the folder that `--data` names. Raises DataError where it is none."""

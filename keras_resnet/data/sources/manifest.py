@@ -18,6 +18,7 @@ import numpy as np
 from keras_resnet.config.spec import DataSpec
 from keras_resnet.config.task_rules import needs_boxes
 from keras_resnet.data.annotations import Annotation, ImageAnnotation
+from keras_resnet.data.class_names import OneClassError
 from keras_resnet.data.dataset import DatasetSplits
 from keras_resnet.data.sources.annotation_files import FolderAnnotations, Tally, find_file
 from keras_resnet.data.sources.detection_folder import DetectionFolder
@@ -40,6 +41,8 @@ from keras_resnet.runtime.image import read_image_size
 
 # Endings that a table may leave out of the names of images.
 SUFFIXES = ("", ".jpg", ".jpeg", ".png")
+# Tables up to so many bytes are read in a moment.
+SMALL_BYTES = 2**20
 Objects = list[tuple[str, list[float]]]
 
 
@@ -56,6 +59,13 @@ class Manifest(DetectionFolder):
             return True
         known = [name_columns(read_columns(file)) for _, file in found.files]
         return any(columns is not None and columns.has_boxes for columns in known)
+
+    def require_classes(self, folder: Path | None, annotations: str) -> None:
+        """Raise DataError for tables of a single label, unless it takes long to read them."""
+        if folder is None or annotations != "labels":
+            return
+        if sum(file.stat().st_size for _, file in _require_tables(folder).files) <= SMALL_BYTES:
+            _find_layout(folder, False, lambda line: None)
 
     def is_layout(self, root: Path) -> bool:
         """Return whether `root` is, or holds, a table of images."""
@@ -139,7 +149,7 @@ def _find_layout(root: Path, several: bool, log: Log) -> FolderLayout:
     if several:
         return list_label_sets(by_split, classes, log)
     if len(classes) < 2:
-        raise DataError(f"--data {root} has one label only ({classes[0]}); a classifier needs 2 or more")
+        raise OneClassError(f"--data {root} has one label only ({classes[0]}); a classifier needs 2 or more")
     listings = {
         split: Listing([file for file, _ in entries], [only for _, (only,) in entries])
         for split, entries in by_split.items()

@@ -24,6 +24,9 @@ class Source(Protocol):
         folder: where the data set lies; None where `DataSpec.source` is the name of a TFDS data set.
         """
 
+    def require_classes(self, folder: Path | None, annotations: str) -> None:
+        """Raise DataError for a data set of a single class where that is soon seen, before anything is logged of it."""
+
     def open(self, spec: DataSpec, log: Log, only: Collection[str] | None) -> DatasetSplits:
         """Open the data set, of its splits those in `only` (None: all); choices and skipped files go to `log`.
 

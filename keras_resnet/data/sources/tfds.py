@@ -47,6 +47,8 @@ WHAT_DATA_ARE = (
     f"Data are a folder of images, a table of them ({', '.join(READERS)}), a YOLO data{SUFFIXES[0]},"
     f" {', '.join(BUNDLED)}, or the name of a TFDS data set"
 )
+# The likeness, by difflib, of a name that was mistyped to the one that is meant.
+NEARLY_EQUAL = 0.8
 # Sets of things that may stand either way, and sets of signs that change or lose their meaning in a mirror.
 FLIP_SAFE = ("cifar10", "cifar100", "imagenet2012", "imagenet_v2", "imagenette", "imagewoof", "cats_vs_dogs", "shapes")
 FLIP_UNSAFE = (
@@ -63,6 +65,9 @@ class TFDS:
     def recognizes(self, folder: Path | None, annotations: str) -> bool:
         """Return whether the data set is named, or TFDS prepared it in `folder`."""
         return folder is None or (folder / "dataset_info.json").is_file()
+
+    def require_classes(self, folder: Path | None, annotations: str) -> None:
+        """Leave it to `open`: nobody publishes a data set of one class."""
 
     def open(self, spec: DataSpec, log: Log, only: Collection[str] | None = None) -> DatasetSplits:
         """Return the TFDS data set `spec.source` (a name, or a folder that holds a prepared one): of its splits those
@@ -146,10 +151,11 @@ def _builder(spec: DataSpec) -> Any:
     try:
         return tfds.builder(spec.source, data_dir=spec.data_dir, try_gcs=False)
     except (tfds.core.registered.DatasetNotFoundError, ValueError) as error:  # ValueError: not a name at all
-        known = [*BUNDLED, *(folder.name for folder in subfolders(Path.cwd())), *tfds.list_builders()]
+        # TFDS has thousands of names, of which one is a little like any word.
+        near = did_you_mean(spec.source, [*BUNDLED, *(folder.name for folder in subfolders(Path.cwd()))])
+        near = near or did_you_mean(spec.source, tfds.list_builders(), NEARLY_EQUAL)
         raise DataError(
-            f"--data {spec.source}: no such file or folder, and no data set of that name."
-            f"{did_you_mean(spec.source, known)} {WHAT_DATA_ARE}"
+            f"--data {spec.source}: no such file or folder, and no data set of that name.{near} {WHAT_DATA_ARE}"
         ) from error
 
 
