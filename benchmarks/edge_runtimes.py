@@ -102,7 +102,6 @@ LITERT_WAYS: dict[str, Callable[[str, int], Network]] = {
         _compile, xnnpack_flags=XNNPACK_DEFAULT | XNNPACK_TRANSIENT_INDIRECTION
     ),
     "CompiledModel, weight cache": partial(_compile, has_cache=True),
-    "CompiledModel, YNNPACK first": partial(_compile, enable_ynnpack=True),
 }
 RUNTIMES = {
     INTERPRETER: Runtime(_interpret),

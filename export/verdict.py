@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -136,6 +137,12 @@ class Verdict:
     def latency_ms(self) -> float | None:
         """The median of one image with all threads, in milliseconds; None where time means nothing."""
         return self.cost.latencies[-1].p50 if self.cost.latencies else None
+
+
+def list_lines(verdicts: Sequence[Verdict]) -> list[str]:
+    """Return a line for each of the `verdicts`, and then, each once, what has to be known beside them."""
+    remarks = [line for each in verdicts for line in str(each).splitlines()[1:]]
+    return [*(each.summary for each in verdicts), *dict.fromkeys(remarks)]
 
 
 def is_tflite_file(name: str) -> bool:

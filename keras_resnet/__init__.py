@@ -96,10 +96,9 @@ def __getattr__(name: str) -> Any:
 
 
 def _quiet() -> AbstractContextManager[None]:
-    """Return what keeps native libraries quiet; in threads nothing, which would take standard error from each other."""
-    from keras_resnet.native_logs import is_main_thread, silence_native_logs
+    from keras_resnet.native_logs import silence_in_main_thread
 
-    return silence_native_logs() if is_main_thread() else nullcontext()
+    return silence_in_main_thread()
 
 
 def _suggest(name: str) -> str:

@@ -13,7 +13,7 @@ import tempfile
 import threading
 import warnings
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, nullcontext
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from functools import wraps
 from typing import IO, ParamSpec, TypeVar
 
@@ -25,12 +25,11 @@ CHATTY_LOGGERS = ("tensorflow", "absl")
 
 
 def quiet(function: Callable[P, T]) -> Callable[P, T]:
-    """Let `function`, which Python programs call, keep native chatter away; in threads it does not, for these would
-    take standard error from each other."""
+    """Let `function`, which Python programs call, keep native chatter away."""
 
     @wraps(function)
     def call(*args: P.args, **kwargs: P.kwargs) -> T:
-        with silence_native_logs() if is_main_thread() else nullcontext():
+        with silence_in_main_thread():
             return function(*args, **kwargs)
 
     return call
@@ -39,6 +38,12 @@ def quiet(function: Callable[P, T]) -> Callable[P, T]:
 def is_main_thread() -> bool:
     """Return whether this is the main thread."""
     return threading.current_thread() is threading.main_thread()
+
+
+def silence_in_main_thread() -> AbstractContextManager[None]:
+    """Return what keeps native chatter away; nothing in other threads, which would take standard error from each
+    other."""
+    return silence_native_logs() if is_main_thread() else nullcontext()
 
 
 @contextmanager

@@ -30,7 +30,9 @@ FORMATS = {
         "openvino", "OpenVINO", "Write OpenVINO's IR: float16 and int8, or the schemes of --quantize (extra: openvino)."
     ),
     "coreml": Entry("coreml", "CoreML", "Write Core ML packages: float16, and 8-bit weights (extra: coreml)."),
-    "rknn": Entry("rknn", "RKNN", "Write int8 files for Rockchip's NPUs; needs --target with a chip, such as rk3588."),
+    "rknn": Entry(
+        "rknn", "RKNN", "Write int8 RKNN files for Rockchip's NPUs; needs --target with a chip, such as rk3588."
+    ),
     "c-array": Entry("c_array", "CArray", "Write an int8 file as C source for microcontrollers."),
 }
 

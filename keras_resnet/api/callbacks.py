@@ -210,5 +210,5 @@ class FitReport(keras.callbacks.Callback):
         verdicts = self.verdicts.verdicts if self.verdicts else {}
         # What has to be known beside a verdict is nearly the same after each epoch: that of the latest is shown.
         last = max(verdicts, default=0)
-        told = {number: str(each) if number == last else each.summary for number, each in verdicts.items()}
-        FitPage(self.title or f"Training of {self.model.name}", self.rows, "\n".join(lines), told).write(self.file)
+        shown = {number: str(each) if number == last else each.summary for number, each in verdicts.items()}
+        FitPage(self.title or f"Training of {self.model.name}", self.rows, "\n".join(lines), shown).write(self.file)

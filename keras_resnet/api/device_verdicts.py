@@ -13,6 +13,7 @@ from keras_resnet.export.device_settings import DeviceSettings
 from keras_resnet.export.device_verdict import DeviceVerdict
 from keras_resnet.export.devices.places import UsablePlaces, find_places
 from keras_resnet.export.settings import ExportSettings
+from keras_resnet.export.verdict import list_lines
 from keras_resnet.reporting import html_tables
 from keras_resnet.reporting.device_rows import list_device_remarks, show_devices
 from keras_resnet.run import Run as RunFolder
@@ -36,8 +37,7 @@ class DeviceVerdicts(list[DeviceVerdict]):
 
     def __str__(self) -> str:
         """Return a line for each, and then, each once, what has to be known beside it."""
-        remarks = [line for each in self for line in str(each).splitlines()[1:]]
-        return "\n".join([*(each.summary for each in self), *dict.fromkeys(remarks)])
+        return "\n".join(list_lines(self))
 
     def _repr_html_(self) -> str:
         if not self:

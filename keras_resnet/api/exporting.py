@@ -23,7 +23,7 @@ from keras_resnet.export.request import ExportRequest, ExportResult
 from keras_resnet.export.rockchip import use_python
 from keras_resnet.export.settings import TFLITE, ExportSettings
 from keras_resnet.export.tflite_options import ALL, SCHEME_ALIASES, SCHEMES
-from keras_resnet.export.verdict import Verdict, is_tflite_file
+from keras_resnet.export.verdict import Verdict, is_tflite_file, list_lines
 from keras_resnet.run import Run as RunFolder
 
 if TYPE_CHECKING:
@@ -97,19 +97,13 @@ def export_names(
     outcome.result.require_all()
     if refused := [each for each in outcome.accelerators if each.refused]:
         progress.log("\n".join(f"{each.target} refuses of {each.file}: {each.refused[0]}" for each in refused))
-    failed = _list_failures([verdict for verdict in outcome.verdicts if not verdict.passed])
+    failed = list_lines([verdict for verdict in outcome.verdicts if not verdict.passed])
     if outcome.devices:
         progress.log(str(DeviceVerdicts(outcome.devices.verdicts)))
         failed += outcome.devices.list_problems()
     if failed and must_pass:
         raise VerdictError("\n".join(failed))
     return ExportedFiles.of(run, outcome.verdicts, outcome.result.unverified)
-
-
-def _list_failures(verdicts: Sequence[Verdict]) -> list[str]:
-    """Return a line for each of the `verdicts`, and then, each once, what has to be known beside them."""
-    remarks = [line for each in verdicts for line in str(each).splitlines()[1:]]
-    return [*(each.summary for each in verdicts), *dict.fromkeys(remarks)]
 
 
 def sort_names(names: Sequence[str]) -> tuple[tuple[str, ...], tuple[str, ...]]:

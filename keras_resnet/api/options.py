@@ -257,15 +257,9 @@ class CompressOptions(TypedDict, total=False):
     """Folder of the runs [default: KRESNET_RUNS, else saved_models/]."""
 
 
-class VerifyOptions(TypedDict, total=False):
-    """Options of a verification on devices: those of `kresnet verify`."""
+class PlaceOptions(TypedDict, total=False):
+    """Options of where files run, and how."""
 
-    max_drop: float | None
-    """Percentage points of accuracy that a file may lose [default: 1]."""
-    require_proof: bool | None
-    """Also fail a file whose drop is not proven to be within max_drop, because there are too few images."""
-    samples: int | None
-    """Use only N validation images, drawn with a fixed seed [default: all]."""
     on: Sequence[str] | str | None
     """Run the TFLite files on this device: ssh://USER@HOST, local (this machine), chromium, browser, tflm (a
     microcontroller's kernels) or a command that starts Python; repeatable. local:gpu names an accelerator, too."""
@@ -276,6 +270,17 @@ class VerifyOptions(TypedDict, total=False):
     openvino [default: interpreter]."""
     threads: int | None
     """Number of threads on the CPU of the device [default: all]."""
+
+
+class VerifyOptions(PlaceOptions, total=False):
+    """Options of a verification on devices: those of `kresnet verify`."""
+
+    max_drop: float | None
+    """Percentage points of accuracy that a file may lose [default: 1]."""
+    require_proof: bool | None
+    """Also fail a file whose drop is not proven to be within max_drop, because there are too few images."""
+    samples: int | None
+    """Use only N validation images, drawn with a fixed seed [default: all]."""
     minutes: float | None
     """Measure for X minutes, to see whether the device slows down as it gets warm [default: 0]."""
     timeout: float | None
@@ -328,7 +333,7 @@ class ExportOptions(VerifyOptions, total=False):
     """Try remedies, one after another, until the int8 file is within max_drop."""
 
 
-class SearchOptions(TypedDict, total=False):
+class SearchOptions(PlaceOptions, total=False):
     """Options of a search: those of `kresnet search`."""
 
     trials: int | None
@@ -367,16 +372,6 @@ class SearchOptions(TypedDict, total=False):
     """Percentage points of accuracy that the file may lose to its model [default: 1]."""
     runs: StrPath | None
     """Folder of the runs [default: KRESNET_RUNS, else saved_models/]."""
-    on: Sequence[str] | str | None
-    """Run the TFLite files on this device: ssh://USER@HOST, local (this machine), chromium, browser, tflm (a
-    microcontroller's kernels) or a command that starts Python; repeatable. local:gpu names an accelerator, too."""
-    accelerator: Literal["cpu", "gpu", "npu"] | None
-    """Accelerator of the device to use, unless on names it, as in local:gpu [default: cpu]."""
-    runtime: Literal["interpreter", "compiled-model", "openvino"] | None
-    """Runtime of TFLite files: interpreter or compiled-model, both of LiteRT (GPUs and NPUs always use the latter), or
-    openvino [default: interpreter]."""
-    threads: int | None
-    """Number of threads on the CPU of the device [default: all]."""
 
 
 class RobustnessOptions(TypedDict, total=False):

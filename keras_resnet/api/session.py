@@ -8,7 +8,6 @@ from __future__ import annotations
 import json
 import re
 import sys
-import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext
 from contextvars import ContextVar
@@ -19,7 +18,7 @@ from keras_resnet import progress
 from keras_resnet.api.notebook import NotebookDisplay, in_notebook
 from keras_resnet.config.provenance import Provenance, use_provenance
 from keras_resnet.errors import KresnetError
-from keras_resnet.native_logs import silence_native_logs
+from keras_resnet.native_logs import is_main_thread, silence_native_logs
 from keras_resnet.progress_bar import show_bar
 
 P = ParamSpec("P")
@@ -110,7 +109,7 @@ def session() -> Iterator[None]:
     token = _is_surrounded.set(True)
     try:
         # What follows is the whole process's, which threads would take from each other.
-        with _surround() if threading.current_thread() is threading.main_thread() else nullcontext():
+        with _surround() if is_main_thread() else nullcontext():
             yield
     except KresnetError as error:
         error.args = (in_python_words(str(error)),)

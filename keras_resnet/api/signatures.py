@@ -123,6 +123,7 @@ SEARCH = (
 ROBUSTNESS = tuple(Keyword.of(each.key, each) for each in iterate_settings(RobustnessSettings))
 # By the name of the TypedDict.
 KEYWORDS = {
+    "PlaceOptions": tuple(each for each in _DEVICES if each.name in PLACE_SETTINGS),
     "TrainOptions": TRAIN,
     "CompressOptions": COMPRESS,
     "ExportOptions": EXPORT,

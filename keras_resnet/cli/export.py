@@ -108,7 +108,7 @@ def _is_for_microcontrollers(settings: ExportSettings, places: Sequence[Place]) 
     """Return whether --target or --on names a chip that runs the 8-bit files by firmware."""
     from keras_resnet.export.accelerators import find_accelerator
 
-    chips = [find_accelerator(name).is_for_microcontrollers for name in settings.target]
+    chips = [find_accelerator(name).is_for_microcontrollers for name in settings.accelerators]
     return any(chips) or any(place.device.is_microcontroller for place in places)
 
 

@@ -34,7 +34,7 @@ MONITOR = f"val_{Classification.train_metric_names[0]}"
 
 
 @contextmanager
-def quiet() -> Iterator[None]:
+def discard_messages() -> Iterator[None]:
     """Let nothing be logged while the block runs: each training alone logs dozens of lines, which its run keeps."""
     writer = progress.set_writer(_log_nothing)
     try:
@@ -64,7 +64,7 @@ class Trainer:
 
         if run.is_finished:
             return run
-        with quiet():
+        with discard_messages():
             if run.spec_file.is_file():
                 return resume(run, _log_nothing, goes_on=report)
             options = {**self.shared, **candidate.options()}
@@ -75,7 +75,7 @@ class Trainer:
     def export(self, run: Run) -> Verdict:
         """Export `run`, verify its file, also where it will run, and return that verdict. Raises ExportError."""
         request, place = self.target.request, self.target.place
-        with quiet():
+        with discard_messages():
             context = ExportContext.prepare(run, request, _log_nothing)
             (verdict,) = context.export_all(request).require_all()
             if place is None:
