@@ -14,7 +14,8 @@ from keras_resnet.errors import UsageError, describe_received
 from keras_resnet.run import runs_home
 
 if TYPE_CHECKING:
-    from keras_resnet.export.paired import ComparedModel, PairedComparison
+    from keras_resnet.export.compared_models import ComparedModel
+    from keras_resnet.export.paired import PairedComparison
 
 StrPath = str | os.PathLike[str]
 Model = Run | ExportedFile | StrPath
@@ -35,7 +36,7 @@ def compare(
     Raises UsageError where they are the same, or have other validation images, labels or tasks, RunError and
     ExportError for what cannot be read.
     """
-    from keras_resnet.export.paired import compare_models
+    from keras_resnet.export.compared_models import compare_models
 
     if samples is not None and (isinstance(samples, bool) or not isinstance(samples, int) or samples < 1):
         raise UsageError(f"samples must be a whole number, 1 or more. Received: {describe_received(samples)}")
@@ -46,8 +47,8 @@ def compare(
 
 def _find(model: Model, name: str, home: str | None) -> ComparedModel:
     """Return what `model`, the argument `name`, is to a comparison."""
+    from keras_resnet.export.compared_models import ComparedModel
     from keras_resnet.export.evaluate import RunLookup
-    from keras_resnet.export.paired import ComparedModel
 
     if isinstance(model, Run):
         model.stored.require_finished()

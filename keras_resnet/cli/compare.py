@@ -17,7 +17,8 @@ from keras_resnet.cli.targets import find_target
 from keras_resnet.errors import KresnetError, UsageError
 
 if TYPE_CHECKING:
-    from keras_resnet.export.paired import ComparedModel, ModelComparison, PairedComparison
+    from keras_resnet.export.compared_models import ComparedModel, ModelComparison
+    from keras_resnet.export.paired import PairedComparison
 
 Row = Mapping[str, str | None]
 
@@ -100,8 +101,8 @@ def compare(
 
 def _find_models(names: Sequence[str], of_run: str | None, runs: str | None) -> list[ComparedModel]:
     """Find the runs and files that are named. Raises UsageError for what is neither, and for --run without a file."""
+    from keras_resnet.export.compared_models import ComparedModel
     from keras_resnet.export.evaluate import RunLookup
-    from keras_resnet.export.paired import ComparedModel
     from keras_resnet.run import runs_home
 
     lookup = RunLookup(runs_home(runs), of_run)
@@ -115,7 +116,7 @@ def _find_models(names: Sequence[str], of_run: str | None, runs: str | None) -> 
 def _compare(models: Sequence[ComparedModel], samples: int | None) -> tuple[ModelComparison | None, str]:
     """Return what the models' evaluation on the same images gave, or why there is none. Raises KresnetError where a
     file is among them, of which nothing else can be shown."""
-    from keras_resnet.export.paired import compare_models
+    from keras_resnet.export.compared_models import compare_models
 
     try:
         return compare_models(models, console.log, samples), ""
@@ -159,7 +160,6 @@ def _print_pair(pair: PairedComparison) -> None:
     from keras_resnet.runtime.plurals import counted
 
     title = f"{pair.second} against {pair.first}, on the same {counted(pair.samples, 'validation image', ',')}"
-    columns = ["metric", pair.first, pair.second, "difference, points", "95%"]
-    console.print_table(title, columns, pair.rows, prose=columns[1:3])
+    console.print_table(title, pair.columns, pair.rows, prose=[pair.first, pair.second])
     console.emit(pair.remark)
     console.emit(pair.conclusion)

@@ -33,6 +33,7 @@ from keras_resnet.reporting.charts import Chart
 from keras_resnet.reporting.headline import Doubts, describe_headline
 from keras_resnet.reporting.microcontroller import list_needs, list_notes
 from keras_resnet.reporting.recommend import DescribedVerdict, Recommendation, describe_verdicts, recommend_file
+from keras_resnet.reporting.robustness import describe_section, robustness_charts
 from keras_resnet.reporting.templates import draw_charts, render_template
 from keras_resnet.run import Run
 from keras_resnet.run.command import training_command
@@ -80,7 +81,6 @@ class _Contents:
         from keras_resnet.reporting import charts
         from keras_resnet.reporting.device_rows import throttling_charts
         from keras_resnet.reporting.file_charts import file_charts
-        from keras_resnet.reporting.robustness import robustness_charts
 
         analysis, best = self.analysis, self.recommended
         curves, f1_curves = analysis.get("curves", {}), analysis.get("f1_curves", {})
@@ -182,7 +182,7 @@ def _context(contents: _Contents) -> dict[str, Any]:
         "unverified": list(map(describe_unverified, run.unverified())),
         "files": _list_files(run, verdicts),
         **_describe_tables(contents),
-        **_describe_robustness(contents.robustness),
+        "robustness": describe_section(contents.robustness) if contents.robustness else None,
     }
 
 
@@ -228,23 +228,6 @@ def _describe_tables(contents: _Contents) -> dict[str, Any]:
         "tiles": _list_tiles(contents),
         "class_notes": _list_class_notes(analysis),
         "all_metrics": analysis.get("metrics", {}),
-    }
-
-
-def _describe_robustness(document: RobustnessDocument | None) -> dict[str, Any]:
-    """Return what the section on corrupted images shows beside its charts."""
-    if document is None:
-        return {"robustness": None}
-    from keras_resnet.reporting import robustness
-
-    return {
-        "robustness": {
-            "words": robustness.describe_robustness(document),
-            "conclusions": robustness.list_conclusions(document),
-            "columns": robustness.robustness_columns(document),
-            "rows": robustness.robustness_rows(document),
-            "left_out": document["left_out"],
-        }
     }
 
 

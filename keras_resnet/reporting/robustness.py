@@ -5,6 +5,7 @@ from __future__ import annotations
 from functools import partial
 from pathlib import Path
 from statistics import fmean
+from typing import Any
 
 from keras_resnet.metrics.labels import metric_label, metric_title
 from keras_resnet.metrics.outcome import format_interval
@@ -102,6 +103,17 @@ def _conclude(file: ModelRobustness) -> str:
         f" {corrupted:+.2f} on corrupted ones, a change of {100 * file['change']['difference']:+.2f} (95% interval"
         f" {100 * low:+.2f} to {100 * high:+.2f})"
     )
+
+
+def describe_section(document: RobustnessDocument) -> dict[str, Any]:
+    """Return what the report's section on corrupted images shows beside its charts."""
+    return {
+        "words": describe_robustness(document),
+        "conclusions": list_conclusions(document),
+        "columns": robustness_columns(document),
+        "rows": robustness_rows(document),
+        "left_out": document["left_out"],
+    }
 
 
 def value_by_severity(document: RobustnessDocument, model: ModelRobustness) -> tuple[list[float], list[float]]:
