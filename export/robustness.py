@@ -46,19 +46,19 @@ def measure_robustness(
     are not, RunError, DataError or ExportError where something cannot be read.
     """
     run.require_finished()
-    found = choose_files(run, settings.files, log) if files is None else list(files)
+    found = choose_files(run, settings.files) if files is None else list(files)
     test = RobustnessTest.prepare(run, settings, log)
+    if not found and not settings.files:
+        log(f"run {run.name} has no exported file that passed; only its Keras model is evaluated")
     return test.measure(found)
 
 
-def choose_files(run: Run, names: Sequence[str], log: Log) -> list[Path]:
+def choose_files(run: Run, names: Sequence[str]) -> list[Path]:
     """Return the exported files of `run` that passed, or those of them that are called `names`: by the file's name, or
     that without its suffix. Raises UsageError for a name that is none."""
     passed = {file.name: file for file in list_passed_files(run)}
     if NO_FILES in names:
         return []
-    if not names and not passed:
-        log(f"run {run.name} has no exported file that passed; only its Keras model is evaluated")
     chosen: dict[str, Path] = {}
     for name in names:
         named = [each for each in passed if name in (each, Path(each).stem)]

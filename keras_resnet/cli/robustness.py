@@ -11,7 +11,7 @@ from keras_resnet.cli import console
 from keras_resnet.cli.command import Command, format_examples
 from keras_resnet.cli.options import complete_run_names, json_option, runs_option
 from keras_resnet.cli.setting_options import add_setting_options
-from keras_resnet.cli.targets import find_named_run, find_target, log_newest
+from keras_resnet.cli.targets import find_run, find_target, log_newest
 from keras_resnet.config.given_options import select_given
 from keras_resnet.errors import UsageError
 from keras_resnet.export.robustness_settings import RobustnessSettings
@@ -42,14 +42,16 @@ def robustness(target: str | None, of_run: str | None, runs: str | None, as_json
     """
     settings = RobustnessSettings(**select_given(options))
     found = find_target(runs, target, of_run)
-    run = find_named_run(runs, Path(found))
+    from keras_resnet.api.robustness import measure_and_keep, measure_file
+    from keras_resnet.export.load import is_exported_file
+    from keras_resnet.run import runs_home
+
+    run = None if is_exported_file(found) else find_run(runs, found)
     if run is None and settings.files:
         raise UsageError("--files says which exported files of a run; a file was named already")
     if run is not None:
         run.require_finished()
     log_newest(found, target)
-    from keras_resnet.api.robustness import measure_and_keep, measure_file
-    from keras_resnet.run import runs_home
 
     if run is not None:
         document = measure_and_keep(run, settings)

@@ -112,6 +112,20 @@ def test_several_workers_are_refused(stubbed, tmp_path, kresnet, monkeypatch):
     assert code == 2 and "which several workers cannot; launch a training for each --seed" in err[-1]
 
 
+@pytest.mark.parametrize("words", [["--seeds", "2"], []], ids=str)
+@pytest.mark.parametrize("config", ["x", "[]", '{"cluster": 3, "task": []}'])
+def test_a_config_of_workers_that_is_none_is_a_sentence(stubbed, tmp_path, kresnet, monkeypatch, words, config):
+    from keras_resnet.training.distribute import is_first_worker
+
+    monkeypatch.setenv("TF_CONFIG", config)
+    if words:
+        code, out, err = kresnet("train", *words, "--runs", tmp_path)
+        assert code == 2 and err[-1].startswith("kresnet: TF_CONFIG must be a JSON object such as ")
+    else:
+        with pytest.raises(UsageError, match=r"^TF_CONFIG must be a JSON object such as .* Received: '"):
+            is_first_worker()
+
+
 def test_an_interrupted_one_says_what_is_left(stubbed, tmp_path, kresnet, monkeypatch):
     ordinary = functions.train_run
 

@@ -118,10 +118,13 @@ def test_what_is_wrong_is_said_at_once(run, measured, kresnet):
         (["--severities", "high"], "--severities must be whole numbers with commas between. Received: 'high'"),
         (["--samples", "0"], "--samples must be 1 or more. Received: 0"),
         (["--files", "int9"], "Received: 'int9'"),
+        (["--corruptions", ""], "Received: ''"),
         (["--files", "none,int8"], "--files none leaves all files out; it goes with no other name"),
     ):
         code, out, err = kresnet("robustness", run.folder, *words)
         assert code == 2 and out == "" and said in err[-1]
+    code, out, err = kresnet("robustness", "nothing", "--runs", run.folder.parent)
+    assert code == 1 and out == "" and "no run called 'nothing'" in err[-1]
     with pytest.raises(UsageError, match=r"^severities must be whole numbers, 1 to 5"):
         kr.Run(run).robustness(severities=7)
     with pytest.raises(UsageError, match="robustness takes no keyword 'severity'"):
