@@ -97,10 +97,10 @@ class RobustnessTest:
         data = draw_samples(data, settings.samples)
         test = cls(run, task, data, corruptions, left_out, settings)
         severities = counted(len(test.severities), "severity", plural="severities")
+        images, size = counted(test.samples, "validation image", ","), format_size(data.image_size)
         log(
-            f"corruptions: {len(corruptions)} of {severities} on {counted(test.samples, 'validation image', ',')}, with"
-            f" the constants of {test.constants} (images have {format_size(data.image_size)} pixels;"
-            f" {LARGE_SET}'s are for {LARGE} a side and more)"
+            f"corruptions: {len(corruptions)} in {severities}, of {images}, with the constants of {test.constants}"
+            f" (images of {size} pixels; from {LARGE} on, those of {LARGE_SET})"
         )
         return test
 

@@ -13,7 +13,7 @@ _ALL = (noise, blur, weather, digital, geometry, camera)
 CORRUPTIONS: dict[str, Corruption] = {each.name: each for module in _ALL for each in module.CORRUPTIONS}
 GROUPS = tuple(module.GROUP for module in _ALL)
 # Corruptions of ImageNet-C that are not here, and why.
-LEFT_OUT = {"frost": "ImageNet-C makes it of photographs of frost, which kresnet does not bring"}
+LEFT_OUT = {"frost": "ImageNet-C makes it of photographs of frost, which kresnet does not include"}
 
 
 def choose_corruptions(names: Sequence[str], has_boxes: bool) -> tuple[list[Corruption], dict[str, str]]:

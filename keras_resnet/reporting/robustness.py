@@ -99,9 +99,9 @@ def _conclude(file: ModelRobustness) -> str:
     )
     clean, corrupted = (100 * file["differences"][name]["difference"] for name in (CLEAN, ALL))
     return (
-        f"{file['name']} {shown} the Keras model: its difference from it is {clean:+.2f} points on clean images and"
-        f" {corrupted:+.2f} on corrupted ones, a change of {100 * file['change']['difference']:+.2f} (95% interval"
-        f" {100 * low:+.2f} to {100 * high:+.2f})"
+        f"{file['name']} {shown} the Keras model: it differs from it by {clean:+.2f} points on clean images and by"
+        f" {corrupted:+.2f} on corrupted ones, a change of {100 * file['change']['difference']:+.2f} points (95%"
+        f" interval {100 * low:+.2f} to {100 * high:+.2f})"
     )
 
 
@@ -127,7 +127,7 @@ def robustness_charts(document: RobustnessDocument) -> list[Chart]:
     metric = metric_title(document["metric"])
     lines = [(each["name"], *value_by_severity(document, each)) for each in document["models"]]
     series = tuple(
-        Series(name, x, y, 1 + number % COLORS, is_dashed=number >= COLORS, sizes=(6,) * len(x))
+        Series(name, x, y, 1 + number % COLORS, is_dashed=number > 0, sizes=(6,) * len(x))
         for number, (name, x, y) in enumerate(lines)
     )
     ends = "; ".join(f"{each.name} {each.y[0]:.2f}% to {each.y[-1]:.2f}%" for each in series)
@@ -159,8 +159,8 @@ def plot_robustness(document: RobustnessDocument, path: Path) -> None:
 
     figure = Figure(figsize=(6, 4), layout="constrained")
     axes = figure.subplots()
-    for model in document["models"]:
-        axes.plot(*value_by_severity(document, model), marker="o", label=model["name"])
+    for number, model in enumerate(document["models"]):  # dashes do not hide an equal line of the Keras model
+        axes.plot(*value_by_severity(document, model), "o--" if number else "o-", label=model["name"])
     axes.set_xlabel("severity (0: clean)")
     axes.set_ylabel(f"{metric_label(document['metric'])} (%)")
     axes.set_xticks([0, *document["severities"]])

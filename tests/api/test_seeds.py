@@ -119,7 +119,7 @@ def test_a_config_of_workers_that_is_none_is_a_sentence(stubbed, tmp_path, kresn
 
     monkeypatch.setenv("TF_CONFIG", config)
     if words:
-        code, out, err = kresnet("train", *words, "--runs", tmp_path)
+        code, _, err = kresnet("train", *words, "--runs", tmp_path)
         assert code == 2 and err[-1].startswith("kresnet: TF_CONFIG must be a JSON object such as ")
     else:
         with pytest.raises(UsageError, match=r"^TF_CONFIG must be a JSON object such as .* Received: '"):

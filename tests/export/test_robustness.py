@@ -78,7 +78,7 @@ def test_the_command_prints_what_python_returns_and_keeps_it(run, measured, kres
     document = json.loads(out)
     assert document == json.loads(json.dumps(measured.document)) == json.loads(run.robustness_file.read_text())
     assert document["constants"] == "CIFAR-10-C" and document["severities"] == [1, 5]
-    assert any("with the constants of CIFAR-10-C (images have 8 pixels" in line for line in err)
+    assert any("with the constants of CIFAR-10-C (images of 8 pixels" in line for line in err)
     assert run.robustness_plot.stat().st_size > 5000
     code, out, err = kresnet("robustness", run.folder, *WORDS)
     assert code == 0 and "gaussian_noise" in out and "int8.tflite, difference [95%]" in out
