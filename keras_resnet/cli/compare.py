@@ -66,7 +66,8 @@ def compare(
     classifications, the p-value of McNemar's exact test.
     """
     if len(names) < 2:
-        raise UsageError(f"compare puts two runs or more side by side; one alone: kresnet report {names[0]}")
+        alone = "evaluate" if Path(names[0]).is_file() else "report"
+        raise UsageError(f"compare takes two runs or exported files, or more; one alone: kresnet {alone} {names[0]}")
     if stored and samples:
         raise UsageError("--stored evaluates nothing; it takes no --samples")
     models = _find_models(names, of_run, runs)

@@ -45,7 +45,7 @@ def desk(tmp_path, monkeypatch):
         ("diagnose scan.png", "kresnet diagnose takes a run"),
         ("robustness scan.png", "kresnet robustness takes a run or an exported file"),
         ("compress photos --qat", "kresnet compress takes a run"),
-        ("compare mine", "compare puts two runs or more side by side; one alone: kresnet report mine"),
+        ("compare mine", "compare takes two runs or exported files, or more; one alone: kresnet report mine"),
         ("compare mine scan.png", "kresnet compare takes a run"),
         ("check mine", "mine is a run; its data are checked by: kresnet check --run mine"),
         ("check saved_models/mine", "is a run; its data are checked by: kresnet check --run saved_models/mine"),
