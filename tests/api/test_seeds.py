@@ -30,6 +30,7 @@ def stubbed(trained, monkeypatch):
     return asked
 
 
+@pytest.mark.slow
 def test_two_seeds_are_two_ordinary_runs(tfds_home, tmp_path, kresnet):
     words = ["--data-dir", tfds_home, "--model", "resnet8", "--epochs", "1", "--runs", tmp_path]
     code, out, err = kresnet("train", *words, "--seeds", "2", "--seed", "5", "--json")

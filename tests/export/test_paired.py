@@ -63,6 +63,9 @@ def test_a_worse_run_is_said_to_be_worse(exported, worse, validation, kresnet):
     said = f"{run.name} is better than {worse.name} by {points:.2f} points of top-1 accuracy (95% interval"
     assert pair["conclusion"] == f"{said} {100 * low:.2f} to {100 * high:.2f})"
     assert "macro_recall" in pair["differences"] and "recommended file" in document["models"][0]
+    found = kr.compare(run.folder, str(worse.folder))
+    assert json.loads(json.dumps(found.as_dict())) == pair and found.is_different and found.difference < 0
+    assert str(found).splitlines()[0] == pair["conclusion"] and pair["conclusion"] in found._repr_html_()
     code, out, _ = kresnet("compare", worse.folder, run.folder)
     assert code == 0 and said in out and "McNemar's exact test gives p = " in out
 
@@ -85,13 +88,8 @@ def test_files_are_compared_too(exported, validation, kresnet, tmp_path):
     assert code == 0 and "on the same 50 validation images" in out and "exported from" in out
 
 
-def test_python_says_what_the_command_prints(exported, worse, kresnet):
+def test_python_takes_objects_and_refuses_what_is_none(exported, worse):
     run = kr.Run(exported[0])
-    _, out, _ = kresnet("compare", worse.folder, run.folder, "--json")
-    (printed,) = json.loads(out)["comparisons"]
-    found = kr.compare(worse.folder, str(run.folder))
-    assert json.loads(json.dumps(found.as_dict())) == printed and found.is_different and found.difference > 0
-    assert str(found).splitlines()[0] == printed["conclusion"] and printed["conclusion"] in found._repr_html_()
     by_file = kr.compare(run, run.files["int8"], samples=50)
     assert by_file.samples == 50 and by_file.second == f"{run.name}/int8.tflite" and not by_file.is_different
     for wrong, words in ((dict(samples=0), "samples must be a whole number, 1 or more"), (dict(seed=1), "no keyword")):
