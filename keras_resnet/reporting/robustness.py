@@ -67,10 +67,11 @@ def _format(difference: RobustnessDifference) -> str:
 def describe_robustness(document: RobustnessDocument) -> str:
     """Say in a few words what was measured."""
     images = counted(document["samples"], "validation image", ",")
-    severities = join_words(list(map(str, document["severities"])))
+    numbers = join_words(list(map(str, document["severities"])))
+    severities = f"on average over severities {numbers}" if len(document["severities"]) > 1 else f"severity {numbers}"
     return (
-        f"{metric_label(document['metric'])} of {images}, on average over severities {severities}; constants of"
-        f" {document['constants']}, seed {document['seed']}"
+        f"{metric_label(document['metric'])} of {images}, {severities}; constants of {document['constants']}, seed"
+        f" {document['seed']}"
     )
 
 

@@ -19,7 +19,7 @@ from keras_resnet.export.verify import draw_samples
 from keras_resnet.metrics.confidence_interval import paired_mean_ci
 from keras_resnet.metrics.result import Evaluation
 from keras_resnet.reporting.page import render_report
-from keras_resnet.reporting.robustness import forget_file, list_conclusions
+from keras_resnet.reporting.robustness import describe_robustness, forget_file, list_conclusions
 from keras_resnet.run import Run
 from keras_resnet.tasks.multilabel import Multilabel
 
@@ -104,6 +104,7 @@ def test_of_a_file_nothing_is_kept(run, kresnet, tmp_path):
     words = ["--corruptions", "fog", "--severities", "3", "--samples", "20"]
     code, out, err = kresnet("robustness", other.exports / "int8.tflite", *words, "--json")
     assert code == 0, err
+    assert describe_robustness(json.loads(out)).startswith("top-1 accuracy of 20 validation images, severity 3; const")
     assert [each["name"] for each in json.loads(out)["models"]] == ["Keras model", "int8.tflite"]
     assert not other.robustness_file.exists() and "Robustness" not in render_report(other)
     code, _, err = kresnet("robustness", other.exports / "int8.tflite", "--files", "int8")
