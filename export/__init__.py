@@ -32,6 +32,8 @@ if TYPE_CHECKING:
     from keras_resnet.export.formats.base import LoadedModel as LoadedModel
     from keras_resnet.export.load import load_file as load_file
     from keras_resnet.export.micro_needs import MicroNeeds as MicroNeeds
+    from keras_resnet.export.paired import MetricDifference as MetricDifference
+    from keras_resnet.export.paired import PairedComparison as PairedComparison
     from keras_resnet.export.pipeline import ExportContext as ExportContext
     from keras_resnet.export.pipeline import export as export
     from keras_resnet.export.pipeline import export_files as export_files
@@ -62,6 +64,7 @@ _PUBLIC = {
     "export.formats.base": ("Format", "LoadedModel"),
     "export.load": ("load_file",),
     "export.micro_needs": ("MicroNeeds",),
+    "export.paired": ("MetricDifference", "PairedComparison"),
     "export.pipeline": ("ExportContext", "export", "export_files"),
     "export.request": ("ExportFile", "ExportRequest", "ExportResult"),
     "export.settings": ("ExportSettings",),

@@ -5,20 +5,22 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Unpack
+from typing import TYPE_CHECKING, Any, Unpack, overload
 
 from keras_resnet import progress
 from keras_resnet.api.keywords import A_RUN, require_known, to_options, to_text
 from keras_resnet.api.options import CompressOptions, TrainOptions
 from keras_resnet.api.run import Run, find_run
+from keras_resnet.api.seeds import Runs, plan_seeds, require_seeds
 from keras_resnet.api.session import from_python
 from keras_resnet.api.signatures import COMPRESS, TRAIN, document_options, names
 from keras_resnet.config.given_options import Options, name_option, name_options, select_given
 from keras_resnet.config.provenance import Provenance, use_provenance
-from keras_resnet.errors import UsageError, describe_received
+from keras_resnet.errors import KresnetError, UsageError, describe_received
 from keras_resnet.run import Run as RunFolder
 from keras_resnet.run import runs_home
 from keras_resnet.run.folders import free_name, require_creatable, require_free
+from keras_resnet.runtime.plurals import join_words
 
 if TYPE_CHECKING:
     from keras_resnet.compression.plan import CompressionStep
@@ -29,14 +31,19 @@ StrPath = str | os.PathLike[str]
 METHODS = ("shrink", "prune", "pattern", "cluster", "qat")
 
 
+@overload
+def train(data: StrPath | None = None, *, seeds: None = None, **options: Unpack[TrainOptions]) -> Run: ...
+@overload
+def train(data: StrPath | None = None, *, seeds: int, **options: Unpack[TrainOptions]) -> Runs: ...
 @document_options(TrainOptions)
 @from_python
-def train(data: StrPath | None = None, **options: Unpack[TrainOptions]) -> Run:
+def train(data: StrPath | None = None, *, seeds: int | None = None, **options: Unpack[TrainOptions]) -> Run | Runs:
     """Train a residual network and return its run: what `kresnet train` does, by the same names, with the same
     defaults, choices and refusals.
 
     data: a folder of images, a table of their labels, "digits", "digit_pairs", "shapes", or the name of a TFDS data
-    set.
+    set. With `seeds`, a number, train as many runs, with this seed and the next ones, and return them as `Runs`, with
+    the mean and the standard deviation of their metric.
 
     Every option is None unless it is given. Raises UsageError for options that are wrong or contradict each other,
     DataError for images that cannot be used, and TrainingError where training had to stop; an interrupted run goes on
@@ -44,6 +51,9 @@ def train(data: StrPath | None = None, **options: Unpack[TrainOptions]) -> Run:
     """
     given = _read_keywords("train", {"data": data, **options}, ("data", *names(TRAIN)))
     name, resume, data_changed, home = (given.pop(each, None) for each in ("name", "resume", "data_changed", "runs"))
+    if seeds is not None:
+        require_resumable({"seeds": seeds, **given}, name, resume, bool(data_changed))
+        return train_seeds(given, runs_home(home), seeds, name)
     run = train_run(given, runs_home(home), name, resume, bool(data_changed))
     from keras_resnet.evaluation.advice import advise
 
@@ -76,6 +86,26 @@ def train_run(
         from keras_resnet.training.train import train as start_training
 
         return publish_report(start_training(spec, home, name, progress.log))
+
+
+def train_seeds(given: Options, home: Path, seeds: int, name: str | None = None) -> Runs:
+    """Train what the `given` options say with `seeds` seeds, one run after another; see `train`. An error in one of
+    them says which others are finished and which are not begun."""
+    require_seeds(seeds, given)
+    from keras_resnet.training.spec_request import build_spec
+
+    plans = plan_seeds(build_spec(given, home, lambda choice: None), given, home, int(seeds), name)
+    runs: list[Run] = []
+    for number, plan in enumerate(plans):
+        progress.log(f"seed {plan.seed}: run {plan.name}, {number + 1} of {len(plans)}")
+        try:
+            runs.append(Run(train_run(plan.options, home, plan.name)))
+        except KresnetError:
+            if rest := [each.name for each in plans[number + 1 :]]:
+                done = f"{join_words([run.name for run in runs])} finished, " if runs else ""
+                progress.log(f"seeds: {done}{join_words(rest)} not begun: train what is left by --seed and --name")
+            raise
+    return Runs(runs)
 
 
 @document_options(TrainOptions)

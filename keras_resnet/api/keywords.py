@@ -115,6 +115,13 @@ def to_options(given: Mapping[str, object]) -> dict[str, Any]:
     return options
 
 
+def to_list(value: object) -> tuple[Any, ...]:
+    """Return what a keyword that takes several values was given: one of them, text with commas between, or a tuple."""
+    if isinstance(value, str):
+        return tuple(part.strip() for part in value.split(","))
+    return value if isinstance(value, tuple) else (value,)
+
+
 def _to_assignments(given: object) -> dict[str, Any]:
     if not isinstance(given, Mapping):
         raise UsageError(

@@ -1,5 +1,4 @@
-"""Types of the keywords of `train`, `compress`, `search`, `Run.export` and
-`Run.verify`: scripts/python-options writes them."""
+"""Types of the keywords of `train`, `compress`, `search` and methods of `Run`: scripts/python-options writes them."""
 
 from __future__ import annotations
 
@@ -373,3 +372,18 @@ class SearchOptions(PlaceOptions, total=False):
     """Percentage points of accuracy that the file may lose to its model [default: 1]."""
     runs: StrPath | None
     """Folder of the runs [default: KRESNET_RUNS, else saved_models/]."""
+
+
+class RobustnessOptions(TypedDict, total=False):
+    """Options of a robustness test: those of `kresnet robustness`."""
+
+    corruptions: Sequence[str] | str | None
+    """Corruptions, or groups: noise,blur,weather,digital,geometry,camera [default: all]."""
+    severities: Sequence[int] | int | None
+    """How bad images are, 1 to 5: 1,3,5 [default: all five]."""
+    samples: int | None
+    """Validation images, drawn by a fixed seed [default: 200]."""
+    seed: int | None
+    """Seed of the corruptions' chance [default: 0]."""
+    files: Sequence[str] | str | None
+    """Exported files of RUN: int8,float32.tflite; none: the Keras model alone [default: all that passed]."""

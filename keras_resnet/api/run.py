@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Unpack
 from keras_resnet import progress
 from keras_resnet.api.files import ExportedFiles
 from keras_resnet.api.keywords import to_text
-from keras_resnet.api.options import CompressOptions, ExportOptions, VerifyOptions
+from keras_resnet.api.options import CompressOptions, ExportOptions, RobustnessOptions, VerifyOptions
 from keras_resnet.api.predicting import Predicting
 from keras_resnet.api.results import Score
 from keras_resnet.api.session import from_python, log_once
@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     import keras
 
     from keras_resnet.api.device_verdicts import DeviceVerdicts
+    from keras_resnet.api.robustness import RobustnessReport
     from keras_resnet.export.predict import Predictor
 
 
@@ -147,6 +148,19 @@ class Run(Predicting):
         from keras_resnet.api.device_verdicts import verify_places
 
         return verify_places(self.stored, places, options, must_pass)
+
+    @document_options(RobustnessOptions)
+    @from_python
+    def robustness(self, **options: Unpack[RobustnessOptions]) -> RobustnessReport:
+        """Score the Keras model and the exported files on the same corrupted validation images: noise, blur, weather
+        and others in five severities, as in ImageNet-C.
+
+        What is measured is returned, kept in the run's folder and shown in its report. Raises UsageError for
+        corruptions or files that there are not.
+        """
+        from keras_resnet.api.robustness import measure_run
+
+        return measure_run(self.stored, options)
 
     @from_python
     def report(self, *, open: bool = False, again: bool = False) -> Path:

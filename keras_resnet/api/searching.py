@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Unpack
 
 from keras_resnet import progress
-from keras_resnet.api.keywords import require_known, to_options
+from keras_resnet.api.keywords import require_known, to_list, to_options
 from keras_resnet.api.options import SearchOptions
 from keras_resnet.api.run import Run
 from keras_resnet.api.session import from_python
@@ -78,17 +78,11 @@ def take_settings(given: Mapping[str, Any]) -> tuple[SearchSettings, DeviceSetti
     """Return what the `given` options ask for: of what is chosen among, one value or several, also as text with commas
     between. Raises UsageError."""
     lists = {each.key for section in _SECTIONS for each in iterate_settings(section) if each.is_list}
-    given = {name: _to_list(value) if name in lists else value for name, value in given.items()}
+    given = {name: to_list(value) if name in lists else value for name, value in given.items()}
     on, others = DeviceSettings.take(given)
     if sizes := others.get("image_size"):  # in Python also numbers, and pairs of them
         others["image_size"] = tuple("x".join(map(str, e)) if isinstance(e, tuple) else str(e) for e in sizes)
     return SearchSettings(**others), on
-
-
-def _to_list(value: object) -> tuple[Any, ...]:
-    if isinstance(value, str):
-        return tuple(part.strip() for part in value.split(","))
-    return value if isinstance(value, tuple) else (value,)
 
 
 def find_network(settings: SearchSettings, on: DeviceSettings) -> SearchResult:

@@ -16,6 +16,7 @@ from keras_resnet.config.given_options import COMPRESS_SETTINGS, SETTINGS
 from keras_resnet.config.option_groups import COMMON, GROUPS, OTHER
 from keras_resnet.config.settings import Setting, iterate_settings
 from keras_resnet.export.device_settings import DeviceSettings
+from keras_resnet.export.robustness_settings import RobustnessSettings
 from keras_resnet.export.settings import ExportSettings
 from keras_resnet.network_search.settings import PLACE_SETTINGS, SearchSettings
 
@@ -119,6 +120,7 @@ SEARCH = (
     *(Keyword.of(each.key, each) for each in iterate_settings(SearchSettings) if each.key not in _OF_SEARCH),
     *(each for each in _DEVICES if each.name in PLACE_SETTINGS),
 )
+ROBUSTNESS = tuple(Keyword.of(each.key, each) for each in iterate_settings(RobustnessSettings))
 # By the name of the TypedDict.
 KEYWORDS = {
     "PlaceOptions": tuple(each for each in _DEVICES if each.name in PLACE_SETTINGS),
@@ -127,6 +129,7 @@ KEYWORDS = {
     "ExportOptions": EXPORT,
     "VerifyOptions": VERIFY,
     "SearchOptions": SEARCH,
+    "RobustnessOptions": ROBUSTNESS,
 }
 
 

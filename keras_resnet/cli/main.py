@@ -62,8 +62,13 @@ COMMANDS = {
     "evaluate": LazyCommand(
         "keras_resnet.cli.evaluate:evaluate", "Evaluate a run's model, or an exported FILE, on the run's data.", USE
     ),
+    "robustness": LazyCommand(
+        "keras_resnet.cli.robustness:robustness", "Score RUN's model and files, or a FILE, on bad images.", COMPARE
+    ),
     "report": LazyCommand("keras_resnet.cli.report:report", "Write the report of RUN, report.html.", COMPARE),
-    "compare": LazyCommand("keras_resnet.cli.report:compare", "Compare runs side by side.", COMPARE),
+    "compare": LazyCommand(
+        "keras_resnet.cli.compare:compare", "Compare runs, or exported files, on the same images.", COMPARE
+    ),
     "runs": LazyCommand("keras_resnet.cli.catalog:list_runs", "List the runs, newest first.", COMPARE),
     "models": LazyCommand(
         "keras_resnet.cli.catalog:models", "List the networks, with parameters and accuracy.", LOOK_UP

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -18,8 +19,8 @@ from keras_resnet.config.provenance import use_provenance
 from keras_resnet.errors import UsageError
 
 if TYPE_CHECKING:
+    from keras_resnet.api.seeds import Runs
     from keras_resnet.run import Run
-    from keras_resnet.run.documents import MetricsDocument
 
 
 @click.command(
@@ -53,6 +54,14 @@ if TYPE_CHECKING:
     group=TRAINING,
 )
 @click.option(
+    "--seeds",
+    type=click.IntRange(2),
+    metavar="N",
+    help="Train N runs, with --seed and the next ones; prints mean and standard deviation.",
+    cls=GroupedOption,
+    group=TRAINING,
+)
+@click.option(
     "--find-lr",
     is_flag=True,
     help="Only try learning rates, plot their losses and suggest one.",
@@ -68,7 +77,9 @@ if TYPE_CHECKING:
 )
 @runs_option
 @json_option
-def train(name: str | None, resume: str | None, runs: str | None, as_json: bool, **options: Any) -> None:
+def train(
+    name: str | None, resume: str | None, seeds: int | None, runs: str | None, as_json: bool, **options: Any
+) -> None:
     """Train a residual network and save it as a run.
 
     A run is a folder in saved_models/ with the model, its settings and a report. Settings that you leave open are
@@ -76,8 +87,8 @@ def train(name: str | None, resume: str | None, runs: str | None, as_json: bool,
     """
     modes = {each: options.pop(each) for each in ("data_changed", "find_lr", "find_batch_size")}
     given = select_given(options)
-    _check_modes(given, name, resume, modes)
-    from keras_resnet.api.functions import train_run
+    _check_modes({**given, "seeds": seeds} if seeds else given, name, resume, modes)
+    from keras_resnet.api.functions import train_run, train_seeds
     from keras_resnet.run import runs_home
     from keras_resnet.signals import stop_with_launcher
 
@@ -87,6 +98,8 @@ def train(name: str | None, resume: str | None, runs: str | None, as_json: bool,
         _find_learning_rate(given, home, as_json)
     elif modes["find_batch_size"]:
         _find_batch_size(given, home, as_json)
+    elif seeds:
+        _print_runs(train_seeds(given, home, seeds, name), runs, as_json)
     else:
         _print_result(train_run(given, home, name, resume, modes["data_changed"]), runs, as_json)
 
@@ -97,8 +110,8 @@ def _check_modes(given: dict[str, Any], name: str | None, resume: str | None, mo
 
     finds = [each for each in ("find_lr", "find_batch_size") if modes[each]]
     require_resumable({**given, **dict.fromkeys(finds, True)}, name, resume, modes["data_changed"])
-    if finds and name:
-        raise UsageError(f"--{finds[0].replace('_', '-')} makes no run; it takes no --name")
+    if other := next((each for each in ("name", "seeds") if finds and {"name": name, **given}.get(each)), None):
+        raise UsageError(f"--{finds[0].replace('_', '-')} makes no run; it takes no --{other}")
     if len(finds) == 2:
         raise UsageError("--find-lr and --find-batch-size are two questions; ask one at a time")
 
@@ -112,7 +125,7 @@ def _print_result(run: Run, runs: str | None, as_json: bool) -> None:
         console.emit_json({"run": run.name, "folder": str(run.folder), **metrics})
         return
     if not console.is_output_with_messages():  # where the line above says the same
-        _print_table(run, metrics)
+        _print_table([run])
     if is_first_worker():
         log_advice(run, runs)
         if is_at_chance(run):
@@ -121,18 +134,36 @@ def _print_result(run: Run, runs: str | None, as_json: bool) -> None:
             log_next_steps(("export", EXPORT), ("demo", DEMO), runs=runs)
 
 
-def _print_table(run: Run, metrics: MetricsDocument) -> None:
-    """Print the metrics of a `run` as a table."""
+def _print_runs(trained: Runs, runs: str | None, as_json: bool) -> None:
+    """Print what came out of trainings with several seeds, and say what can be done next."""
+    if as_json:
+        console.emit_json(trained.as_dict())
+        return
+    _print_table([run.stored for run in trained])
+    console.emit(trained.summary)
+    names = [run.name for run in trained]
+    log_next_steps(
+        (f"export {names[0]}", EXPORT),
+        (f"compare {' '.join(names)}", "whether they differ, image by image"),
+        runs=runs,
+    )
+
+
+def _print_table(trained: Sequence[Run]) -> None:
+    """Print the metrics of runs of one task as a table."""
     from keras_resnet.metrics.labels import metric_label
     from keras_resnet.metrics.outcome import format_value
 
-    values = {metrics["metric"]: metrics["value"]}
-    if "macro_recall" in metrics:
-        values["macro_recall"] = metrics["macro_recall"]
-    intervals = metrics.get("intervals", {})
-    cells = [format_value(value, intervals.get(name)) for name, value in values.items()]
-    row = [run.name, *cells, str(run.folder)]
-    console.print_table("", ["run", *map(metric_label, values), "folder"], [row])
+    rows = []
+    for run in trained:
+        metrics = run.metrics()
+        values = {metrics["metric"]: metrics["value"]}
+        if "macro_recall" in metrics:
+            values["macro_recall"] = metrics["macro_recall"]
+        intervals = metrics.get("intervals", {})
+        cells = [format_value(value, intervals.get(name)) for name, value in values.items()]
+        rows.append([run.name, *cells, str(run.folder)])
+    console.print_table("", ["run", *map(metric_label, values), "folder"], rows)
 
 
 def _find_learning_rate(given: Options, home: Path, as_json: bool) -> None:

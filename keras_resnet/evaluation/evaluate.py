@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar, cast
 
@@ -40,18 +40,32 @@ def evaluate(
 ) -> Evaluation[OutputsT, GroundTruthT, PredictionT]:
     """Score `predict`, which maps uint8 images (B, H, W, C) to outputs (B, …) or a dict of them, on `batches` of
     (images, ground truth). Shows `description` meanwhile."""
-    predictions: list[PredictionT] = []
-    kept_outputs, ground_truths = [], []
     with track(batches, description, "batches") as tracked:
-        for images, ground_truth in tracked:
-            outputs = predict(np.asarray(images))
-            ground_truths.append(_to_numpy(ground_truth))
-            if len(predictions) < MAX_KEPT_OUTPUTS:
-                kept_outputs.append(outputs)
-            predictions.extend(task.postprocess(outputs, ground_truths[-1]))
-    all_ground_truth = _concatenate(ground_truths)
-    metrics = task.compute_metrics(predictions, all_ground_truth)
-    return Evaluation(metrics, predictions, _concatenate(kept_outputs), all_ground_truth)
+        return evaluate_each({description: predict}, tracked, task)[description]
+
+
+def evaluate_each(
+    predictors: Mapping[str, Callable[[np.ndarray], OutputsT]],
+    batches: Iterable[tuple[Any, Any]],
+    task: Task[OutputsT, GroundTruthT, PredictionT],
+) -> dict[str, Evaluation[OutputsT, GroundTruthT, PredictionT]]:
+    """Score several models on the same `batches`, which are read once: see `evaluate`."""
+    predictions: dict[str, list[PredictionT]] = {name: [] for name in predictors}
+    kept_outputs: dict[str, list[OutputsT]] = {name: [] for name in predictors}
+    ground_truths = []
+    for images, ground_truth in batches:
+        pixels = np.asarray(images)
+        ground_truths.append(_to_numpy(ground_truth))
+        for name, predict in predictors.items():
+            outputs = predict(pixels)
+            if len(predictions[name]) < MAX_KEPT_OUTPUTS:
+                kept_outputs[name].append(outputs)
+            predictions[name].extend(task.postprocess(outputs, ground_truths[-1]))
+    truth = _concatenate(ground_truths)
+    return {
+        name: Evaluation(task.compute_metrics(made, truth), made, _concatenate(kept_outputs[name]), truth)
+        for name, made in predictions.items()
+    }
 
 
 def evaluation_batches(data: DatasetSplits, split: str = "validation") -> tf.data.Dataset:

@@ -1,4 +1,5 @@
-"""Compute 95% confidence intervals of a measured drop, and how many images would make one narrow enough."""
+"""Compute 95% confidence intervals of a measured drop, whether two models differ by chance, and how many images would
+make an interval narrow enough."""
 
 from __future__ import annotations
 
@@ -27,6 +28,36 @@ def paired_proportion_ci(before: np.ndarray, after: np.ndarray) -> tuple[float, 
     """
     lost, won = (np.array([np.sum(each)]) for each in (before & ~after, ~before & after))
     return _interval_of_counts(lost, won, np.array([len(before)]))
+
+
+def paired_mean_ci(differences: np.ndarray) -> tuple[float, float]:
+    """Compute the 95% interval of the mean of `differences` (N,), each -1 to 1, of two models on the same samples: by
+    how much more of the versions of a sample the one gets right than the other.
+
+    As in `paired_proportion_ci`, which it is where there is one version, half a sample is added to each of the four
+    cells: a difference of 1 and of -1, and of 0 twice.
+    """
+    samples = len(differences) + 2
+    mean = float(np.sum(differences)) / samples
+    variance = (float(np.sum(differences**2)) + 1) / samples - mean**2
+    margin = Z_95 * math.sqrt(variance / samples)
+    return max(-1.0, mean - margin), min(1.0, mean + margin)
+
+
+def mcnemar_p_value(first: np.ndarray, second: np.ndarray) -> float:
+    """Compute the two-sided p-value of McNemar's exact test for correct predictions bool (N,) of two models on the same
+    samples: how probable it is that those that only one of them gets right fall as unevenly on the two, or more so, if
+    both are equally good.
+
+    McNemar 1947 ("Note on the sampling error of the difference between correlated proportions"), with the binomial
+    distribution in place of chi-squared (Dietterich 1998, section 3.1, recommends it for two classifiers).
+    """
+    from scipy.stats import binomtest
+
+    only_first, only_second = int(np.sum(first & ~second)), int(np.sum(~first & second))
+    if not only_first + only_second:
+        return 1.0
+    return float(binomtest(only_first, only_first + only_second).pvalue)
 
 
 def mean_proportion_ci(correct: np.ndarray, groups: np.ndarray) -> tuple[float, float]:

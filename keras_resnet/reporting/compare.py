@@ -26,7 +26,7 @@ from keras_resnet.runtime.plurals import counted, format_large
 STANDINGS = {"better than": ABOVE, "perhaps better than": UNCLEAR, "not better than": NOT_ABOVE}
 
 
-def comparison_rows(runs: list[Run]) -> list[dict[str, str | None]]:
+def comparison_rows(runs: Sequence[Run]) -> list[dict[str, str | None]]:
     """Return a row for each run, in words: {"run", "network", "data", …, "recommended file", …}; None for what is not
     known of it."""
     return [_run_row(run) for run in runs]
@@ -66,7 +66,8 @@ def _baseline_cells(baselines: Sequence[BaselineRow]) -> dict[str, str | None]:
 
 def list_known(rows: Sequence[Mapping[str, str | None]]) -> list[str]:
     """List the keys of `rows` that are known of one of them at least, in order; the name of the run is none of them."""
-    return [key for key in rows[0] if key != "run" and any(row[key] for row in rows)]
+    keys = dict.fromkeys(key for row in rows for key in row)
+    return [key for key in keys if key != "run" and any(row.get(key) for row in rows)]
 
 
 def _format_metric(metrics: MetricsDocument, name: str, value: float) -> str:
@@ -86,8 +87,10 @@ def _file_cells(file: Recommendation | None) -> dict[str, str | None]:
     }
 
 
-def render_comparison(runs: list[Run], rows: list[dict[str, str | None]]) -> str:
-    """Return the rows as a page, with the runs' curves above each other."""
+def render_comparison(
+    runs: Sequence[Run], rows: Sequence[Mapping[str, str | None]], conclusions: Sequence[str] = ()
+) -> str:
+    """Return the rows as a page, with the runs' curves above each other, and what paired comparisons conclude."""
     logs = {run.name: log for run in runs if (log := run.read_log(lambda message: None))}
     metrics = dict.fromkeys(metric_columns(log[0])[0] for log in logs.values() if metric_columns(log[0]))
     curves = [compared_curves(logs, "val_loss", "validation loss")]
@@ -97,19 +100,21 @@ def render_comparison(runs: list[Run], rows: list[dict[str, str | None]]) -> str
         "rows": rows,
         "keys": list_known(rows),
         "curves": shown,
-        "headline": _describe_best(runs),
+        "headline": _describe_best(runs) if len(runs) == len(rows) else "",
+        "conclusions": conclusions,
     }
     return render_template("compare.html", values | draw_charts(shown))
 
 
 def describe_difference(runs: Sequence[Run]) -> str:
     """Say why the metrics of `runs` must not be compared: they are different ones, or of different validation images,
-    as their number and labels tell; "" where they may be."""
+    as their number and labels tell; "" where they may be, or where that is not known."""
     names = [metric_label(run.metrics()["metric"]) for run in runs]
     if len(set(names)) > 1:
         return f"not comparable: the runs have different metrics ({_name_each(runs, names)})"
-    images = [run.document()["data"]["validation"] for run in runs]
-    if len({(each["images"], each["ground_truth"]) for each in images}) == 1:
+    recorded = [run.document().get("data", {}).get("validation") for run in runs]
+    images = [each for each in recorded if each is not None]
+    if len(images) < len(runs) or len({(each["images"], each["ground_truth"]) for each in images}) == 1:
         return ""
     data = [f"{each['images']:,} of {run.spec().data.source}" for run, each in zip(runs, images, strict=True)]
     return f"not comparable: the runs were evaluated on different validation images ({_name_each(runs, data)})"
@@ -119,7 +124,7 @@ def _name_each(runs: Sequence[Run], words: Sequence[str]) -> str:
     return "; ".join(f"{run.name}: {each}" for run, each in zip(runs, words, strict=True))
 
 
-def _describe_best(runs: list[Run]) -> str:
+def _describe_best(runs: Sequence[Run]) -> str:
     """Say which run has the best metric, or why they must not be compared."""
     if difference := describe_difference(runs):
         return f"{difference[0].upper()}{difference[1:]}."

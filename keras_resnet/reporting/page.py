@@ -33,10 +33,11 @@ from keras_resnet.reporting.charts import Chart
 from keras_resnet.reporting.headline import Doubts, describe_headline
 from keras_resnet.reporting.microcontroller import list_needs, list_notes
 from keras_resnet.reporting.recommend import DescribedVerdict, Recommendation, describe_verdicts, recommend_file
+from keras_resnet.reporting.robustness import describe_section, robustness_charts
 from keras_resnet.reporting.templates import draw_charts, render_template
 from keras_resnet.run import Run
 from keras_resnet.run.command import training_command
-from keras_resnet.run.documents import Analysis, BaselineRow, Diagnosis, list_warnings
+from keras_resnet.run.documents import Analysis, BaselineRow, Diagnosis, RobustnessDocument, list_warnings
 from keras_resnet.runtime.plurals import counted, format_large
 
 
@@ -52,13 +53,15 @@ class _Contents:
     verdicts: list[DescribedVerdict]
     device_rows: list[dict[str, Any]]
     diagnosis: Diagnosis | None
+    robustness: RobustnessDocument | None
 
     @classmethod
     def read(cls, run: Run) -> _Contents:
         """Read the files of `run`. Raises RunError for one that is missing or damaged."""
         run.require_finished()
         verdicts, devices = describe_verdicts(run), run.device_verdicts()
-        return cls(run, run.spec(), run.classes(), run.read_log(), run.analysis(), verdicts, devices, run.diagnosis())
+        parts = (verdicts, devices, run.diagnosis(), run.robustness())
+        return cls(run, run.spec(), run.classes(), run.read_log(), run.analysis(), *parts)
 
     @property
     def finds_objects(self) -> bool:
@@ -93,6 +96,7 @@ class _Contents:
             "training": charts.learning_curves(self.log),
             "classes": [chart for chart in in_classes if chart],
             "layers": charts.sensitivity_charts(self.diagnosis["layers"]) if self.diagnosis else [],
+            "robustness": robustness_charts(self.robustness) if self.robustness else [],
         }
 
     @property
@@ -107,6 +111,7 @@ class _Contents:
             "training": "Training" if self.log else "",
             "classes": "Results by class",
             "samples": samples,
+            "robustness": "Robustness" if self.robustness else "",
             "sensitivity": "Quantization sensitivity by layer" if self.diagnosis else "",
             "network": "Network",
             "reproduce": "Reproduce",
@@ -177,6 +182,7 @@ def _context(contents: _Contents) -> dict[str, Any]:
         "unverified": list(map(describe_unverified, run.unverified())),
         "files": _list_files(run, verdicts),
         **_describe_tables(contents),
+        "robustness": describe_section(contents.robustness) if contents.robustness else None,
     }
 
 
@@ -287,5 +293,7 @@ def _list_files(run: Run, verdicts: list[DescribedVerdict]) -> dict[str, str]:
         run.exports / "model_card.md": "model card of the exported files",
         run.verdicts_file: "verdicts on the exported files",
         run.diagnosis_file: "sensitivity of the layers to 8 bits",
+        run.robustness_file: "metrics on corrupted images",
+        run.robustness_plot: "metric by severity, drawn",
     }
     return {file.relative_to(run.folder).as_posix(): words for file, words in purposes.items() if file.exists()}

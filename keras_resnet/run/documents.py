@@ -25,6 +25,8 @@ Interval = Annotated[list[Number], Field(min_length=2, max_length=2)]
 Curve = Annotated[list[Number], Field(min_length=101, max_length=101)]
 # What a row of log.jsonl has whatever the task; beside it the metrics of the task.
 LOG_COLUMNS = ("epoch", "step", "loss", "val_loss", "learning_rate", "images_per_second")
+# Rows of robustness.json beside those of the corruptions.
+CLEAN, ALL = "clean", "all"
 # What warnings begin with among the messages of a run.
 WARNING = "warning: "
 
@@ -217,6 +219,58 @@ class Diagnosis(TypedDict):
     images: Count
     agreement_of_all: Number
     layers: Annotated[list[LayerSensitivity], Field(min_length=1)]
+
+
+@kept
+class RobustnessDifference(TypedDict):
+    """A file's metric minus the Keras model's on the same images, 0–1, with its 95% interval."""
+
+    difference: Number
+    interval: Interval
+
+
+@kept
+class ModelRobustness(TypedDict):
+    """How a model does on corrupted images. name: of the Keras model, or of the file among the exports. clean: its
+    metric, 0–1, on the images as they are; values: on those with each corruption, by severity, in order.
+
+    differences: of a file from the Keras model on the "clean" images, of each corruption on average over severities,
+    and on average over "all"; none of the Keras model. change: the difference over all minus the clean one.
+    """
+
+    name: Line
+    clean: Number
+    values: dict[Line, Annotated[list[Number], Field(min_length=1)]]
+    differences: dict[Line, RobustnessDifference]
+    change: RobustnessDifference | None
+
+
+@kept
+class RobustnessDocument(TypedDict):
+    """robustness.json. constants: the data set whose constants the corruptions have. image_size: height and width.
+    left_out: corruptions that were not measured, and why. models: the Keras model first."""
+
+    metric: Line
+    samples: Count
+    seed: Count
+    severities: Annotated[list[Annotated[int, Field(ge=1, le=5)]], Field(min_length=1)]
+    constants: Line
+    image_size: Annotated[list[Count], Field(min_length=2, max_length=2)]
+    left_out: dict[Line, Line]
+    models: Annotated[list[ModelRobustness], Field(min_length=1)]
+
+
+def describe_inconsistency(document: RobustnessDocument) -> str:
+    """Say what of robustness.json does not fit together; "" where all does."""
+    count, (reference, *files) = len(document["severities"]), document["models"]
+    names = reference["values"].keys()
+    for model in document["models"]:
+        if not names or model["values"].keys() != names or {*map(len, model["values"].values())} != {count}:
+            return f"{model['name']} has not {count} values of each corruption"
+    for file in files:
+        if file["change"] is None or not {CLEAN, ALL, *names} <= file["differences"].keys():
+            return f"{file['name']} has not all differences from {reference['name']}"
+    return ""
 
 
 @kept

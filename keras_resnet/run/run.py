@@ -25,8 +25,10 @@ from keras_resnet.run.documents import (
     Diagnosis,
     Fingerprint,
     MetricsDocument,
+    RobustnessDocument,
     RunDocument,
     RunRecords,
+    describe_inconsistency,
 )
 from keras_resnet.run.folders import create_run_folder, is_alive
 from keras_resnet.run.lock import LOCK_NAME, find_lock_holder, lock_run
@@ -196,10 +198,23 @@ class Run(RunFiles):
     def diagnosis(self, log: Log = log_message) -> Diagnosis | None:
         """Read what each layer loses in 8 bits; None before kresnet diagnose. One that cannot be read is left out, and
         `log` says why."""
-        if not self.diagnosis_file.is_file():
+        return self._read_part(self.diagnosis_file, Diagnosis, log)
+
+    def robustness(self, log: Log = log_message) -> RobustnessDocument | None:
+        """Read how the model and its files do on corrupted images; None before kresnet robustness. One that cannot be
+        read is left out, and `log` says why."""
+        document = self._read_part(self.robustness_file, RobustnessDocument, log)
+        if document and (why := describe_inconsistency(document)):
+            log(f"left out of the report: {self._unreadable(self.robustness_file, why)}")
+            return None
+        return document
+
+    def _read_part(self, file: Path, document_type: type[T], log: Log) -> T | None:
+        """Read a part of the report that there need not be."""
+        if not file.is_file():
             return None
         try:
-            return self._read(self.diagnosis_file, Diagnosis)
+            return self._read(file, document_type)
         except RunError as error:
             log(f"left out of the report: {error}")
             return None

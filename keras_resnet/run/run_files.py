@@ -106,6 +106,16 @@ class RunFiles:
         return self.exports / "diagnosis.json"
 
     @property
+    def robustness_file(self) -> Path:
+        """How the model and the exported files do on corrupted images; after kresnet robustness."""
+        return self.folder / "robustness.json"
+
+    @property
+    def robustness_plot(self) -> Path:
+        """The same, drawn."""
+        return self.folder / "robustness.png"
+
+    @property
     def written_whole(self) -> tuple[Path, ...]:
         """Files that are written under a hidden name first (see `atomic_write.write_atomically`)."""
         return (
@@ -117,6 +127,8 @@ class RunFiles:
             self.model_file,
             self.report_file,
             self.curves_file,
+            self.robustness_file,
+            self.robustness_plot,
         )
 
     def write_text(self, path: Path, text: str) -> None:

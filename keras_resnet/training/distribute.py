@@ -8,10 +8,10 @@ import re
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from keras_resnet.data.read_errors import take_read_error
-from keras_resnet.errors import DataError, KresnetError, TrainingError, UsageError
+from keras_resnet.errors import DataError, KresnetError, TrainingError, UsageError, describe_received
 from keras_resnet.progress import show_activity
 from keras_resnet.runtime.plurals import counted
 from keras_resnet.training import gpus
@@ -86,10 +86,34 @@ class Devices:
 def is_first_worker() -> bool:
     """Return whether this process is the only one, or the first of several: the one that tells people what happens,
     before `setup` has met the others."""
-    if config := os.environ.get("TF_CONFIG"):
-        task = json.loads(config).get("task", {})
+    if os.environ.get("TF_CONFIG"):
+        task = _read_tf_config("task")
         return bool(task.get("type") == "chief" or task.get("index", 0) == 0)
     return os.environ.get("SLURM_PROCID", "0") == "0"
+
+
+def has_several_workers() -> bool:
+    """Return whether TF_CONFIG or SLURM says that this process is one of several. Imports no TensorFlow."""
+    if os.environ.get("TF_CONFIG"):
+        cluster = _read_tf_config("cluster")
+        return sum(len(each) for each in map(cluster.get, ("chief", "worker")) if isinstance(each, list | dict)) > 1
+    return "SLURM_PROCID" in os.environ and int(os.environ.get("SLURM_STEP_NUM_TASKS", "1")) > 1
+
+
+def _read_tf_config(part: str) -> dict[str, Any]:
+    """Return the `part` of TF_CONFIG, {} where it has none. Raises UsageError unless both are JSON objects."""
+    text = os.environ["TF_CONFIG"]
+    try:
+        config = json.loads(text)
+    except ValueError:
+        config = None
+    found = config.get(part, {}) if isinstance(config, dict) else None
+    if not isinstance(found, dict):
+        raise UsageError(
+            'TF_CONFIG must be a JSON object such as {"cluster": {"worker": ["HOST:PORT", …]}, "task": {"type":'
+            f' "worker", "index": 0}}}}. Received: {describe_received(text)}'
+        )
+    return found
 
 
 def _sum_over_replicas(values: tf.Tensor) -> tf.Tensor:
@@ -227,7 +251,7 @@ def _use_workers() -> Devices | None:
     try:
         resolver = create_resolver()
         cluster = resolver.cluster_spec().as_dict()
-    except (ValueError, KeyError, RuntimeError) as error:
+    except (ValueError, TypeError, AttributeError, KeyError, RuntimeError) as error:
         raise UsageError(f"{source} does not describe workers: {' '.join(str(error).split())}") from error
     processes = [(kind, index) for kind in ("chief", "worker") for index in range(len(cluster.get(kind, ())))]
     if len(processes) < 2:

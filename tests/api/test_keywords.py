@@ -28,9 +28,10 @@ ROOT = Path(__file__).parents[2]
 PATH = {**os.environ, "PYTHONPATH": str(ROOT)}
 PATHLIKE = ", as a str or a path"
 FORMATS_AS_OPTIONS = {name.replace("-", "_") for name in FORMATS}
-# Options that are something else in Python: functions of their own, what is returned, what is given by position.
+# Options that are something else in Python: functions of their own, what is returned, what is given by position, and
+# what decides the type that is returned.
 ELSEWHERE = {
-    "train": {"find_lr", "find_batch_size", "as_json", "settings", "data"},
+    "train": {"find_lr", "find_batch_size", "as_json", "settings", "data", "seeds"},
     "compress": {"as_json", "settings", "run"},
     "export": {"runs", "as_json", "run", "quantize", *FORMATS_AS_OPTIONS},
     "verify": {"runs", "as_json", "of_run", "target", "outputs", "where"},

@@ -43,8 +43,9 @@ def desk(tmp_path, monkeypatch):
         ("report saved_models/mine/report.html", "is a file of run mine"),
         ("demo photos", "kresnet demo takes a run"),
         ("diagnose scan.png", "kresnet diagnose takes a run"),
+        ("robustness scan.png", "kresnet robustness takes a run or an exported file"),
         ("compress photos --qat", "kresnet compress takes a run"),
-        ("compare mine", "compare puts two runs or more side by side; one alone: kresnet report mine"),
+        ("compare mine", "compare takes two runs or exported files, or more; one alone: kresnet report mine"),
         ("compare mine scan.png", "kresnet compare takes a run"),
         ("check mine", "mine is a run; its data are checked by: kresnet check --run mine"),
         ("check saved_models/mine", "is a run; its data are checked by: kresnet check --run saved_models/mine"),
@@ -69,7 +70,7 @@ def test_what_it_is_and_what_is_meant(kresnet, desk, typed, words):
     "typed",
     [
         *("export", "verify", "verify --on local", "evaluate", "compress --qat", "report", "demo", "diagnose"),
-        *("predict scan.png", "predict photos", "predict photos scan.png"),
+        *("robustness", "predict scan.png", "predict photos", "predict photos scan.png"),
     ],
 )
 def test_the_newest_run_is_taken(kresnet, desk, typed):
@@ -108,7 +109,7 @@ def test_all_that_is_missing_is_named(kresnet, desk):
     assert (code, out) == (1, "") and "no run called 'model.pt'" in err[-1] and "cannot read photo.jpg" in err[-1]
 
 
-@pytest.mark.parametrize("command", ["verify", "evaluate", "inspect", "bundle", "predict"])
+@pytest.mark.parametrize("command", ["verify", "evaluate", "inspect", "bundle", "predict", "robustness"])
 def test_a_file_that_was_rejected_is_found(kresnet, desk, tmp_path, command):
     rejected = tmp_path / "saved_models" / "mine" / "exports" / "rejected" / "int8.tflite"
     rejected.parent.mkdir(parents=True)

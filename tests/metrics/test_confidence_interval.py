@@ -1,5 +1,7 @@
 """How far a measured drop may be off."""
 
+from math import comb
+
 import numpy as np
 import pytest
 from detection_cases import random_case
@@ -28,6 +30,28 @@ def test_the_published_example():
     before = np.repeat([True, True, False, False], [794, 150, 86, 570])
     after = np.repeat([True, False, True, False], [794, 150, 86, 570])
     assert confidence_interval.paired_proportion_ci(before, after) == pytest.approx((0.021, 0.059), abs=5e-4)
+
+
+@pytest.mark.parametrize(("only_first", "only_second"), [(0, 0), (1, 0), (5, 0), (6, 16), (16, 6), (8, 8), (9, 30)])
+def test_mcnemars_test_is_the_binomial_one(only_first, only_second):
+    """Twice the smaller tail of fair coins, at most 1."""
+    first = np.repeat([True, False, True, False], [only_first, only_second, 40, 10])
+    second = np.repeat([False, True, True, False], [only_first, only_second, 40, 10])
+    count, least = only_first + only_second, min(only_first, only_second)
+    expected = min(1.0, 2 * sum(comb(count, k) for k in range(least + 1)) / 2**count)
+    assert confidence_interval.mcnemar_p_value(first, second) == pytest.approx(expected)
+
+
+def test_versions_of_images_count_as_one_image():
+    """Of one version it is the interval of proportions, of copies the same, of independent ones a narrower one."""
+    rng = np.random.default_rng(0)
+    before, after = rng.random((20, 300)) < 0.8, rng.random((20, 300)) < 0.75
+    low, high = confidence_interval.paired_proportion_ci(before[0], after[0])
+    differences = after.astype(float) - before
+    assert confidence_interval.paired_mean_ci(differences[0]) == pytest.approx((-high, -low))
+    assert confidence_interval.paired_mean_ci(np.mean([differences[0]] * 20, axis=0)) == pytest.approx((-high, -low))
+    ours = confidence_interval.paired_mean_ci(differences.mean(axis=0))
+    assert ours[0] < -0.05 < ours[1] and ours[1] - ours[0] < (high - low) / 3
 
 
 def interval(lost, won, count):

@@ -394,7 +394,7 @@ def test_runs_side_by_side(exported, segmented, kresnet, tmp_path, monkeypatch):
     assert run.name in out and "mask mAP" in out and f"{run.metrics()['value']:.2%}" in out
     assert max(map(len, out.splitlines())) <= 80
     assert f"not comparable: the runs have different metrics ({run.name}: top-1 accuracy; " in " ".join(err)
-    code, out, err = kresnet("compare", *names[::2])
+    code, out, err = kresnet("compare", *names[::2], "--stored")
     low, high = run.metrics()["intervals"]["top1"]
     assert f"[{100 * low:.1f}, {100 * high:.1f}]" in out and "not comparable" not in out
     assert max(map(len, out.splitlines())) <= 80 and "recommended file" in out and err == []
@@ -403,16 +403,17 @@ def test_runs_side_by_side(exported, segmented, kresnet, tmp_path, monkeypatch):
     shutil.rmtree(bare.exports)
     assert kresnet("compare", bare.folder, bare.folder)[2][-1].startswith(f"next: kresnet export {bare.name}")
     code, out, err = kresnet("compare", *[str(segmented.folder)] * 2)
+    assert f"{segmented.folder} is named twice: there is nothing to compare" in err
     rows = [re.split(" {2,}", line.strip()) for line in out.splitlines()[2:]]
     assert "recommended file" not in out and all(
         len(row) == 3 for row in rows if row[0] in ("network", "data", "value")
     )
     # Files of a model at chance are of no use.
-    assert bool(err) != is_at_chance(segmented)
+    assert any(line.startswith("next: ") for line in err) != is_at_chance(segmented)
     page = Page((tmp_path / "compared.html").read_text())
     assert page.fetched == [] and segmented.name in page.words
     code, out, _ = kresnet("compare", *names, "--json")
-    rows = json.loads(out)
+    rows = json.loads(out)["models"]
     assert [row["run"] for row in rows] == [run.name, segmented.name, run.name] and rows[0] == rows[2]
     recall = [row["macro recall (balanced accuracy)"] for row in rows]
     low, high = run.metrics()["intervals"]["macro_recall"]

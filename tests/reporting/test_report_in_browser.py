@@ -9,6 +9,7 @@ import pytest
 from accessibility import grave_findings, looked_at
 from browsing import chromium
 from device_verdicts import put_at_chance, put_on_device
+from robustness_documents import robustness_document
 
 from keras_resnet.reporting import assets
 from keras_resnet.reporting.compare import comparison_rows, render_comparison
@@ -87,6 +88,7 @@ def hostile(exported, tmp_path_factory):
     rows = run.verdicts()
     rows[0]["worst_class"] = HOSTILE[1]
     run.write_json(run.verdicts_file, rows)
+    run.write_json(run.robustness_file, robustness_document(HOSTILE[0], HOSTILE[2]))
     run.report_file.write_text(render_report(run), encoding="utf-8")
     return run
 
@@ -106,7 +108,7 @@ def test_names_are_text_everywhere(browser, hostile):
     page, troubles = opened(browser, hostile.report_file)
     page.wait_for_selector("html[data-ready=true]")
     plots = page.locator("figure[data-chart]").count()
-    assert plots >= 7 and page.locator(".plot svg").count() == plots
+    assert plots >= 9 and page.locator(".plot svg").count() == plots
     for number in range(plots):  # hints under the pointer
         box = page.locator(".plot").nth(number)
         box.scroll_into_view_if_needed()

@@ -10,6 +10,7 @@ from collections import Counter
 
 import pytest
 from damaging import archive_edits_of, edits_of, file_edits_of, line_edits_of
+from robustness_documents import robustness_document
 from samples import silent
 
 from keras_resnet.cli import main
@@ -44,7 +45,7 @@ MOST = 2 * 2**20
 
 @pytest.fixture(scope="module")
 def finished(trained, tmp_path_factory):
-    """A finished run with files, verdicts and a diagnosis."""
+    """A finished run with files, verdicts, a diagnosis and a robustness test."""
     from keras_resnet.export.pipeline import export
     from keras_resnet.export.request import ExportRequest
     from keras_resnet.export.tflite_options import build_tflite_options
@@ -52,6 +53,7 @@ def finished(trained, tmp_path_factory):
     run = Run(shutil.copytree(trained.folder, tmp_path_factory.mktemp("finished") / "run"))
     export(run, ExportRequest(tflite=tuple(build_tflite_options(("float32",))), samples=20), silent)
     run.write_json(run.diagnosis_file, DIAGNOSIS)
+    run.write_json(run.robustness_file, robustness_document("fog"))
     return run
 
 
@@ -107,7 +109,7 @@ def damages_of(run, files):
 
 def of_finished(run):
     files = [run.spec_file, run.labels_file, run.log_file, run.metrics_file, run.analysis_file, run.model_file]
-    return [*damages_of(run, [*files, run.verdicts_file, run.diagnosis_file])]
+    return [*damages_of(run, [*files, run.verdicts_file, run.diagnosis_file, run.robustness_file])]
 
 
 def of_begun(run):

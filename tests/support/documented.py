@@ -45,7 +45,9 @@ kresnet predict * docs/images/two.png
 kresnet predict RUN street.mp4*
 kresnet predict exports/int8.tflite photo.jpg*
 kresnet report*
-kresnet compare RUN RUN*
+kresnet compare RUN *
+kresnet compare exports/int8.tflite *
+kresnet robustness RUN --corruptions *
 kresnet diagnose RUN
 kresnet demo RUN --save page
 kresnet check photos/
@@ -91,6 +93,7 @@ kresnet train --task segment --depth 18
 kresnet train --model resnet8 --data photos/*
 kresnet train --depth 18 --data photos/*
 kresnet train --depth 50 --data photos/
+kresnet train --data digits --model resnet20 --epochs 6 --seed 0
 kresnet train --data photos/ --depth 18*
 kresnet train --data photos/ --weights head *
 kresnet train --data signs/*
@@ -100,6 +103,7 @@ kresnet verify
 kresnet export
 kresnet export RUN
 kresnet export --tflite
+kresnet export --tflite --quantize float32 --quantize int8
 kresnet export RUN --quantize int8 --auto
 kresnet export --tflite --quantize all --savedmodel --onnx --c-array
 kresnet export --tflite --quantize int8 --auto
@@ -112,6 +116,9 @@ kresnet export RUN --tflite --quantize dynamic --quantize int8-float-io
 kresnet export RUN --tflite --quantize * --with-nms
 kresnet export RUN --c-array*
 kresnet export RUN --savedmodel*
+kresnet robustness
+kresnet robustness RUN
+kresnet robustness exports/int8.tflite
 kresnet verify exports/int8.tflite --on chromium*
 kresnet verify RUN --on chromium*
 kresnet verify resnet20-digits --on chromium

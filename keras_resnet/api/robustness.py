@@ -1,0 +1,100 @@
+"""How a run's model and files do on corrupted images, as Python has it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from keras_resnet import progress
+from keras_resnet.api.keywords import require_known, to_list, to_options
+from keras_resnet.api.signatures import ROBUSTNESS, names
+from keras_resnet.config.given_options import select_given
+from keras_resnet.config.settings import iterate_settings
+from keras_resnet.export.robustness_settings import RobustnessSettings
+from keras_resnet.reporting import html_tables
+from keras_resnet.reporting.robustness import (
+    describe_robustness,
+    keep_robustness,
+    list_conclusions,
+    mean_value,
+    robustness_columns,
+    robustness_rows,
+)
+from keras_resnet.run import Run as RunFolder
+from keras_resnet.run.documents import ALL, RobustnessDocument
+
+_LISTS = {each.key for each in iterate_settings(RobustnessSettings) if each.is_list}
+
+
+@dataclass(frozen=True, repr=False)
+class RobustnessReport:
+    """How a run's model and files do on corrupted images: printed, a sentence for each; in a notebook, a table.
+
+    document: what robustness.json holds, and `kresnet robustness --json` prints.
+    """
+
+    document: RobustnessDocument
+
+    @property
+    def models(self) -> Sequence[str]:
+        """The names of the models: "Keras model", then those of the files."""
+        return [each["name"] for each in self.document["models"]]
+
+    @property
+    def conclusions(self) -> list[str]:
+        """What it shows, a sentence for each model."""
+        return list_conclusions(self.document)
+
+    def __getitem__(self, name: str) -> Mapping[str, Any]:
+        """Return all numbers of a model. Raises KeyError, naming those there are."""
+        for each in self.document["models"]:
+            if each["name"] == name:
+                return each
+        raise KeyError(f"{name!r} is none of {', '.join(self.models)}")
+
+    def mean(self, name: str, corruption: str = ALL) -> float:
+        """Return the metric, 0–1, of a model on images with a corruption, on average over severities: "all" is over all
+        corruptions, "clean" is on the images as they are."""
+        document: Any = self[name]
+        return mean_value(document, corruption)
+
+    def __str__(self) -> str:
+        return "\n".join([describe_robustness(self.document), *self.conclusions])
+
+    def __repr__(self) -> str:
+        return f"<RobustnessReport {describe_robustness(self.document)}>"
+
+    def _repr_html_(self) -> str:
+        table = html_tables.table(robustness_columns(self.document), robustness_rows(self.document))
+        return table + html_tables.items([*self.conclusions, describe_robustness(self.document)])
+
+
+def measure_run(run: RunFolder, keywords: Mapping[str, object]) -> RobustnessReport:
+    """Measure `run` with the keywords of `Run.robustness`. Raises as that does."""
+    require_known("robustness", keywords, names(ROBUSTNESS))
+    given = select_given(to_options(keywords))
+    given = {name: to_list(value) if name in _LISTS else value for name, value in given.items()}
+    return RobustnessReport(measure_and_keep(run, RobustnessSettings(**given)))
+
+
+def measure_and_keep(run: RunFolder, settings: RobustnessSettings) -> RobustnessDocument:
+    """Measure `run`, keep what came out in its folder and write its report again."""
+    from keras_resnet.export.robustness import measure_robustness
+    from keras_resnet.reporting.page import publish_report
+
+    document = measure_robustness(run, settings, progress.log)
+    keep_robustness(run, document)
+    publish_report(run)
+    return document
+
+
+def measure_file(file: Path, settings: RobustnessSettings, home: Path, of_run: str | None = None) -> RobustnessDocument:
+    """Measure an exported file beside the Keras model of its run, and keep nothing. home: where runs live; of_run: the
+    run's name, where the file does not tell."""
+    from keras_resnet.export.evaluate import RunLookup
+    from keras_resnet.export.robustness import measure_robustness
+
+    lookup = RunLookup(home, of_run)
+    return measure_robustness(lookup.find(file, lookup.load(file)), settings, progress.log, [file])

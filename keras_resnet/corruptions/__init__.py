@@ -1,0 +1,1 @@
+"""Images as noise, optics, weather, codecs and cameras leave them, in five severities."""

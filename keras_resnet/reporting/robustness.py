@@ -1,0 +1,170 @@
+"""Show how a run's model and files do on corrupted images: rows, sentences and plots of robustness.json."""
+
+from __future__ import annotations
+
+from functools import partial
+from pathlib import Path
+from statistics import fmean
+from typing import Any
+
+from keras_resnet.metrics.labels import metric_label, metric_title
+from keras_resnet.metrics.outcome import format_interval
+from keras_resnet.reporting.charts import COLORS, Axis, Chart, Series
+from keras_resnet.run import Run
+from keras_resnet.run.documents import ALL, CLEAN, ModelRobustness, RobustnessDifference, RobustnessDocument
+from keras_resnet.runtime.plurals import counted, join_words
+
+# The model that files are compared with.
+KERAS_MODEL = "Keras model"
+
+
+def keep_robustness(run: Run, document: RobustnessDocument) -> None:
+    """Keep what was measured of `run` as robustness.json and .png in its folder."""
+    run.write_json(run.robustness_file, document)
+    run.write_with(run.robustness_plot, partial(plot_robustness, document))
+
+
+def forget_file(run: Run, file: str) -> None:
+    """Remove what was measured of an exported file, which was written again since."""
+    document = run.robustness(lambda message: None)
+    if document is None or all(each["name"] != file for each in document["models"]):
+        return
+    kept = [each for each in document["models"] if each["name"] != file]
+    keep_robustness(run, {**document, "models": kept})
+
+
+def mean_value(model: ModelRobustness, corruption: str) -> float:
+    """Return a model's metric on images with a corruption, on average over severities; `CLEAN` and `ALL` too."""
+    if corruption == CLEAN:
+        return model["clean"]
+    if corruption == ALL:
+        return fmean(fmean(values) for values in model["values"].values())
+    return fmean(model["values"][corruption])
+
+
+def robustness_columns(document: RobustnessDocument) -> list[str]:
+    """Return the columns of `robustness_rows`."""
+    files = [each["name"] for each in document["models"][1:]]
+    return ["corruption", KERAS_MODEL, "drop", *(f"{name}, difference [95%]" for name in files)]
+
+
+def robustness_rows(document: RobustnessDocument) -> list[list[str]]:
+    """Return a row for clean images, for each corruption and for all: the Keras model's metric on average over
+    severities, its drop from the clean one in points, and how the files differ from it, in points."""
+    reference, *files = document["models"]
+    rows = []
+    for name in (CLEAN, *reference["values"], ALL):
+        value = mean_value(reference, name)
+        drop = "" if name == CLEAN else f"{100 * (reference['clean'] - value):.2f}"
+        rows.append([name, f"{value:.2%}", drop, *(_format(each["differences"][name]) for each in files)])
+    return rows
+
+
+def _format(difference: RobustnessDifference) -> str:
+    return f"{100 * difference['difference']:+.2f} {format_interval(difference['interval'])}"
+
+
+def describe_robustness(document: RobustnessDocument) -> str:
+    """Say in a few words what was measured."""
+    images = counted(document["samples"], "validation image", ",")
+    numbers = join_words(list(map(str, document["severities"])))
+    severities = f"on average over severities {numbers}" if len(document["severities"]) > 1 else f"severity {numbers}"
+    return (
+        f"{metric_label(document['metric'])} of {images}, {severities}; constants of {document['constants']}, seed"
+        f" {document['seed']}"
+    )
+
+
+def list_conclusions(document: RobustnessDocument) -> list[str]:
+    """List what the measurements show, a sentence each: of the Keras model, and whether each file breaks sooner."""
+    reference, *files = document["models"]
+    label = metric_label(document["metric"])
+    drops = {name: reference["clean"] - mean_value(reference, name) for name in reference["values"]}
+    worst = max(drops, key=lambda name: drops[name])
+    lost = counted(100 * (reference["clean"] - mean_value(reference, ALL)), "point", ".2f")
+    place = (
+        f"corrupted images, most with {worst} ({100 * drops[worst]:.2f})" if len(drops) > 1 else f"images with {worst}"
+    )
+    return [f"the Keras model loses {lost} of {label} on {place}", *map(_conclude, files)]
+
+
+def _conclude(file: ModelRobustness) -> str:
+    assert file["change"] is not None
+    low, high = file["change"]["interval"]
+    shown = (
+        "breaks sooner than"
+        if high < 0
+        else "holds longer than"
+        if low > 0
+        else "shows no sign of breaking sooner than"
+    )
+    clean, corrupted = (100 * file["differences"][name]["difference"] for name in (CLEAN, ALL))
+    return (
+        f"{file['name']} {shown} the Keras model: it differs from it by {clean:+.2f} points on clean images and by"
+        f" {corrupted:+.2f} on corrupted ones, a change of {100 * file['change']['difference']:+.2f} points (95%"
+        f" interval {100 * low:+.2f} to {100 * high:+.2f})"
+    )
+
+
+def describe_section(document: RobustnessDocument) -> dict[str, Any]:
+    """Return what the report's section on corrupted images shows beside its charts."""
+    return {
+        "words": describe_robustness(document),
+        "conclusions": list_conclusions(document),
+        "columns": robustness_columns(document),
+        "rows": robustness_rows(document),
+        "left_out": document["left_out"],
+    }
+
+
+def value_by_severity(document: RobustnessDocument, model: ModelRobustness) -> tuple[list[float], list[float]]:
+    """Return severities, 0 for clean images, and a model's metric at each in percent, on average over corruptions."""
+    means = [100 * fmean(values) for values in zip(*model["values"].values(), strict=True)]
+    return [0.0, *map(float, document["severities"])], [100 * model["clean"], *means]
+
+
+def robustness_charts(document: RobustnessDocument) -> list[Chart]:
+    """Return the metric by severity, a line for each model, and the drop of the Keras model by corruption."""
+    metric = metric_title(document["metric"])
+    lines = [(each["name"], *value_by_severity(document, each)) for each in document["models"]]
+    series = tuple(
+        Series(name, x, y, 1 + number % COLORS, is_dashed=number > 0, sizes=(6,) * len(x))
+        for number, (name, x, y) in enumerate(lines)
+    )
+    ends = "; ".join(f"{each.name} {each.y[0]:.2f}% to {each.y[-1]:.2f}%" for each in series)
+    description = f"{metric} by severity, on average over corruptions; 0 is the images as they are: {ends}"
+    axes = Axis("severity (0: clean)", 0, max(document["severities"]), True), Axis(f"{metric} (%)")
+    reference = document["models"][0]
+    drops = {name: 100 * (reference["clean"] - mean_value(reference, name)) for name in reference["values"]}
+    names = tuple(sorted(drops, key=lambda name: -drops[name]))
+    label = "drop of the Keras model (points)"
+    bars = Series(label, [float(row) for row in range(len(names))], [drops[name] for name in names], 2)
+    shown = "; ".join(f"{name} {drops[name]:.2f}" for name in names)
+    return [
+        Chart("robustness-severity", f"{metric} by severity", description, *axes, series),
+        Chart(
+            "robustness-corruption",
+            "Drop by corruption",
+            f"{label} by corruption: {shown}",
+            Axis(label),
+            Axis("corruption"),
+            (bars,),
+            names,
+        ),
+    ]
+
+
+def plot_robustness(document: RobustnessDocument, path: Path) -> None:
+    """Plot the metric by severity, a line for each model, on average over corruptions, as a PNG."""
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(6, 4), layout="constrained")
+    axes = figure.subplots()
+    for number, model in enumerate(document["models"]):  # dashes do not hide an equal line of the Keras model
+        axes.plot(*value_by_severity(document, model), "o--" if number else "o-", label=model["name"])
+    axes.set_xlabel("severity (0: clean)")
+    axes.set_ylabel(f"{metric_label(document['metric'])} (%)")
+    axes.set_xticks([0, *document["severities"]])
+    axes.grid(alpha=0.3)
+    axes.legend()
+    figure.savefig(path, dpi=120, format="png")
