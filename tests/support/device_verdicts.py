@@ -39,5 +39,6 @@ def put_at_chance(run, standing):
 def put_on_device(run):
     """Add the same verdict as that on the first file of `run`, on a phone."""
     rows = run.verdicts()
-    on_device = {"device": DEVICE, "cost": COST, "problems": [], "cpu_agreement": 1.0, "cpu_difference": 0.0, "micro": None}
+    as_the_cpu = {"cpu_agreement": 1.0, "cpu_difference": 0.0}
+    on_device = {"device": DEVICE, "cost": COST, "problems": [], **as_the_cpu, "micro": None}
     run.write_json(run.verdicts_file, [*rows, {**rows[0], **on_device, "further_drops": {}}])
