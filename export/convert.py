@@ -2,7 +2,7 @@
 
 TensorFlow's converter writes to file descriptor 2 from C++ and can take the process down with it, so `convert` runs
 this module as a child, keeps its output in a log and turns a crash into a sentence. The child ends when its parent
-does, however that ends.
+does, however that ends. Conversions that follow each other may share what takes a child seconds, see `share_imports`.
 """
 
 from __future__ import annotations
@@ -10,6 +10,9 @@ from __future__ import annotations
 import json
 import subprocess
 import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -20,11 +23,31 @@ from keras_resnet.errors import ExportError, KresnetError
 from keras_resnet.evaluation.evaluate import load_keras_file
 from keras_resnet.export.formats import get_format
 from keras_resnet.export.formats.base import Conversion, Format
+from keras_resnet.export.warm_process import IS_POSSIBLE, WarmProcess
 from keras_resnet.progress import show_activity
 from keras_resnet.runtime.child_process import EXPECTED_ERROR_CODE, child_command, describe_exit
 from keras_resnet.runtime.metadata import ModelMetadata
 
 JOB, IMAGES = "job.json", "images.npy"
+# What any conversion imports, for seconds.
+PACKAGES = ("tensorflow", "keras")
+_process: ContextVar[WarmProcess | None] = ContextVar("process", default=None)
+
+
+@contextmanager
+def share_imports() -> Iterator[None]:
+    """Let the conversions in the block be made by copies of one process, so that TensorFlow is imported once for all;
+    where a process can be copied, and unless they are already."""
+    if not IS_POSSIBLE or _process.get():
+        yield
+        return
+    process = WarmProcess(__name__, PACKAGES)
+    token = _process.set(process)
+    try:
+        yield
+    finally:
+        _process.reset(token)
+        process.close()
 
 
 def convert(model_file: Path, file_format: Format, conversion: Conversion, target: Path, log: Path) -> None:
@@ -36,16 +59,22 @@ def convert(model_file: Path, file_format: Format, conversion: Conversion, targe
     name = str(file_format.provenance(conversion.options)["scheme"])
     with tempfile.TemporaryDirectory() as scratch:
         _write_job(file_format, conversion, Path(scratch))
-        command = child_command(__name__, str(model_file), scratch, str(target))
-        with log.open("wb") as output, show_activity(f"converting to {name}"):
-            ended = subprocess.run(command, stdout=output, stderr=subprocess.STDOUT, check=False)
-    if ended.returncode == EXPECTED_ERROR_CODE:
+        with show_activity(f"converting to {name}"):
+            code = _run((str(model_file), scratch, str(target)), log)
+    if code == EXPECTED_ERROR_CODE:
         said = log.read_text(encoding="utf-8", errors="replace").strip().splitlines()[-1]
         raise ExportError(f"{said}; the output of {file_format.toolkit} is in {log}" if file_format.toolkit else said)
-    if ended.returncode or not target.exists():
-        raise ExportError(
-            f"the conversion to {name} failed ({describe_exit(ended.returncode)}); its output is in {log}"
-        )
+    if code or not target.exists():
+        raise ExportError(f"the conversion to {name} failed ({describe_exit(code)}); its output is in {log}")
+
+
+def _run(arguments: tuple[str, ...], log: Path) -> int:
+    """Call `main` in a child process, with its output in `log`; return its exit code."""
+    if process := _process.get():
+        return process.run(arguments, log)
+    with log.open("wb") as output:
+        command = child_command(__name__, *arguments)
+        return subprocess.run(command, stdout=output, stderr=subprocess.STDOUT, check=False).returncode
 
 
 def _write_job(file_format: Format, conversion: Conversion, folder: Path) -> None:

@@ -17,7 +17,7 @@ from keras_resnet.errors import DataError, ExportError, KresnetError
 from keras_resnet.evaluation.evaluate import load_model
 from keras_resnet.export.artifacts import write_artifacts
 from keras_resnet.export.calibration import Calibration, build_calibration, measure_convergence
-from keras_resnet.export.convert import convert
+from keras_resnet.export.convert import convert, share_imports
 from keras_resnet.export.formats.base import Conversion
 from keras_resnet.export.metadata import build_metadata
 from keras_resnet.export.request import ExportFile, ExportRequest, ExportResult
@@ -88,6 +88,7 @@ class ExportContext:
         assert self.calibration is not None
         return self.calibration
 
+    @share_imports()
     def export_all(self, request: ExportRequest) -> ExportResult:
         """Write, verify and place what is asked for; a file that cannot be made keeps no other one from being
         written."""

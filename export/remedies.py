@@ -12,6 +12,7 @@ from keras_resnet.compression.quantization.equalize import equalize
 from keras_resnet.errors import KresnetError, UsageError
 from keras_resnet.evaluation.evaluate import load_keras_file, load_model
 from keras_resnet.export.calibration import build_calibration
+from keras_resnet.export.convert import share_imports
 from keras_resnet.export.flatbuffer import find_layer_outputs
 from keras_resnet.export.formats import get_format
 from keras_resnet.export.pipeline import ExportContext, export
@@ -48,6 +49,7 @@ class RemedyResult:
     options: TFLiteOptions | None
 
 
+@share_imports()
 def export_with_remedies(context: ExportContext, request: ExportRequest) -> tuple[ExportResult, list[RemedyResult]]:
     """Export all that is asked for, with remedies for the one int8 file in it; return what became of all, and the
     steps of that file.
@@ -65,6 +67,7 @@ def export_with_remedies(context: ExportContext, request: ExportRequest) -> tupl
     return replace(result, verdicts=[*result.verdicts, steps[-1].verdict]), steps
 
 
+@share_imports()
 def try_remedies(context: ExportContext, options: TFLiteOptions, request: ExportRequest) -> list[RemedyResult]:
     """Try remedies on an int8 file of a run until it is within the budget; return all steps, the last one being the
     best that could be done.

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from keras_resnet.data.readability import cache_home
+from keras_resnet.export.convert import share_imports
 from keras_resnet.export.device_settings import DeviceSettings
 from keras_resnet.models.flops import Cost
 from keras_resnet.network_search.budget import Budget, format_costs
@@ -71,6 +72,7 @@ class DryRun:
         return {"budget": str(self.budget), "where": self.where, "networks": self.total, "within": within}
 
 
+@share_imports()
 def estimate_space(settings: SearchSettings, on: DeviceSettings, log: Log) -> DryRun:
     """Return which networks of the space are expected to be within the budget. Raises as `run_search` does for settings
     and data. Measures a few networks, unless that was done for the same file on the same machine before."""

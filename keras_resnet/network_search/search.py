@@ -12,6 +12,7 @@ from typing import Any
 
 from keras_resnet.atomic_write import write_atomically
 from keras_resnet.errors import ExportError, RunError, SearchError, TrainingInterrupted, TrainingStopped, UsageError
+from keras_resnet.export.convert import share_imports
 from keras_resnet.export.device_settings import DeviceSettings
 from keras_resnet.network_search.budget import Budget, format_costs
 from keras_resnet.network_search.candidates import Architecture, Candidate
@@ -32,6 +33,7 @@ from keras_resnet.runtime.plurals import counted
 REQUEST, TRIALS, COSTS = "search.json", "trials.json", "costs.json"
 
 
+@share_imports()
 def run_search(settings: SearchSettings, on: DeviceSettings, log: Log) -> SearchResult:
     """Search as `settings` say, or go on with a search that was begun by the same, and return what came of it; a
     search that is interrupted returns that too.
