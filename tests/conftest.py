@@ -33,6 +33,24 @@ def cache_home(tmp_path_factory, monkeypatch):
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path_factory.mktemp("cache")))
 
 
+@pytest.fixture(scope="session", autouse=True)
+def shared_imports():
+    """Conversions of all tests are copies of one process, as those of one export are: it starts with the first."""
+    from keras_resnet.export.convert import share_imports
+
+    with share_imports():
+        yield
+
+
+@pytest.fixture(scope="session", autouse=True)
+def untimed():
+    """How fast files are is measured of those of `exported` alone."""
+    import timing
+
+    with timing.untimed():
+        yield
+
+
 @pytest.fixture(scope="session")
 def tfds_home(tmp_path_factory):
     """Where the digits are prepared, once."""
@@ -88,6 +106,8 @@ def segmented(tmp_path_factory):
 @pytest.fixture(scope="session")
 def exported(trained, tmp_path_factory):
     """The run with files of every kind, and their verdicts by file name."""
+    from timing import timed
+
     from keras_resnet.export.pipeline import export
     from keras_resnet.export.request import ExportRequest
     from keras_resnet.export.tflite_options import LITERT_QUANTIZER, SCHEMES, TFLiteOptions, build_tflite_options
@@ -103,7 +123,8 @@ def exported(trained, tmp_path_factory):
 
     def make(home):
         run = Run(shutil.copytree(trained.folder, home / trained.name))
-        (home / "verdicts").write_bytes(pickle.dumps(export(run, wanted, silent)))
+        with timed():
+            (home / "verdicts").write_bytes(pickle.dumps(export(run, wanted, silent)))
 
     made = make_once(tmp_path_factory, "exported", make)
     shutil.copytree(made / trained.name, trained.folder, dirs_exist_ok=True)
