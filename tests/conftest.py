@@ -43,6 +43,15 @@ def shared_imports():
 
 
 @pytest.fixture(scope="session", autouse=True)
+def tried_once():
+    """Copies of files that were opened are not tried in another process again."""
+    import opening
+
+    with opening.tried_once():
+        yield
+
+
+@pytest.fixture(scope="session", autouse=True)
 def untimed():
     """How fast files are is measured of those of `exported` alone."""
     import timing
