@@ -7,6 +7,7 @@ import pty
 import shutil
 import sys
 import threading
+from collections import Counter
 from pathlib import Path
 
 from samples import finding, silent
@@ -25,6 +26,32 @@ os.environ.setdefault("KRESNET_WEB", os.path.join(CACHE, "kresnet", "web"))
 # No test downloads the weights that a training begins with, nor finds those of the user's.
 os.environ.setdefault("KRESNET_OFFLINE", "1")
 os.environ.setdefault("MPLCONFIGDIR", os.path.join(CACHE, "matplotlib"))
+
+
+# Of files these take longest. While one process makes what `exported` holds, for the first of them, another one does
+# what needs no exported run; and none is left alone with a long file at the end.
+LONGEST = (
+    "test_documented_commands.py",
+    "test_distribute.py",
+    "test_instance_segmentation.py",
+    "test_multilabel.py",
+    "test_converters.py",
+    "test_train.py",
+    "test_pipeline.py",
+    "test_report_in_browser.py",
+)
+
+
+def pytest_configure(config):
+    config.option.loadscopereorder = False  # of xdist, which would begin with the files of most tests
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_collection_modifyitems(items):
+    """Let the longest files begin, then those with most tests."""
+    counts = Counter(item.path for item in items)
+    places = {name: place for place, name in enumerate(LONGEST)}
+    items.sort(key=lambda item: (places.get(item.path.name, len(LONGEST)), -counts[item.path], item.path))
 
 
 @pytest.fixture(autouse=True)
