@@ -25,9 +25,6 @@ from keras_resnet.reporting.page import render_report
 from keras_resnet.reporting.recommend import describe_verdicts, recommend_file
 from keras_resnet.run import Run
 
-pytestmark = pytest.mark.usefixtures("untimed")
-
-
 # The words for what would settle 60 images on which file and model never differ.
 PROOF = "add about 134 validation images of the same kind (194 in all) to prove it"
 
@@ -60,7 +57,7 @@ def test_the_metric_that_decides_is_the_one_that_is_shown():
 
 
 @pytest.fixture(scope="module")
-def unproven(untimed, trained, tmp_path_factory):
+def unproven(trained, tmp_path_factory):
     """A file that answers as its model, on too few images to prove it: the run, and its verdict."""
     run = copied(trained, tmp_path_factory.mktemp("unproven") / "open")
     (verdict,) = pipeline.export(run, ExportRequest(float32_only(), samples=60), silent)
