@@ -35,8 +35,8 @@ def train(data: StrPath | None = None, **options: Unpack[TrainOptions]) -> Run:
     """Train a residual network and return its run: what `kresnet train` does, by the same names, with the same
     defaults, choices and refusals.
 
-    data: a folder of images, a table of their labels, "digits", "digit_pairs", "shapes", or the name of a TFDS data
-    set.
+    data: a folder of images, a table of their labels, "digits", "digit_pairs", "shapes", or the name of a TFDS
+    dataset.
 
     Every option is None unless it is given. Raises UsageError for options that are wrong or contradict each other,
     DataError for images that cannot be used, and TrainingError where training had to stop; an interrupted run goes on

@@ -1,4 +1,4 @@
-"""Check a data set: open it, measure its images, and collect what is wrong with them."""
+"""Check a dataset: open it, measure its images, and collect what is wrong with them."""
 
 from __future__ import annotations
 

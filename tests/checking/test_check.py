@@ -250,14 +250,14 @@ def test_unequal_classes_are_found(folder):
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
-        ((), "check needs DATA: a folder of images, a table of them, or a data set by name; or --run RUN"),
+        ((), "check needs DATA: a folder of images, a table of them, or a dataset by name; or --run RUN"),
         (("PHOTOS", "--task", "clasify"), "--task must be one of classify, multilabel, localize, detect, segment"),
         (("PHOTOS", "--run", "RUN", "--task", "detect"), "--task must be that of run"),
         (("PHOTOS", "--run", "RUN"), "has other labels than photos: 0, 1, 2"),
         (("no/such",), "DATA no/such: no such file or folder"),
         (
             ("nowhere",),
-            "DATA nowhere: no such file or folder, and no data set of that name. Data are a folder",
+            "DATA nowhere: no such file or folder, and no dataset of that name. Data are a folder",
         ),
         (("cifar10", "--data-dir", "elsewhere"), "is not prepared in elsewhere; add --download to download it"),
     ],
