@@ -220,7 +220,10 @@ def test_of_a_folder_without_splits_none_is_named(folder, kresnet, tmp_path):
     report, page = keras_resnet.check(unsplit, save=tmp_path / "page.html"), (tmp_path / "page.html").read_text()
     assert set(report.by_kind) == {"unreadable", "exact_duplicate"} and len(report.by_kind["exact_duplicate"]) == 24
     divided = [each for each in report.findings if len({image.split for image in each.images}) > 1]
-    assert divided and any(each.startswith(f"{len(divided)} groups of duplicates are partly") for each in report.notes)
+    assert divided and any(
+        each.startswith(f"{len(divided)} groups of duplicates are split between training and validation")
+        for each in report.notes
+    )
     assert "cat/traincat0.png (cat)" in page and "across splits" not in page and "validation, cat)" not in page
     # An image whose pixels are missing is not among those that are counted.
     assert report.images == 48 and sum(sum(each.values()) for each in report.counts.values()) == 48
