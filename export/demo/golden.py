@@ -36,8 +36,8 @@ class Golden:
 
 
 def load_golden(run: Run, files: list[str], log: Log) -> Golden:
-    """Return the reference outputs of a run's `files`, of as many images as MAX_BYTES allows for the largest of them; none
-    where golden.npz is not there or cannot be read."""
+    """Return the reference outputs of a run's `files`, of as many images as MAX_BYTES allows for the largest of them;
+    none where golden.npz is not there or cannot be read."""
     try:
         images, answers = _read_golden(run.exports / "golden.npz", files, run.spec().data.input_shape)
     except Exception as error:  # zipfile, zlib and NumPy raise a dozen kinds on damaged archives

@@ -84,8 +84,8 @@ def check_data(
     if held_out and (divided := sum(_is_divided(each) for each in findings)):
         notes.append(
             f"{counted(divided, 'group') if divided > 1 else 'one group'} of duplicates {verb(divided, 'is', 'are')}"
-            " split between training and validation, so the network would be evaluated on images that it was trained on:"
-            " keep one image of each"
+            " split between training and validation, so the network would be evaluated on images that it was trained"
+            " on: keep one image of each"
         )
     report = CheckReport(data.name, _count(data, facts), _properties(facts), findings, notes, not held_out, label_check)
     return report, data

@@ -143,8 +143,8 @@ def choose_sizes(
     native_why: str = "the size of the images",
     fit: Fit = "crop",
 ) -> tuple[ImageSize, ImageSize]:
-    """Return (image_size, resize) in pixels: what was asked, else `native` up to 64, else PHOTO_SIZE, with the reason said; for
-    smaller images also that they are enlarged.
+    """Return (image_size, resize) in pixels: what was asked, else `native` up to 64, else PHOTO_SIZE, with the reason
+    said; for smaller images also that they are enlarged.
 
     Where images are cropped: never more than a `resize` that was asked for. Larger ones are resized to 8/7 of the size
     that is cut from them: 256 for 224 (Krizhevsky et al. 2012). Else `resize` is image_size.
