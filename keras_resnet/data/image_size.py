@@ -158,7 +158,7 @@ def choose_sizes(
         size, why = PHOTO_SIZE, "the usual size for photographs"
         if native is not None and native < PHOTO_SIZE:
             why += f"; most images are smaller (median side: {native} pixels) and are enlarged:"
-            why += f" --image-size {native} would be faster"
+            why += f" --image-size {8 * round(native / 8)} would be faster"
     if fit != "crop":
         how = "whole images, black beside them" if fit == "pad" else "whole images, stretched to it"
         log(f"image size: {format_size(size)} pixels ({why}), {how}")
