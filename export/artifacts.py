@@ -1,5 +1,5 @@
-"""Artifacts beside exported files, for whoever takes the folder to a device: labels, a model card, golden outputs and a
-script that needs nothing but LiteRT, NumPy and Pillow."""
+"""Artifacts beside exported files, for whoever takes the folder to a device: labels, a model card, reference outputs
+and a script that needs nothing but LiteRT, NumPy and Pillow."""
 
 from __future__ import annotations
 

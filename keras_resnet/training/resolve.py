@@ -25,7 +25,7 @@ from keras_resnet.training.distribute import Devices
 from keras_resnet.training.methods import get_method_class
 from keras_resnet.training.precision import choose_precision
 
-# Small data sets need small batches to get enough steps; from here on He et al.'s 128 (section 4.2).
+# Small datasets need small batches to get enough steps; from here on He et al.'s 128 (section 4.2).
 SMALL_DATASET = 5000
 # The largest part of a training that the automatic warm-up takes.
 MAX_WARMUP = 0.2

@@ -117,21 +117,21 @@ def test_what_is_wrong_is_said_in_pythons_words(keywords, said):
 @pytest.mark.parametrize(
     ("call", "said"),
     [
-        (lambda: kr.train(3), f"data must be a folder, a file or the name of a data set{PATHLIKE}. Received: 3 (int)"),
+        (lambda: kr.train(3), f"data must be a folder, a file or the name of a dataset{PATHLIKE}. Received: 3 (int)"),
         (
             lambda: kr.train(np.zeros((9, 8, 8, 3))),
-            f"data must be a folder, a file or the name of a data set{PATHLIKE}. Received: numpy.ndarray",
+            f"data must be a folder, a file or the name of a dataset{PATHLIKE}. Received: numpy.ndarray",
         ),
         (
             lambda: kr.train(b"photos"),
-            f"data must be a folder, a file or the name of a data set{PATHLIKE}. Received: b'photos' (bytes)",
+            f"data must be a folder, a file or the name of a dataset{PATHLIKE}. Received: b'photos' (bytes)",
         ),
-        (lambda: kr.check(3), f"data must be a folder, a file or the name of a data set{PATHLIKE}. Received: 3 (int)"),
+        (lambda: kr.check(3), f"data must be a folder, a file or the name of a dataset{PATHLIKE}. Received: 3 (int)"),
         (lambda: kr.check("photos", run=3), "run must be what open_run returns, or the name or the folder of a run"),
         (lambda: kr.check("photos", save=3), f"save must be where to write the page{PATHLIKE}. Received: 3 (int)"),
         (lambda: kr.check("photos", tsk="detect"), "check takes no keyword 'tsk'. Did you mean 'task'?"),
         (lambda: kr.check("photos", strict=True), "check takes no keyword 'strict'. keras_resnet.check returns all"),
-        (lambda: kr.find_learning_rate(3), f"data must be a folder, a file or the name of a data set{PATHLIKE}."),
+        (lambda: kr.find_learning_rate(3), f"data must be a folder, a file or the name of a dataset{PATHLIKE}."),
         (lambda: kr.train(resume=3), f"resume must be the name or the folder of a run{PATHLIKE}. Received: 3 (int)"),
         (lambda: kr.train(name=3), "name must be the name of a run, as a str. Received: 3 (int)"),
         (lambda: kr.train(model=3), "model must be the name of a network, as a str. Received: 3 (int)"),

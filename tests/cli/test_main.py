@@ -28,10 +28,10 @@ def kresnet(capsys):
     ("options", "code", "words"),
     [
         (["--depth", "51"], 2, "51 is not a ResNet depth"),
-        (["--data", "nothing-like-it"], 1, "no such file or folder, and no data set of that name. Data are a folder"),
+        (["--data", "nothing-like-it"], 1, "no such file or folder, and no dataset of that name. Data are a folder"),
         (["--data", ""], 1, "--data is empty. Data are a folder of images, a table of them (.csv,"),
         (["--data", __file__], 1, "is neither a folder nor a table (.py). Data are a folder"),
-        (["--data", "cifar10"], 1, "data set 'cifar10' is not prepared"),
+        (["--data", "cifar10"], 1, "dataset 'cifar10' is not prepared"),
         (["--data", "nowhere", "--task", "detect"], 1, "--data nowhere: no such file or folder"),
         (["--data", "./nowhere"], 1, "no such file or folder"),
         (["--epochs", "0"], 2, "--epochs must be 1 or more"),

@@ -54,6 +54,8 @@ def said(choose, *arguments):
 def test_a_size_of_the_data_is_told_as_theirs():
     assert "(the size of the images)" in said(choose_sizes, None, None, 32)[1]
     assert "(the usual size for photographs)" in said(choose_sizes, None, None, 500)[1]
+    assert "most images are smaller (median side: 96 pixels) and are enlarged" in said(choose_sizes, None, None, 96)[1]
+    assert "(the usual size for photographs)" in said(choose_sizes, None, None, 224)[1]
     assert (
         said(choose_square_size, None, None)[1]
         == "image size: 320 pixels (usual for objects), the whole image in a square"

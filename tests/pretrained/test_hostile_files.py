@@ -132,7 +132,7 @@ def hdf5_files(folder):
         "external": (lambda g: g.create_dataset("0", (27,), "float32", external=external), "in another file"),
         "link": (lambda g: g.__setitem__("0", h5py.ExternalLink(other(folder), "0")), link),
         "soft": (lambda g: g.__setitem__("0", h5py.SoftLink("/layers/conv2d/vars/1")), link),
-        "virtual": (virtual(folder), "takes its values from other data sets"),
+        "virtual": (virtual(folder), "takes its values from other datasets"),
         "sparse": (lambda g: g.create_dataset("0", (2_100_000_000,), "float32"), absent),
         "chunked": (
             lambda g: g.create_dataset("0", (2_100_000_000,), "float32", chunks=(1000,), fillvalue=1.0),
