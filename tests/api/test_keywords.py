@@ -196,7 +196,7 @@ def test_values_become_what_a_spec_takes():
     [
         ("--image-size changes it", "image_size changes it"),
         ("Use --precision mixed_float16", "Use precision='mixed_float16'"),
-        ("asked by --no-flip", "asked by flip=False"),
+        ("set by --no-flip", "set by flip=False"),
         ("resume it with: kresnet train --resume night-2", "resume it with: keras_resnet.train(resume='night-2')"),
         ("list them with: kresnet runs", "list them with: kresnet runs"),
         ("(kresnet compress --qat): --quantize must be", "(kresnet compress --qat): quantize must be"),
