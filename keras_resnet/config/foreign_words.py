@@ -46,6 +46,7 @@ OPTIONS: dict[str, tuple[str, ...]] = {
     **dict.fromkeys(("--experiment", "--run-name"), ("--name",)),
     **dict.fromkeys(("--cfg", "--config"), ("--recipe, or --set KEY=VALUE",)),
     **dict.fromkeys(("--distill", "--kd"), ("--teacher",)),
+    **dict.fromkeys(("--conf", "--conf-thres", "--confidence", "--score", "--min-score"), ("--threshold",)),
     **dict.fromkeys(("--nms", "--full", "--end2end"), ("--with-nms",)),
     **dict.fromkeys(("--calib", "--representative-dataset", "--data"), ("--calibration-data",)),
     **dict.fromkeys(("--topk", "-k", "--max-det"), ("--top",)),
@@ -73,7 +74,7 @@ UNNEEDED = {
     **dict.fromkeys(
         ("--conf", "--conf-thres", "--confidence", "--threshold"),
         "Objects are shown from a probability of 30% on, and the labels of --task multilabel from their own thresholds"
-        " on; --json prints each probability, to filter by.",
+        " on; for others: kresnet predict --threshold X.",
     ),
     "--iou": "Non-maximum suppression is at an IoU of 0.7.",
 }

@@ -58,7 +58,7 @@ def decide_flip(split: Split, image_size: ImageSize, classes: Sequence[str]) -> 
     the images alone, so it is the same each time. Raises DataError if one cannot be read.
     """
     if split.label_sets is not None:
-        return FlipDecision(True, "the default; with several labels an image it is not tried whether mirroring harms one")
+        return FlipDecision(True, "the default; not tried where an image has several labels")
     rows = _sample_rows(split)
     labels = split.labels[rows]
     if len(np.unique(labels)) < 2:
