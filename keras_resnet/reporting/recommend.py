@@ -68,9 +68,8 @@ def recommend_file(verdicts: list[DescribedVerdict]) -> Recommendation | None:
     fast = [row for row in timed if not is_clearly_slower(row, timed)]
     smallest = min(row["bytes"] for row in fast or within)
     alike = [row for row in fast or within if row["bytes"] <= AS_SMALL * smallest]
-    best = min(
-        alike, key=lambda row: (not holds_integers_only(row), row["latency_ms"] or 0.0, row["drop"], row["bytes"])
-    )
+    by_worth = [(not holds_integers_only(row), row["latency_ms"] or 0.0, row["drop"], row["bytes"]) for row in alike]
+    best = alike[by_worth.index(min(by_worth))]
     return cast(Recommendation, {**best, "why": _explain(best, passed, within, timed)})
 
 
@@ -107,8 +106,8 @@ def _explain(
     within: list[DescribedVerdict],
     timed: list[DescribedVerdict],
 ) -> str:
-    """Say in short sentences why `best` is recommended, of the files that `passed`, those `within` the strictest budget, and
-    those of these that were `timed`."""
+    """Say in short sentences why `best` is recommended, of the files that `passed`, those `within` the strictest
+    budget, and those of these that were `timed`."""
     if len(passed) == 1:
         why = "it is the only file within the budget"
     elif [row["latency_ms"] is not None for row in passed].count(True) == 1 and timed:

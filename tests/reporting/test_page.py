@@ -129,6 +129,16 @@ def test_of_a_model_at_chance_no_file_is_recommended_and_warnings_are_said_once(
     assert [step.command for step in describe_headline("r", [], None, doubts).steps] == ["kresnet train --epochs 9"]
 
 
+def test_of_a_detector_that_finds_hardly_anything_no_file_is_recommended(exported, tmp_path):
+    run = copy_run(exported[0], tmp_path)
+    run.write_json(run.metrics_file, {**run.metrics(), "metric": "box mAP", "value": 0.0095})
+    words = " ".join("".join(Page(render_report(run)).words).split())
+    assert "FINDS HARDLY ANYTHING" in words and "Box mAP is 0.95% on 360 validation images" in words
+    assert "Train longer before you use a file." in words and "is the recommended file" not in words
+    run.write_json(run.metrics_file, {**run.metrics(), "value": 0.06})
+    assert "is the recommended file" in render_report(run)
+
+
 def test_one_epoch_is_no_curve(exported, tmp_path):
     """And one file no scatter; the numbers stay."""
     run = copy_run(exported[0], tmp_path)
