@@ -54,7 +54,7 @@ def _format_verdict(verdict: Verdict, drop: str, interval: str) -> list[str]:
         drop,
         interval,
         f"{verdict.agreement:.2%}{own}",
-        f"{100 * verdict.worst_class_drop:+.2f} ({verdict.worst_class})",
+        f"{100 * verdict.worst_class_drop:+z.2f} ({verdict.worst_class})",
         format_cost(verdict.latency_ms, ".2f", " ms"),
         format_cost(None if verdict.simulator else verdict.cost.peak_mib, ".0f", " MiB"),
         verdict.words,
@@ -154,6 +154,6 @@ def _format_drops(verdicts: list[Verdict]) -> list[tuple[str, str]]:
     """Return (drop, interval) of each file in points, the drop with its metric where that differs between files."""
     named = len({verdict.drop_metric for verdict in verdicts}) > 1
     return [
-        (f"{100 * v.drop:+.2f}" + f" of {metric_label(v.drop_metric)}" * named, format_interval(v.drop_interval))
+        (f"{100 * v.drop:+z.2f}" + f" of {metric_label(v.drop_metric)}" * named, format_interval(v.drop_interval))
         for v in verdicts
     ]

@@ -178,10 +178,23 @@ _WEIGHTS = (
     " pixels and more start from pretrained weights"
 )
 _MICRO = "Use --c-array, which writes an int8 file as C source for microcontrollers; it needs no --target"
+_COMPUTER = (
+    "int8.tflite runs there without a --target; verify it on the device itself: kresnet verify RUN --on ssh://USER@HOST"
+)
+_PHONE = "int8.tflite runs on phones without a --target; --coreml writes another file for iPhones"
 VALUES: dict[str, dict[str, str]] = {
     "--target": {
         **dict.fromkeys(("coral", "edge-tpu", "edge_tpu", "google-coral", "coral-tpu", "tpu"), "Use --target edgetpu"),
         **dict.fromkeys(("esp32", "esp32-s3", "esp32s3", "esp-eye", "arduino", "stm32", "stm32h7", "nrf52"), _MICRO),
+        **dict.fromkeys(
+            ("raspberrypi", "raspberry-pi", "rpi", "rpi4", "rpi5", "pi", "pi4", "pi5", "jetson"), _COMPUTER
+        ),
+        **dict.fromkeys(("jetson-nano", "jetson-orin", "linux", "cpu", "arm64", "orangepi"), _COMPUTER),
+        **dict.fromkeys(("android", "iphone", "ios", "ipad", "phone", "mobile"), _PHONE),
+        **dict.fromkeys(
+            ("hailo", "hailo8", "hailo-8", "hailo8l"),
+            "kresnet writes no files for Hailo's chips. Their compiler takes an ONNX file: kresnet export --onnx",
+        ),
         **dict.fromkeys(("pico", "rp2040", "cortex-m", "cortex-m4", "cortex-m7", "mcu", "micro", "tflm"), _MICRO),
     },
     "--quantize": {word: f"Use --quantize {name}" for word, name in SCHEMES.items()},

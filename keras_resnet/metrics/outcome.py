@@ -75,7 +75,7 @@ def describe_unverified(row: VerdictRow) -> str:
 
 def format_interval(interval: tuple[float, float] | list[float]) -> str:
     """Format an interval in percentage points."""
-    return f"[{100 * interval[0]:+.2f}, {100 * interval[1]:+.2f}]"
+    return f"[{100 * interval[0]:+z.2f}, {100 * interval[1]:+z.2f}]"
 
 
 def format_value(value: float, interval: tuple[float, float] | list[float] | None) -> str:
@@ -90,7 +90,15 @@ def format_value_interval(interval: tuple[float, float] | list[float]) -> str:
 
 def format_drop(row: VerdictRow) -> str:
     """Format the drop of a verdict in points, with its interval and its metric."""
-    return f"{100 * row['drop']:+.2f} {format_interval(row['drop_interval'])} of {metric_label(row['drop_metric'])}"
+    return f"{100 * row['drop']:+z.2f} {format_interval(row['drop_interval'])} of {metric_label(row['drop_metric'])}"
+
+
+def describe_drop(row: VerdictRow) -> str:
+    """Describe the drop of a verdict and its budget: "drop -0.56 points [95% CI -1.98, +0.88], 1 allowed", with the
+    metric where it is not the one that is shown."""
+    of = "" if row["drop_metric"] == row["metric"] else f" of {metric_label(row['drop_metric'])}"
+    low, high = (f"{100 * each:+z.2f}" for each in row["drop_interval"])
+    return f"drop{of} {100 * row['drop']:+z.2f} points [95% CI {low}, {high}], {format_budget(row)} allowed"
 
 
 def format_cost(value: float | None, form: str, unit: str) -> str:
@@ -131,7 +139,7 @@ def describe_details(row: VerdictRow) -> str:
 def _describe_detail(row: VerdictRow, name: str) -> str:
     value = f"{metric_label(name)} {row['details'][name]:.2%}"
     lost = {**row.get("drops", {}), **row.get("further_drops", {})}.get(name)
-    return f"{value} (drop {100 * lost['drop']:+.2f} {format_interval(lost['interval'])})" if lost else value
+    return f"{value} (drop {100 * lost['drop']:+z.2f} {format_interval(lost['interval'])})" if lost else value
 
 
 def list_remarks(rows: Sequence[VerdictRow]) -> list[str]:
@@ -171,12 +179,12 @@ def _describe_unproven(rows: Sequence[VerdictRow]) -> str:
     if len(rows) > 1:
         return (
             f"{files}: the measured drops of {metrics} are within the budget of {counted(budget, 'point', 'g')}, but"
-            f" with only {counted(samples, 'validation image', ',')} the true ones may be up to {upper:+.2f}; {remedy}"
+            f" with only {counted(samples, 'validation image', ',')} the true ones may be up to {upper:+z.2f}; {remedy}"
         )
     return (
-        f"{files}: the measured drop of {metrics}, {100 * first['drop']:+.2f}, is within the budget of"
+        f"{files}: the measured drop of {metrics}, {100 * first['drop']:+z.2f}, is within the budget of"
         f" {counted(budget, 'point', 'g')}, but with only {counted(samples, 'validation image', ',')} the true one may"
-        f" be up to {upper:+.2f}; {remedy}"
+        f" be up to {upper:+z.2f}; {remedy}"
     )
 
 

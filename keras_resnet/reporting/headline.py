@@ -144,7 +144,7 @@ def _describe_drop(row: DescribedVerdict) -> str:
     interval = format_interval(row["drop_interval"])
     likely = f" (95% confidence interval {interval})" if interval else ""
     budget = counted(100 * row["max_drop"], "point", "g")
-    return f"{what} of {metric}: {100 * row['drop']:+.2f} points from the Keras model{likely}, of {budget} allowed"
+    return f"{what} of {metric}: {100 * row['drop']:+z.2f} points from the Keras model{likely}, of {budget} allowed"
 
 
 def _describe_failed(name: str, verdicts: list[DescribedVerdict]) -> Headline:
