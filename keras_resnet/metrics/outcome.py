@@ -20,6 +20,8 @@ ABOVE, UNCLEAR, NOT_ABOVE = "above", "unclear", "not above"
 NOT_MEASURED = "–"
 # 0.30 - 0.29 > 0.01 in floating point.
 ROUNDING = 1e-9
+# A latency says little where a tenth of the images take so many times the median.
+NOISY = 3.0
 # By metric (drop, its 95% interval), as shares.
 Drops = Mapping[str, tuple[float, tuple[float, float]]]
 # One object of verdicts.json; one of its "baselines".
@@ -130,10 +132,23 @@ def describe_tested_metrics(row: VerdictRow) -> str:
     return f"each file is tested by {join_words(metrics)}; the drop that is shown is the one that decides"
 
 
-def describe_details(row: VerdictRow) -> str:
+def describe_noise(rows: Sequence[VerdictRow]) -> str:
+    """Name the files whose latency is noisy, see `NOISY`; "" where none is. A verdict of an earlier version has no
+    percentiles."""
+    noisy = []
+    for row in rows:
+        latency = (row["cost"]["latencies"] or [{}])[-1]
+        if (latency.get("p90") or 0.0) > NOISY * latency.get("p50", 0.0):
+            noisy.append(f"{row['file']} (median {latency['p50']:.2f}, 90th percentile {latency['p90']:.2f} ms)")
+    return f"noisy latency: {join_words(noisy)}; measure again when nothing else runs" if noisy else ""
+
+
+def describe_details(row: VerdictRow, noticeable: float = 0.0) -> str:
     """Describe the metrics of a verdict beside the one that is shown, with their drops in points: "" where there are
-    none."""
-    return ", ".join(_describe_detail(row, name) for name in list_shown_details(row.get("details", {}), row["metric"]))
+    none. noticeable: by how much the drop of a metric that never decides has to differ from the one that is shown."""
+    names, further = list_shown_details(row.get("details", {}), row["metric"]), row.get("further_drops", {})
+    alike = [name for name in names if name in further and abs(further[name]["drop"] - row["drop"]) < noticeable]
+    return ", ".join(_describe_detail(row, name) for name in names if name not in alike)
 
 
 def _describe_detail(row: VerdictRow, name: str) -> str:
@@ -188,11 +203,12 @@ def _describe_unproven(rows: Sequence[VerdictRow]) -> str:
     )
 
 
-def list_shared_remarks(row: VerdictRow) -> list[str]:
-    """List what has to be known of the model and the data that a file was compared with, a sentence each."""
+def list_shared_remarks(row: VerdictRow, only_chance: bool = False) -> list[str]:
+    """List what has to be known of the model and the data that a file was compared with, a sentence each. only_chance:
+    leave out baselines that are no constant predictions."""
     remarks = []
     for baseline in row["baselines"]:
-        if baseline["standing"] != ABOVE:
+        if baseline["standing"] != ABOVE and (baseline["trivial"] or not only_chance):
             at_chance = baseline["trivial"] and baseline["standing"] == NOT_ABOVE
             remarks.append(f"{'the file predicts like the model, and ' * at_chance}{describe_baseline(baseline)}")
     if row["data_changed"]:
