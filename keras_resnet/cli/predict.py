@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 from typing import Any
 
@@ -111,6 +112,8 @@ def predict(typed: tuple[str, ...], camera: str | None, save: Path | None, runs:
     if (options["every"] != 1 or options["frames"]) and images and not any(is_video(each.name) for each in sources):
         named = "--every" if options["every"] != 1 else "--frames"
         raise UsageError(f"{named} is for videos and cameras; {sources[0].name} is an image")
+    if options["threshold"] is not None and math.isnan(options["threshold"]):
+        raise UsageError("--threshold must be from 0 to 1. Received: nan")
     if save:
         prepare_save(save, is_folder=bool(sources) and sources[0].save != save)
     log_newest(target, typed and target == typed[0])
