@@ -40,11 +40,11 @@ class Predictor:
     predict: Callable[[np.ndarray], Outputs]
     card: ModelMetadata
 
-    def predict_image(self, image: Picture, top: int | None) -> list[dict[str, Any]]:
+    def predict_image(self, image: Picture, top: int | None, threshold: float | None = None) -> list[dict[str, Any]]:
         """Return [{"label", "probability"}, …], best first; each with a "box" in pixels where the task is to find
-        one."""
+        one. top, threshold: see `decode_predictions`."""
         outputs = self.predict(self.card.preprocess(image)[None])
-        return decode_predictions(self.card, outputs, top, [size_of(image)])[0]
+        return decode_predictions(self.card, outputs, top, [size_of(image)], threshold)[0]
 
     def draw(self, image: Picture, predictions: list[dict[str, Any]]) -> Image.Image:
         """Return a copy of the image with what was found drawn in; of a localizer's guesses the first."""
@@ -55,9 +55,11 @@ class Predictor:
 
 @dataclass(frozen=True)
 class PredictOptions:
-    """top: how many labels, or objects. every, frames: of a video each so-many-th frame, and at most how many."""
+    """top: how many labels, or objects. threshold: the least probability of each, 0–1; None for the usual one. every,
+    frames: of a video each so-many-th frame, and at most how many."""
 
     top: int | None = None
+    threshold: float | None = None
     every: int = 1
     frames: int | None = None
 
@@ -127,7 +129,7 @@ def predict_files(
 
 def _predict_image_file(predictor: Predictor, source: Input, options: PredictOptions) -> dict[str, Any]:
     image = read_image(source.name, predictor.card.levels, predictor.card.channels)
-    predictions = predictor.predict_image(image, options.top)
+    predictions = predictor.predict_image(image, options.top, options.threshold)
     if source.save:
         _save_image(predictor.draw(image, predictions), source.save)
     return {"image": source.name, "predictions": predictions}
@@ -142,7 +144,7 @@ def predict_video(
     frames = islice(read_frames(source, options.every), options.frames)
     if save is None:
         for frame in frames:
-            yield _frame_document(source, frame, predictor.predict_image(frame.image, options.top))
+            yield _frame_document(source, frame, predictor.predict_image(frame.image, options.top, options.threshold))
         return
     _require_video_suffix(save)
     first = next(frames)
@@ -151,7 +153,7 @@ def predict_video(
         open_video_writer(temporary, first.rate / options.every, first.image.size) as append,
     ):
         for frame in chain([first], frames):
-            predictions = predictor.predict_image(frame.image, options.top)
+            predictions = predictor.predict_image(frame.image, options.top, options.threshold)
             append(predictor.draw(frame.image, predictions))
             yield _frame_document(source, frame, predictions)
 

@@ -32,7 +32,7 @@ class Postprocessor:
     @property
     def nothing(self) -> str:
         """What is said of an image of which nothing is predicted."""
-        return "no label reaches its threshold" if self.has_thresholds else "no objects"
+        return "no objects" if self.has_boxes else "no label reaches its threshold"
 
 
 # By the name in a file's metadata.
@@ -93,21 +93,29 @@ def label_sets(
 
 
 def decode_predictions(
-    card: ModelMetadata, outputs: Outputs, top: int | None, sizes: Sequence[tuple[int, int]]
+    card: ModelMetadata,
+    outputs: Outputs,
+    top: int | None,
+    sizes: Sequence[tuple[int, int]],
+    threshold: float | None = None,
 ) -> list[list[dict[str, Any]]]:
     """Decode the outputs for images of (width, height) `sizes` as the file's metadata say: see `top_k`,
-    `postprocess.describe_objects`. Raises ExportError for outputs that mean nothing: numbers that are not finite, or of
-    labels that are not there."""
+    `postprocess.describe_objects`. Only what has at least the probability `threshold` is returned; None stands for the
+    labels' own thresholds, `postprocess.DISPLAY_THRESHOLD` for objects, and no limit for the labels of a classifier.
+    Raises ExportError for outputs that mean nothing: numbers that are not finite, or of labels that are not there."""
     _require_valid_outputs(outputs, len(card.classes))
     postprocessor = card.postprocessor
     if postprocessor.has_thresholds:
-        return label_sets(outputs, card.classes, card.thresholds, top)
+        thresholds = card.thresholds if threshold is None else [threshold] * len(card.classes)
+        return label_sets(outputs, card.classes, thresholds, top)
     if not postprocessor.has_boxes:
-        return top_k(outputs, card.classes, top or DEFAULT_TOP)
+        best = top_k(outputs, card.classes, top or DEFAULT_TOP)
+        return [[each for each in labels if each["probability"] >= (threshold or 0)] for labels in best]
     rows = ({name: value[row] for name, value in outputs.items()} for row in range(len(sizes)))
     main = postprocessor.one_object
     return [
-        describe_objects(row, card.classes, card.cells, size, top, main) for row, size in zip(rows, sizes, strict=True)
+        describe_objects(row, card.classes, card.cells, size, top, main, threshold)
+        for row, size in zip(rows, sizes, strict=True)
     ]
 
 

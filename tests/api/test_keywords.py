@@ -162,6 +162,10 @@ def test_what_is_wrong_is_said_in_pythons_words(keywords, said):
             lambda: predict_images(None, "two.png", top="five"),
             "top must be a whole number, 1 or more. Received: 'five'",
         ),
+        (
+            lambda: predict_images(None, "two.png", threshold=30),
+            "threshold must be a number from 0 to 1. Received: 30 (int)",
+        ),
         (lambda: sort_names([3]), "what to export must be one of float32,"),
         (lambda: kr.create_model(3), "name must be that of a network, as a str, or a NetworkSpec. Received: 3 (int)"),
         (lambda: kr.ResNet50(weights=3), "weights must be"),
@@ -197,7 +201,7 @@ def test_values_become_what_a_spec_takes():
     [
         ("--image-size changes it", "image_size changes it"),
         ("Use --precision mixed_float16", "Use precision='mixed_float16'"),
-        ("asked by --no-flip", "asked by flip=False"),
+        ("set by --no-flip", "set by flip=False"),
         ("resume it with: kresnet train --resume night-2", "resume it with: keras_resnet.train(resume='night-2')"),
         ("list them with: kresnet runs", "list them with: kresnet runs"),
         ("(kresnet compress --qat): --quantize must be", "(kresnet compress --qat): quantize must be"),

@@ -134,6 +134,9 @@ def test_only_an_option_that_the_command_has_is_named(kresnet):
             "--precision bf16: kresnet writes no such file; --quantize must be one of float32, float16",
         ),
         ("--target coral", "--target coral is what other tools take. Use --target edgetpu."),
+        ("--target raspberrypi", "int8.tflite runs there without a --target; verify it on the device itself: kresnet"),
+        ("--target android", "int8.tflite runs on phones without a --target"),
+        ("--target hailo", "Their compiler takes an ONNX file: kresnet export --onnx"),
         ("--target esp32", "Use --c-array, which writes an int8 file as C source for microcontrollers; it needs no"),
     ],
 )

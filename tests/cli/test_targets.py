@@ -55,7 +55,7 @@ def desk(tmp_path, monkeypatch):
         ("runs --runs nowhere", "--runs nowhere: no such folder"),
         ("train --data photos --download", "--download is for datasets of TFDS, and --data photos is on this machine"),
         ("train --data photos --data-dir x", "--data-dir is for datasets of TFDS, and --data photos is on this"),
-        ("predict mine scan.png --conf 0.5", "No such option '--conf'. Objects are shown from a probability of 30% on"),
+        ("predict mine scan.png --conf 0.5", "No such option '--conf'. Use --threshold."),
         ("predict notes.txt", "notes.txt is not an image, a video, a run or an exported file; kresnet predict takes"),
         (
             "predict notes.txt scan.png",

@@ -190,7 +190,7 @@ def test_types_headers_and_strangers(litert, exported):
         assert asked(address, "/../spec.json")[0] == 404 and asked(address, "/files/")[0] == 404
         assert asked(address, host="elsewhere.example:80")[0] == 403
         port = int(address.rstrip("/").rpartition(":")[2])
-        with pytest.raises(UsageError, match=f"--port {port} of 127.0.0.1 cannot be had: Address already in use"):
+        with pytest.raises(UsageError, match=f"--port {port} of 127.0.0.1 is in use; --port 0 takes a free one"):
             create_server(build_site(run, silent), port)
 
 

@@ -64,6 +64,28 @@ def test_each_file_that_fails_is_named_and_the_others_are_written(trained, kresn
         pipeline.export(run, ExportRequest(float32_only(), ("savedmodel", "onnx"), samples=20), silent)
 
 
+def test_an_interrupted_export_leaves_artifacts_and_report_of_the_files_that_are_there(
+    exported, kresnet, monkeypatch, tmp_path
+):
+    genuine = shutil.copy(exported[0].exports / "float32.tflite", tmp_path)
+    run = copied(exported[0], tmp_path / "run")
+    run.report_file.unlink(missing_ok=True)
+
+    def convert(model_file, file_format, conversion, target, log):
+        if run.verdicts():
+            raise KeyboardInterrupt
+        shutil.copy(genuine, target)
+
+    monkeypatch.setattr(pipeline, "convert", convert)
+    monkeypatch.setattr(pipeline.CONVERTER, "start", lambda: None)
+    files = ("--quantize", "float32", "--quantize", "float16", "--samples", "20")
+    code, _, err = kresnet("export", "run", *files, "--runs", tmp_path)
+    assert code == 130 and err[-1] == "interrupted"
+    assert (run.exports / "golden.npz").is_file() and "float32.tflite" in (run.exports / "model_card.md").read_text()
+    page = run.report_file.read_text()
+    assert "float32.tflite" in page and "NO EXPORTS" not in page
+
+
 def test_a_compiler_that_fails_refuses_and_the_others_are_asked(exported, monkeypatch, tmp_path):
     run = Run(shutil.copytree(exported[0].folder, tmp_path / "run"))
 
