@@ -71,11 +71,8 @@ UNNEEDED = {
     "--shuffle": "Training images are shuffled in each epoch, by --seed.",
     "--plots": "Plots are in report.html, written after each training: kresnet report.",
     "--verbose": "Type it before the command: kresnet --verbose.",
-    **dict.fromkeys(
-        ("--conf", "--conf-thres", "--confidence", "--threshold"),
-        "Objects are shown from a probability of 30% on, and the labels of --task multilabel from their own thresholds"
-        " on; for others: kresnet predict --threshold X.",
-    ),
+    "--threshold": "Objects are shown from a probability of 30% on, and the labels of --task multilabel from their own"
+    " thresholds on; for others: kresnet predict --threshold X.",
     "--iou": "Non-maximum suppression is at an IoU of 0.7.",
 }
 # What other tools have options for, by command → what is typed here instead, or why nothing is.
@@ -186,10 +183,8 @@ VALUES: dict[str, dict[str, str]] = {
     "--target": {
         **dict.fromkeys(("coral", "edge-tpu", "edge_tpu", "google-coral", "coral-tpu", "tpu"), "Use --target edgetpu"),
         **dict.fromkeys(("esp32", "esp32-s3", "esp32s3", "esp-eye", "arduino", "stm32", "stm32h7", "nrf52"), _MICRO),
-        **dict.fromkeys(
-            ("raspberrypi", "raspberry-pi", "rpi", "rpi4", "rpi5", "pi", "pi4", "pi5", "jetson"), _COMPUTER
-        ),
-        **dict.fromkeys(("jetson-nano", "jetson-orin", "linux", "cpu", "arm64", "orangepi"), _COMPUTER),
+        **dict.fromkeys(("raspberrypi", "raspberry-pi", "rpi", "rpi4", "rpi5", "pi", "pi4", "pi5"), _COMPUTER),
+        **dict.fromkeys(("jetson", "jetson-nano", "jetson-orin", "linux", "cpu", "arm64", "orangepi"), _COMPUTER),
         **dict.fromkeys(("android", "iphone", "ios", "ipad", "phone", "mobile"), _PHONE),
         **dict.fromkeys(
             ("hailo", "hailo8", "hailo-8", "hailo8l"),

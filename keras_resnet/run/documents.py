@@ -12,6 +12,8 @@ from typing import Annotated, Any, NotRequired
 from pydantic import AfterValidator, ConfigDict, Field, with_config
 from typing_extensions import TypedDict
 
+from keras_resnet.runtime.plurals import counted
+
 # "1" is no number, and 1 is no text; what is not declared is kept.
 kept = with_config(ConfigDict(extra="allow", strict=True))
 Count = Annotated[int, Field(ge=0, lt=2**63)]
@@ -266,7 +268,7 @@ def describe_inconsistency(document: RobustnessDocument) -> str:
     names = reference["values"].keys()
     for model in document["models"]:
         if not names or model["values"].keys() != names or {*map(len, model["values"].values())} != {count}:
-            return f"{model['name']} has not {count} values of each corruption"
+            return f"{model['name']} has not {counted(count, 'value')} of each corruption"
     for file in files:
         if file["change"] is None or not {CLEAN, ALL, *names} <= file["differences"].keys():
             return f"{file['name']} has not all differences from {reference['name']}"

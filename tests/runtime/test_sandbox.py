@@ -9,6 +9,7 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
+import opening
 import pytest
 from mutants import archive_of, bomb, damage_saved_model, texts_of, with_texts
 from PIL import Image
@@ -167,7 +168,7 @@ def test_a_bomb_is_not_unpacked(content, tmp_path):
 def test_too_slow_and_too_large_files_are_refused(content, tmp_path, monkeypatch):
     slow = tmp_path / "slow.tflite"
     slow.write_bytes(content)
-    with monkeypatch.context() as patch:
+    with monkeypatch.context() as patch, opening.patched():
         patch.setattr(sandbox, "TIMEOUT_SECONDS", 0.0)
         with pytest.raises(ExportError, match=r"slow\.tflite cannot be run: inference on one image takes longer than"):
             TFLiteModel(slow)
