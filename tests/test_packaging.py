@@ -130,6 +130,7 @@ def test_public_names():
         "bundle",
         "callbacks",
         "check",
+        "compare",
         "choose_precision",
         "compress",
         "export",
