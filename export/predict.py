@@ -35,16 +35,19 @@ VIDEO_SUFFIX = ".mp4"
 
 @dataclass(frozen=True)
 class Predictor:
-    """predict: uint8 images (N, H, W, C) → outputs. card: how images are preprocessed and what outputs mean."""
+    """predict: uint8 images (N, H, W, C) → outputs. card: how images are preprocessed and what outputs mean. name: of
+    the run or the file, in messages."""
 
     predict: Callable[[np.ndarray], Outputs]
     card: ModelMetadata
+    name: str
 
-    def predict_image(self, image: Picture, top: int | None) -> list[dict[str, Any]]:
+    def predict_image(self, image: Picture, top: int | None, reject: bool = False) -> list[dict[str, Any]]:
         """Return [{"label", "probability"}, …], best first; each with a "box" in pixels where the task is to find
-        one."""
+        one. reject: whether "unknown" stands first for an image that is of none of the classes (see
+        `predictions.mark_unknown`)."""
         outputs = self.predict(self.card.preprocess(image)[None])
-        return decode_predictions(self.card, outputs, top, [size_of(image)])[0]
+        return decode_predictions(self.card, outputs, top, [size_of(image)], reject)[0]
 
     def draw(self, image: Picture, predictions: list[dict[str, Any]]) -> Image.Image:
         """Return a copy of the image with what was found drawn in; of a localizer's guesses the first."""
@@ -55,11 +58,13 @@ class Predictor:
 
 @dataclass(frozen=True)
 class PredictOptions:
-    """top: how many labels, or objects. every, frames: of a video each so-many-th frame, and at most how many."""
+    """top: how many labels, or objects. every, frames: of a video each so-many-th frame, and at most how many. reject:
+    whether "unknown" is answered, see `Predictor.predict_image`."""
 
     top: int | None = None
     every: int = 1
     frames: int | None = None
+    reject: bool = False
 
 
 @dataclass(frozen=True)
@@ -127,7 +132,7 @@ def predict_files(
 
 def _predict_image_file(predictor: Predictor, source: Input, options: PredictOptions) -> dict[str, Any]:
     image = read_image(source.name, predictor.card.levels, predictor.card.channels)
-    predictions = predictor.predict_image(image, options.top)
+    predictions = predictor.predict_image(image, options.top, options.reject)
     if source.save:
         _save_image(predictor.draw(image, predictions), source.save)
     return {"image": source.name, "predictions": predictions}
@@ -142,7 +147,7 @@ def predict_video(
     frames = islice(read_frames(source, options.every), options.frames)
     if save is None:
         for frame in frames:
-            yield _frame_document(source, frame, predictor.predict_image(frame.image, options.top))
+            yield _frame_document(source, frame, predictor.predict_image(frame.image, options.top, options.reject))
         return
     _require_video_suffix(save)
     first = next(frames)
@@ -151,7 +156,7 @@ def predict_video(
         open_video_writer(temporary, first.rate / options.every, first.image.size) as append,
     ):
         for frame in chain([first], frames):
-            predictions = predictor.predict_image(frame.image, options.top)
+            predictions = predictor.predict_image(frame.image, options.top, options.reject)
             append(predictor.draw(frame.image, predictions))
             yield _frame_document(source, frame, predictions)
 
@@ -195,7 +200,7 @@ def file_predictor(path: Path, runtime: str = INTERPRETER) -> Predictor:
     else:
         require_file(path)
         model = load_tflite(path, runtime=runtime)
-    return Predictor(model, model.card)
+    return Predictor(model, model.card, str(path))
 
 
 def run_predictor(run: Run, model: keras.Model) -> Predictor:
@@ -204,4 +209,5 @@ def run_predictor(run: Run, model: keras.Model) -> Predictor:
 
     classes = run.classes()
     outputs = load_task(run, classes).output_metadata()
-    return Predictor(keras_predictor(model), build_metadata(classes, run.spec().data, {}, outputs))
+    card = build_metadata(classes, run.spec().data, {}, outputs)
+    return Predictor(keras_predictor(model), card, f"run {run.name}")

@@ -18,9 +18,10 @@ from keras_resnet.config.foreign_names import answer_attribute
 from keras_resnet.errors import DataError, UsageError, describe_received, did_you_mean
 from keras_resnet.runtime.image import Picture, show_in_rgb, to_picture
 from keras_resnet.runtime.plurals import counted
+from keras_resnet.runtime.predictions import require_rejection
 
 if TYPE_CHECKING:
-    from keras_resnet.export.predict import Predictor
+    from keras_resnet.export.predict import PredictOptions, Predictor
 
 # One image, or several: a path of an image, a video or a folder; uint8 pixels (H, W, 3) or (N, H, W, 3); Pillow's.
 OneImage = Union[str, "os.PathLike[str]", np.ndarray, Image.Image]
@@ -50,27 +51,31 @@ class Predicting:
             raise AttributeError(describe_missing(self, name))
 
     @overload
-    def predict(self, images: Image.Image, *, top: int | None = None) -> Prediction: ...
-
-    @overload
-    def predict(self, images: list[AnImage] | tuple[AnImage, ...], *, top: int | None = None) -> Predictions: ...
+    def predict(self, images: Image.Image, *, top: int | None = None, reject: bool = False) -> Prediction: ...
 
     @overload
     def predict(
-        self, images: str | os.PathLike[str] | np.ndarray, *, top: int | None = None
+        self, images: list[AnImage] | tuple[AnImage, ...], *, top: int | None = None, reject: bool = False
+    ) -> Predictions: ...
+
+    @overload
+    def predict(
+        self, images: str | os.PathLike[str] | np.ndarray, *, top: int | None = None, reject: bool = False
     ) -> Prediction | Predictions: ...
 
     @from_python
-    def predict(self, images: Images, *, top: int | None = None) -> Prediction | Predictions:
+    def predict(self, images: Images, *, top: int | None = None, reject: bool = False) -> Prediction | Predictions:
         """Name what `images` show, and where.
 
         images: a path of an image, a folder or a video; uint8 pixels (H, W, 3) or (N, H, W, 3); one of Pillow's; or a
-        list of these. top: how many labels, 5 by default, or objects, all by default.
+        list of these. top: how many labels, 5 by default, or objects, all by default. reject: whether "unknown" stands
+        first for images that are of none of the classes, by the rule that `kresnet calibrate` has set; UsageError is
+        raised where there is none.
 
         Returns one `Prediction` for one image, `Predictions` for several: a list, a folder, a video, or an array (N, H,
         W, 3). A damaged file among several is logged and left out; DataError is raised for one alone.
         """
-        return predict_images(self._predictor, images, top)
+        return predict_images(self._predictor, images, top, reject)
 
 
 def describe_missing(owner: Predicting, name: str) -> str:
@@ -85,7 +90,9 @@ def describe_missing(owner: Predicting, name: str) -> str:
     return f"{sentence}. {answer}" if answer else f"{sentence}.{did_you_mean(name, known)}".rstrip(".")
 
 
-def predict_images(predictor: Predictor, images: Images, top: int | None = None) -> Prediction | Predictions:
+def predict_images(
+    predictor: Predictor, images: Images, top: int | None = None, reject: bool = False
+) -> Prediction | Predictions:
     """Return what one image shows, or what several show: of a list, a folder, a video, or an array of several.
 
     A file that is damaged is logged and left out of several. Raises DataError for one that cannot be read, alone or
@@ -93,6 +100,11 @@ def predict_images(predictor: Predictor, images: Images, top: int | None = None)
     """
     if top is not None and (not isinstance(top, Integral) or top < 1):
         raise UsageError(f"top must be a whole number, 1 or more. Received: {describe_received(top)}")
+    from keras_resnet.export.predict import PredictOptions
+
+    if reject:
+        require_rejection(predictor.card, predictor.name)
+    options = PredictOptions(top, reject=reject)
     is_single = isinstance(images, (str, os.PathLike, np.ndarray, Image.Image))
     # What is no image is refused below, by name.
     several = cast("list[OneImage]", [images] if is_single or not isinstance(images, Iterable) else list(images))
@@ -101,9 +113,9 @@ def predict_images(predictor: Predictor, images: Images, top: int | None = None)
     is_one = is_single and _is_one(several[0])
     for place, each in enumerate(several):
         if isinstance(each, (str, os.PathLike)):
-            found.extend(_predict_paths(predictor, os.fspath(each), top, unreadable, bool(is_one)))
+            found.extend(_predict_paths(predictor, os.fspath(each), options, unreadable, bool(is_one)))
         else:
-            found.extend(_predict_pixels(predictor, each, top, place))
+            found.extend(_predict_pixels(predictor, each, options, place))
     if unreadable and not found:
         raise DataError(f"none of {counted(len(unreadable), 'file')} could be read, such as {unreadable[0]}")
     return found[0] if is_one else Predictions(tuple(found), tuple(unreadable))
@@ -119,16 +131,16 @@ def _is_one(image: OneImage) -> bool:
 
 
 def _predict_paths(
-    predictor: Predictor, name: str, top: int | None, unreadable: list[str], is_one: bool
+    predictor: Predictor, name: str, options: PredictOptions, unreadable: list[str], is_one: bool
 ) -> Iterator[Prediction]:
     """Yield what the files that `name` names show; adds to `unreadable` those that are damaged, unless it `is_one`."""
-    from keras_resnet.export.predict import PredictOptions, predict_files, resolve_inputs
+    from keras_resnet.export.predict import predict_files, resolve_inputs
 
     inputs = resolve_inputs([name])
     with progress.track(inputs, "predicting", "files") as tracked:
         for each in tracked:
             try:
-                for row in predict_files(predictor, [each], PredictOptions(top), progress.log):
+                for row in predict_files(predictor, [each], options, progress.log):
                     yield Prediction(**row, nothing=predictor.card.postprocessor.nothing)
             except DataError as error:
                 if is_one:
@@ -138,12 +150,12 @@ def _predict_paths(
 
 
 def _predict_pixels(
-    predictor: Predictor, pixels: np.ndarray | Image.Image, top: int | None, place: int
+    predictor: Predictor, pixels: np.ndarray | Image.Image, options: PredictOptions, place: int
 ) -> Iterator[Prediction]:
     """Yield what an image shows, or each of an array of several; they are called by their place."""
     images = [pixels] if isinstance(pixels, Image.Image) else _to_images(pixels, predictor.card.channels)
     for number, image in enumerate(images, place):
-        found, picture = predictor.predict_image(image, top), show_in_rgb(image)
+        found, picture = predictor.predict_image(image, options.top, options.reject), show_in_rgb(image)
         yield Prediction(f"image {number}", found, picture=picture, nothing=predictor.card.postprocessor.nothing)
 
 

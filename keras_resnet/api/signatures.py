@@ -15,6 +15,7 @@ from keras_resnet.api.session import in_python_words
 from keras_resnet.config.given_options import COMPRESS_SETTINGS, SETTINGS
 from keras_resnet.config.option_groups import COMMON, GROUPS, OTHER
 from keras_resnet.config.settings import Setting, iterate_settings
+from keras_resnet.export.confidence_settings import CalibrationSettings
 from keras_resnet.export.device_settings import DeviceSettings
 from keras_resnet.export.robustness_settings import RobustnessSettings
 from keras_resnet.export.settings import ExportSettings
@@ -23,7 +24,7 @@ from keras_resnet.network_search.settings import PLACE_SETTINGS, SearchSettings
 F = TypeVar("F", bound=Callable[..., Any])
 PATH = "StrPath"
 # Settings that are paths, or names of runs.
-PATHS = ("runs", "data_dir", "weights", "deepen", "teacher", "calibration_data")
+PATHS = ("runs", "data_dir", "weights", "deepen", "teacher", "calibration_data", "unknown")
 # Settings of an export that a verification takes.
 VERIFY_SETTINGS = ("max_drop", "require_proof", "samples")
 # What is given by position.
@@ -120,6 +121,7 @@ SEARCH = (
     *(Keyword.of(each.key, each) for each in iterate_settings(SearchSettings) if each.key not in _OF_SEARCH),
     *(each for each in _DEVICES if each.name in PLACE_SETTINGS),
 )
+CALIBRATE = tuple(Keyword.of(each.key, each) for each in iterate_settings(CalibrationSettings))
 ROBUSTNESS = tuple(Keyword.of(each.key, each) for each in iterate_settings(RobustnessSettings))
 # By the name of the TypedDict.
 KEYWORDS = {
@@ -130,6 +132,7 @@ KEYWORDS = {
     "VerifyOptions": VERIFY,
     "SearchOptions": SEARCH,
     "RobustnessOptions": ROBUSTNESS,
+    "CalibrateOptions": CALIBRATE,
 }
 
 
