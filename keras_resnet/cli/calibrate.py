@@ -22,8 +22,7 @@ if TYPE_CHECKING:
     cls=Command,
     epilog=format_examples(
         "kresnet calibrate RUN",
-        "kresnet calibrate RUN --accept 0.99 --unknown other_images/",
-        "kresnet predict RUN photo.jpg --reject",
+        "kresnet calibrate RUN --accept 0.99 --unknown folder/",
     ),
 )
 @click.argument("run_name", metavar="[RUN]", required=False, shell_complete=complete_run_names)
