@@ -66,7 +66,10 @@ class ONNX(Format):
         self.require_installed()
         import onnx
 
-        model = onnx.load(str(path), load_external_data=False)
+        try:
+            model = onnx.load(str(path), load_external_data=False)
+        except Exception as error:  # protobuf's own
+            raise ExportError(f"{path} is not a readable ONNX model: {' '.join(str(error).split())[:200]}") from error
         texts = {each.key: each.value for each in model.metadata_props}
         card = replace(_parse_texts(texts, path), confidence=confidence)
         onnx.helper.set_model_props(model, {**texts, METADATA_FILE: json.dumps(card.details())})

@@ -8,7 +8,7 @@ from typing import Any
 
 from keras_resnet.errors import RunError
 from keras_resnet.progress import log
-from keras_resnet.reporting.charts import Axis, Chart, Series, reliability_diagram
+from keras_resnet.reporting.charts import INK, Axis, Chart, Series, reliability_diagram
 from keras_resnet.run import Run
 from keras_resnet.run.documents import CalibrationDocument, UnknownKind
 from keras_resnet.runtime.plurals import counted
@@ -129,8 +129,9 @@ def describe_confidence(document: CalibrationDocument) -> dict[str, Any]:
 
 
 def confidence_charts(document: CalibrationDocument) -> list[Chart]:
-    """Return the reliability with and without the temperature, and the shares of images accepted by threshold."""
-    return [*_reliability(document), _acceptance(document)]
+    """Return the reliability with and without the temperature, the shares of images accepted by threshold, and the ROC
+    curve."""
+    return [*_reliability(document), _acceptance(document), _roc(document)]
 
 
 def _reliability(document: CalibrationDocument) -> list[Chart]:
@@ -164,7 +165,7 @@ def _acceptance(document: CalibrationDocument) -> Chart:
         "chosen",
         [rule["threshold"]] * 2,
         [100 * keras_model["accepted"], 100 * keras_model["accepted_unknown"]],
-        0,
+        INK,
         has_line=False,
         sizes=(9.0, 9.0),
     )
@@ -180,5 +181,28 @@ def _acceptance(document: CalibrationDocument) -> Chart:
             Series("validation images", thresholds, known, 1),
             Series("unknown images", thresholds, unknown, 2, is_dashed=True),
             chosen,
+        ),
+    )
+
+
+def _roc(document: CalibrationDocument) -> Chart:
+    """Return the share of validation images accepted over that of unknown ones."""
+    keras_model = document["models"][0]
+    known, unknown = (
+        [100 * each for each in (0.0, *reversed(curve))]
+        for curve in (document["accepted_curve"], document["accepted_unknown_curve"])
+    )
+    x, y = 100 * keras_model["accepted_unknown"], 100 * keras_model["accepted"]
+    return Chart(
+        "confidence-roc",
+        "ROC curve",
+        f"Validation images accepted over unknown images accepted, at all thresholds; AUROC {keras_model['auroc']:.4f};"
+        f" chosen: {y:.1f}% over {x:.1f}%",
+        Axis("unknown images accepted (%)", 0, 100),
+        Axis("validation images accepted (%)", 0, 100),
+        (
+            Series("chance", [0, 100], [0, 100], INK, is_dashed=True),
+            Series("Keras model", unknown, known, 1),
+            Series("chosen", [x], [y], INK, has_line=False, sizes=(9.0,)),
         ),
     )

@@ -17,6 +17,7 @@ from keras_resnet.data.odd_images import KINDS, generate_odd_images
 from keras_resnet.evaluation.evaluate import load_model
 from keras_resnet.export import device_scripts
 from keras_resnet.export.load import load_file
+from keras_resnet.reporting.confidence import forget_calibration
 from keras_resnet.reporting.page import render_report
 from keras_resnet.run import Run
 from keras_resnet.runtime import cli, preprocess
@@ -172,7 +173,9 @@ def test_the_command_prints_what_was_fitted_and_the_report_shows_it(run, odd, ca
     assert any("saved_model" in line and f"kresnet export {run.name}" in line for line in err)
     page = render_report(run)
     assert 'id="confidence"' in page and "Images accepted by threshold" in page
-    assert page.count('data-chart="confidence-') == 2
+    assert page.count('data-chart="confidence-') == 3
+    forget_calibration(run, "int8.tflite")  # as after another export of it
+    assert "int8.tflite" not in [each["name"] for each in run.calibration()["models"]]
     kr.Run(run).calibrate(accept=0.9)
 
 
