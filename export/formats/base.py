@@ -83,10 +83,10 @@ class Format(ABC):
         """Load the file or folder `path`. Raises ExportError if it is damaged or was not exported by kresnet."""
 
     def renew_confidence(self, path: Path, confidence: Confidence) -> bool:
-        """Write `confidence` into the metadata of the file `path`, whose network stays as it is. Returns whether that
-        was done: of some formats the file has to be written again. Raises ExportError if it is damaged or was not
-        exported by kresnet."""
-        return False
+        """Write `confidence` into the metadata of the file `path`, whose network stays as it is, where the format can.
+        Returns whether the file has it now: else it has to be written again. Raises ExportError if it is damaged or was
+        not exported by kresnet."""
+        return self.load(path).card.confidence == confidence
 
     def options(self, names: Sequence[str] = (), is_qat: bool = False) -> Sequence[FileOptions | None]:
         """Return the options of each file of a run that the schemes `names` ask for: "all", those of them that the

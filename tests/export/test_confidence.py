@@ -32,10 +32,10 @@ def run(exported, tmp_path_factory):
 
 
 @pytest.fixture(scope="module")
-def odd(tmp_path_factory):
+def odd(run, tmp_path_factory):
     """Fifty image files of the generator's kinds, ten of each, and where they are."""
     folder = tmp_path_factory.mktemp("odd")
-    pixels = np.random.default_rng(1).integers(0, 256, (10, 8, 8, 3), dtype=np.uint8)
+    pixels = load_dataset(run.spec().data, silent).splits["validation"].pixels[:10]
     for kind, images in generate_odd_images(pixels, 3):
         for number, image in enumerate(images):
             Image.fromarray(image).save(folder / f"{kind} {number}.png")
