@@ -200,7 +200,7 @@ def _read_batches(files: list[str], card: ModelMetadata, log: Log) -> Batches:
         count += len(batch)
         yield np.stack([card.preprocess(image) for _, image in batch])
     if not count:
-        damaged.require_none()
+        raise DataError(f"none of {counted(len(files), 'file')} of --unknown could be read")
 
 
 def _predict_kinds(
