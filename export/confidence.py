@@ -136,7 +136,9 @@ def describe_calibration(
         samples=len(labels),
         temperature=temperature.value,
         note=temperature.note,
-        rejection=RejectionRule(**rule.as_dict()),
+        rejection=RejectionRule(
+            score=rule.score, temperature=rule.temperature, threshold=rule.threshold, accepts=rule.accepts
+        ),
         check=_check(keras_model.known, labels, settings.seed),
         before=_describe_reliability(keras_model.known, labels, 1.0),
         after=_describe_reliability(keras_model.known, labels, temperature.value),
@@ -150,7 +152,9 @@ def describe_calibration(
 
 def renew_files(run: Run, log: Log) -> RenewedFiles:
     """Write the temperature and the rule of `run` into its exported files, whose networks stay as they are."""
-    confidence, renewed, stale = run.confidence(), [], []
+    confidence = run.confidence()
+    renewed: list[str] = []
+    stale: list[str] = []
     names = dict.fromkeys([row["file"] for row in run.verdicts()] + [row["file"] for row in run.unverified()])
     for name in names:
         path = run.exports / name

@@ -40,7 +40,7 @@ def _make_gradients(images: np.ndarray, generator: np.random.Generator) -> np.nd
 
 
 def _invert(images: np.ndarray, generator: np.random.Generator) -> np.ndarray:
-    return 255 - images
+    return np.asarray(255 - images)
 
 
 def _shuffle_patches(images: np.ndarray, generator: np.random.Generator) -> np.ndarray:

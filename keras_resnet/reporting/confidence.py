@@ -135,15 +135,13 @@ def confidence_charts(document: CalibrationDocument) -> list[Chart]:
 
 
 def _reliability(document: CalibrationDocument) -> list[Chart]:
-    before, after = (reliability_diagram(document[each]["bins"]) for each in ("before", "after"))
+    before, after = (reliability_diagram(each["bins"]) for each in (document["before"], document["after"]))
     if before is None or after is None:
         return []
     perfect, raw = before.series
     fitted = after.series[-1]
     series = (perfect, replace(raw, name="before"), replace(fitted, name="after", color=2))
-    points = "; ".join(
-        f"{name}: ECE {document[key]['error']:.2%}" for name, key in (("before", "before"), ("after", "after"))
-    )
+    points = f"before: ECE {document['before']['error']:.2%}; after: ECE {document['after']['error']:.2%}"
     return [
         replace(
             before,

@@ -1,9 +1,12 @@
 """What kresnet calibrate fits, keeps and says, and that every runtime answers alike with it."""
 
+import base64
+import io
 import json
 import shutil
 import subprocess
 import sys
+import zipfile
 from pathlib import Path
 
 import numpy as np
@@ -57,8 +60,8 @@ def calibrated(run, before):
 def test_the_numbers_are_those_of_sklearn_and_a_plain_loop(run, calibrated):
     from sklearn.metrics import log_loss, roc_auc_score
 
-    split = load_dataset(run.spec().data, silent).splits["validation"]
-    logits = load_model(run).predict_on_batch(split.pixels).astype(np.float64)
+    split, model = load_dataset(run.spec().data, silent).splits["validation"], load_model(run)
+    logits = model.predict_on_batch(split.pixels).astype(np.float64)
     row, document = calibrated["Keras model"], calibrated.document
 
     def shares(temperature):
@@ -73,7 +76,7 @@ def test_the_numbers_are_those_of_sklearn_and_a_plain_loop(run, calibrated):
             if rows.any():
                 error += rows.mean() * abs(confidence[rows].mean() - correct[rows].mean())
         assert row[f"error_{name}"] == pytest.approx(error, abs=1e-5)
-        loss = log_loss(split.labels, shares(temperature), labels=range(10))
+        loss = log_loss(split.labels, shares(temperature), labels=list(range(10)))
         assert row[f"loss_{name}"] == pytest.approx(loss, abs=1e-5)
         assert document[name]["error"] == row[f"error_{name}"]
     near = [log_loss(split.labels, shares(calibrated.temperature * each)) for each in (0.98, 1, 1.02)]
@@ -83,7 +86,7 @@ def test_the_numbers_are_those_of_sklearn_and_a_plain_loop(run, calibrated):
     assert row["accepted"] == pytest.approx((energy >= calibrated.threshold).mean())
     spread = split.pixels[np.linspace(0, split.count - 1, min(200, split.count)).astype(int)]
     others = {
-        kind: np.log(np.exp(load_model(run).predict_on_batch(images).astype(np.float64)).sum(axis=1))
+        kind: np.log(np.exp(model.predict_on_batch(images).astype(np.float64)).sum(axis=1))
         for kind, images in generate_odd_images(spread, 0)
     }
     everything = np.concatenate(list(others.values()))
@@ -95,7 +98,7 @@ def test_the_numbers_are_those_of_sklearn_and_a_plain_loop(run, calibrated):
 
 
 def test_files_keep_their_networks_and_get_the_metadata(run, before, calibrated):
-    assert set(calibrated.renewed) == {"float32.tflite", "int8.tflite", *calibrated.renewed} >= {"c_array"}
+    assert set(calibrated.renewed) >= set(FILES)
     assert "saved_model" in calibrated.stale and not set(calibrated.stale) & set(FILES)
     document = json.loads(run.confidence_file.read_text())
     assert document == json.loads(json.dumps(calibrated.document))
@@ -106,8 +109,9 @@ def test_files_keep_their_networks_and_get_the_metadata(run, before, calibrated)
         assert calibrated[name]["accepted"] > 0.7
     for name, content in before.items():
         now = (run.exports / name).read_bytes()
-        network = content.index(b"PK\x03\x04labels.txt"[:4])
-        assert now[:network] == content[:network] and now != content
+        with zipfile.ZipFile(io.BytesIO(content)) as archive:
+            network = min(each.header_offset for each in archive.infolist())
+        assert now[:network] == content[:network] and now[network:] != content[network:] and network > 1000
 
 
 def test_every_runtime_answers_alike(run, calibrated, odd, kresnet, capsys, monkeypatch):
@@ -123,7 +127,7 @@ def test_every_runtime_answers_alike(run, calibrated, odd, kresnet, capsys, monk
         rejected = [each[0]["label"] == "unknown" for each in rows]
         assert sum(rejected) > 0 and all(len(each) == 5 + is_out for each, is_out in zip(rows, rejected, strict=True))
         for is_out, row in zip(rejected, rows, strict=True):
-            assert not is_out or row[0]["score"] < row[0]["threshold"] == calibrated.threshold
+            assert not is_out or row[0]["score"] < row[0]["threshold"] == pytest.approx(calibrated.threshold)
             assert is_out == ("probability" not in row[0])
         assert cli.main(["predict", str(file), *images, "--reject", "--json", "--batch", "7"]) == 0
         of_edge = [json.loads(line)["predictions"] for line in capsys.readouterr().out.splitlines()]
@@ -150,7 +154,7 @@ def test_python_says_unknown_when_it_is_asked(run, calibrated, odd):
     assert unknown and unknown[0].probability is None and "unknown (score " in str(unknown[0])
     assert "unknown" in unknown[0]._repr_html_() and "unknown 0.0%" not in unknown[0]._repr_html_()
     assert not any(each.label == "unknown" for each in opened.predict(images))
-    assert opened.files["int8.tflite"].predict(Image.open(images[0]), reject=True).predictions[-1]["probability"] > 0
+    assert opened.files["int8.tflite"].predict(Image.open(images[0]), reject=True).predictions[-1]["probability"] >= 0
 
 
 def test_probabilities_are_of_the_temperature(run, calibrated):
@@ -162,10 +166,10 @@ def test_probabilities_are_of_the_temperature(run, calibrated):
 
 
 def test_the_command_prints_what_was_fitted_and_the_report_shows_it(run, odd, calibrated, kresnet):
-    code, out, err = kresnet("calibrate", run.folder, "--unknown", odd, "--score", "max-logit", "--samples", "100")
+    code, out, err = kresnet("calibrate", run.folder, "--unknown", odd, "--score", "max-logit", "--samples", "200")
     assert code == 0, err
     document = json.loads(run.confidence_file.read_text())
-    assert document["samples"] == 100 and document["unknown"]["images"] == 50
+    assert document["samples"] == 200 and document["unknown"]["images"] == 50
     assert document["rejection"]["score"] == "max-logit" and document["rejection"]["accepts"] == 0.95
     assert f"AUROC {document['models'][0]['auroc']:.4f}" in out and "int8.tflite" in out and "ECE after" in out
     assert f"temperature {document['temperature']:.3f}" in out and "50 unknown images" in out
@@ -210,9 +214,8 @@ def test_a_damaged_document_is_named(run, calibrated, kresnet, tmp_path):
 
 
 def test_the_page_answers_as_python(litert, run, calibrated, odd):
-    import base64
-
     from browsing import DROP, chromium, opened
+    from playwright.sync_api import expect
 
     from keras_resnet.export.demo.page import build_site
 
@@ -230,9 +233,8 @@ def test_the_page_answers_as_python(litert, run, calibrated, odd):
             panel = page.locator(".panel").first
             assert panel.locator(".unknown").count() == 0
             page.check("#reject")
-            page.wait_for_function("() => document.querySelectorAll('.panel .predictions li').length > 0")
-            assert panel.locator(".unknown").count() == (answer.label == "unknown")
-            share = panel.locator(".share").first.inner_text()
+            expect(panel.locator(".unknown")).to_have_count(int(answer.label == "unknown"))
             best = next(each for each in answer.predictions if "probability" in each)
-            assert share == f"{100 * best['probability']:.1f}%"
+            share = float(panel.locator(".share").first.inner_text().rstrip("%"))
+            assert share == pytest.approx(100 * best["probability"], abs=0.15)
             page.uncheck("#reject")
