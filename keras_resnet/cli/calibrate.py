@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 @runs_option
 @json_option
 def calibrate(run_name: str | None, runs: str | None, as_json: bool, **options: Any) -> None:
-    """Fit how sure RUN's classifier is, and when it answers "unknown".
+    """Fit RUN's confidence, and when it answers "unknown".
 
     A temperature, by which logits are divided so that of predictions with a confidence of 80% about 80% are right; and
     the rule by which --reject, of predict, kresnet-edge and the scripts for devices, answers "unknown". Both are fitted

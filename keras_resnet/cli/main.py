@@ -67,7 +67,7 @@ COMMANDS = {
     ),
     "calibrate": LazyCommand(
         "keras_resnet.cli.calibrate:calibrate",
-        'Fit how sure RUN\'s classifier is, and when it answers "unknown".',
+        'Fit RUN\'s confidence, and when it answers "unknown".',
         COMPARE,
     ),
     "report": LazyCommand("keras_resnet.cli.report:report", "Write the report of RUN, report.html.", COMPARE),
