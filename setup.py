@@ -20,7 +20,8 @@ ONNX = ["onnx>=1.17", "onnxruntime>=1.20", "tf2onnx>=1.16.1"]
 setup(
     name="kresnet",
     version="0.1.0",
-    description="Train residual networks with Keras 3 and ship them to devices with proof that they still work",
+    description="Train a ResNet on your images, export it for a phone, a browser or a microcontroller, and know how"
+    " accurate the exported file is before you ship it",
     license="Apache-2.0",
     python_requires=">=3.11,<3.14",
     packages=inside + beside,

@@ -1,5 +1,5 @@
-"""Artifacts beside exported files, for whoever takes the folder to a device: labels, a model card, golden outputs and a
-script that needs nothing but LiteRT, NumPy and Pillow."""
+"""Artifacts beside exported files, for whoever takes the folder to a device: labels, a model card, reference outputs
+and a script that needs nothing but LiteRT, NumPy and Pillow."""
 
 from __future__ import annotations
 
@@ -203,5 +203,5 @@ def _table_row(row: DescribedVerdict, has_budgets: bool) -> str:
     return (
         f"| {row['file']} | {row['bytes'] / 1e6:.2f} MB | {row['value']:.2%} | {row['model_value']:.2%} |"
         f" {format_drop(row)} |{budget} {row['agreement']:.2%} |"
-        f" {100 * row['worst_class_drop']:+.2f} ({row['worst_class']}) | {row['samples']} | {row['outcome']} |"
+        f" {100 * row['worst_class_drop']:+z.2f} ({row['worst_class']}) | {row['samples']} | {row['outcome']} |"
     )

@@ -188,8 +188,10 @@ def _list_values(manifest: Manifest, batch: int) -> Iterator[tuple[str, str]]:
     yield from (("NPY", NPY), ("BIN", BIN))
     yield "INPUT", words
     yield "OUTPUTS", "\n".join(_describe_output(number, each) for number, each in enumerate(outputs))
-    yield "SINGLE", ", or `results.csv` with a line an image" if len(outputs) == 1 else ""
-    yield "DTYPES", " and ".join(dict.fromkeys(each["dtype"] for each in outputs))
+    yield "SINGLE", ", or `results.csv` with one line per image" if len(outputs) == 1 else ""
+    raw = " and ".join(dict.fromkeys(each["dtype"] for each in outputs if each["scale"]))
+    scaled = f"Raw {raw} values are dequantized with the file's scale and zero point; floats" if raw else "Floats"
+    yield "SCALED", f"{scaled} are used unchanged."
     has_swift = _has_swift(manifest)
     yield "SWIFT_FILE", f", `{SWIFT}`" if has_swift else ""
     yield "LANGUAGES", "Python, C, Kotlin and Swift" if has_swift else f"Python, C and Kotlin; {NO_SWIFT}"
@@ -206,9 +208,10 @@ def _list_values(manifest: Manifest, batch: int) -> Iterator[tuple[str, str]]:
 
 def _describe_output(number: int, output: Tensor) -> str:
     """Return a line of the list of outputs."""
-    shape = " × ".join(map(str, output["shape"][1:]))
+    sides = output["shape"][1:]
+    values = counted(sides[0], "value") if len(sides) == 1 else f"{' × '.join(map(str, sides))} values"
     quantized = f"; {output['scale']:.6g} × (raw − {output['zero_point']})" if output["scale"] else ""
-    return f"- output {number}: `{output['name']}`, {output['dtype']}, {shape} an image{quantized}"
+    return f"- output {number}: `{output['name']}`, {output['dtype']}, {values} per image{quantized}"
 
 
 def _list_outputs(form: str, manifest: Manifest) -> str:

@@ -64,8 +64,15 @@ def _sample_training_images(data: DatasetSplits, count: int) -> tuple[np.ndarray
     sample = pipeline.sample_balanced_images(
         data.splits["train"], image_size=data.image_size, per_class=per_class, classes=len(data.classes), seed=SEED
     )
-    up_to = "up to " if len(sample) < per_class * len(data.classes) else ""
-    return sample, f"training images of {data.name}, {up_to}{per_class} of each class"
+    return sample, f"training images of {data.name}, {_describe_counts(data, per_class)}"
+
+
+def _describe_counts(data: DatasetSplits, per_class: int) -> str:
+    """Say how many images of each class a sample of up to `per_class` of each has."""
+    train = data.splits["train"]
+    counts = [min(per_class, int(train.has_label(label).sum())) for label in range(len(data.classes))]
+    fewest, most = min(counts), max(counts)
+    return f"{most} of each class" if fewest == most else f"{fewest} to {most} of each class"
 
 
 def _read_folder(data: DatasetSplits, folder: str) -> tuple[np.ndarray, str]:

@@ -37,8 +37,8 @@ class DeviceVerdict(Verdict):
         latency = "" if self.latency_ms is None else f", {self.latency_ms:.2f} ms"
         return (
             f"{self.words}: {self.file} on {self.place}, {metric_label(self.metric)} {self.value:.2%} of"
-            f" {counted(self.samples, 'image')}, drop {outcome.format_drop(self.as_dict())} of at most"
-            f" {100 * self.max_drop:g}, agreement with this machine's CPU {self.cpu_agreement:.2%}{latency}"
+            f" {counted(self.samples, 'image')}, {outcome.describe_drop(self.as_dict())},"
+            f" agreement with this machine's CPU {self.cpu_agreement:.2%}{latency}"
         )
 
     def list_reasons(self) -> list[str]:

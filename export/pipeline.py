@@ -72,10 +72,11 @@ class ExportContext:
 
     @contextmanager
     def refresh_artifacts(self) -> Iterator[None]:
-        """Bring what stands beside the files up to their verdicts afterwards, once, also where one of them failed."""
+        """Bring what stands beside the files up to their verdicts afterwards, once, also where one of them failed or
+        the export was interrupted."""
         try:
             yield
-        except KresnetError:
+        except (KresnetError, KeyboardInterrupt, SystemExit):
             self._write_artifacts()
             raise
         self._write_artifacts()

@@ -42,12 +42,13 @@ class Predictor:
     card: ModelMetadata
     name: str
 
-    def predict_image(self, image: Picture, top: int | None, reject: bool = False) -> list[dict[str, Any]]:
+    def predict_image(
+        self, image: Picture, top: int | None, threshold: float | None = None, reject: bool = False
+    ) -> list[dict[str, Any]]:
         """Return [{"label", "probability"}, …], best first; each with a "box" in pixels where the task is to find
-        one. reject: whether "unknown" stands first for an image that is of none of the classes (see
-        `predictions.mark_unknown`)."""
+        one. top, threshold, reject: see `decode_predictions`."""
         outputs = self.predict(self.card.preprocess(image)[None])
-        return decode_predictions(self.card, outputs, top, [size_of(image)], reject)[0]
+        return decode_predictions(self.card, outputs, top, [size_of(image)], threshold, reject)[0]
 
     def draw(self, image: Picture, predictions: list[dict[str, Any]]) -> Image.Image:
         """Return a copy of the image with what was found drawn in; of a localizer's guesses the first."""
@@ -58,10 +59,12 @@ class Predictor:
 
 @dataclass(frozen=True)
 class PredictOptions:
-    """top: how many labels, or objects. every, frames: of a video each so-many-th frame, and at most how many. reject:
-    whether "unknown" is answered, see `Predictor.predict_image`."""
+    """top: how many labels, or objects. threshold: the least probability of each, 0–1; None for the usual one. every,
+    frames: of a video each so-many-th frame, and at most how many. reject: whether "unknown" is answered, see
+    `decode_predictions`."""
 
     top: int | None = None
+    threshold: float | None = None
     every: int = 1
     frames: int | None = None
     reject: bool = False
@@ -132,7 +135,7 @@ def predict_files(
 
 def _predict_image_file(predictor: Predictor, source: Input, options: PredictOptions) -> dict[str, Any]:
     image = read_image(source.name, predictor.card.levels, predictor.card.channels)
-    predictions = predictor.predict_image(image, options.top, options.reject)
+    predictions = predictor.predict_image(image, options.top, options.threshold, options.reject)
     if source.save:
         _save_image(predictor.draw(image, predictions), source.save)
     return {"image": source.name, "predictions": predictions}
@@ -147,7 +150,8 @@ def predict_video(
     frames = islice(read_frames(source, options.every), options.frames)
     if save is None:
         for frame in frames:
-            yield _frame_document(source, frame, predictor.predict_image(frame.image, options.top, options.reject))
+            found = predictor.predict_image(frame.image, options.top, options.threshold, options.reject)
+            yield _frame_document(source, frame, found)
         return
     _require_video_suffix(save)
     first = next(frames)
@@ -156,7 +160,7 @@ def predict_video(
         open_video_writer(temporary, first.rate / options.every, first.image.size) as append,
     ):
         for frame in chain([first], frames):
-            predictions = predictor.predict_image(frame.image, options.top, options.reject)
+            predictions = predictor.predict_image(frame.image, options.top, options.threshold, options.reject)
             append(predictor.draw(frame.image, predictions))
             yield _frame_document(source, frame, predictions)
 

@@ -116,7 +116,7 @@ class RobustnessTest:
 
     @property
     def constants(self) -> str:
-        """The data set whose constants the corruptions have."""
+        """The dataset whose constants the corruptions have."""
         return name_constants(*height_and_width(self.data.image_size))
 
     @cached_property

@@ -110,8 +110,8 @@ class Verdict:
         latency = "" if self.latency_ms is None else f", {self.latency_ms:.2f} ms"
         return (
             f"{self.words}: {self.file}, {self.bytes / 1e6:.2f} MB, {metric_label(self.metric)} {self.value:.2%} of"
-            f" {counted(self.samples, 'image')}, drop {outcome.format_drop(self.as_dict())}, at most"
-            f" {counted(100 * self.max_drop, 'point', 'g')}, agreement {self.agreement:.2%}{latency}"
+            f" {counted(self.samples, 'image')}, {outcome.describe_drop(self.as_dict())},"
+            f" agreement {self.agreement:.2%}{latency}"
         )
 
     def _repr_html_(self) -> str:

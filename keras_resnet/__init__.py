@@ -1,4 +1,5 @@
-"""kresnet: train residual networks with Keras 3 and ship them with proof that they still work.
+"""kresnet: train a ResNet on your images, export it for a phone, a browser or a microcontroller, and know how accurate
+the exported file is before you ship it.
 
 Names are imported when first used, so that `import keras_resnet` does not import TensorFlow.
 """

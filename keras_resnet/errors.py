@@ -5,7 +5,7 @@
     KresnetError            exit code 1: the work could not be done
     ├── UsageError          exit code 2: the request itself is wrong
     │   └── SettingError          a value of the spec that is not allowed, or an unknown key
-    ├── DataError           images or data sets that cannot be used
+    ├── DataError           images or datasets that cannot be used
     ├── WeightsError        weights that cannot be fetched, read or placed
     ├── RunError            a run folder that is missing, unfinished or unreadable
     ├── MissingFileError    a file of a run that has not been exported; a KeyError too

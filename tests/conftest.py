@@ -7,6 +7,7 @@ import pty
 import shutil
 import sys
 import threading
+from collections import Counter
 from pathlib import Path
 
 from samples import finding, silent
@@ -27,10 +28,54 @@ os.environ.setdefault("KRESNET_OFFLINE", "1")
 os.environ.setdefault("MPLCONFIGDIR", os.path.join(CACHE, "matplotlib"))
 
 
+# Of files these take longest. While one process makes what `exported` holds, for the first of them, another one does
+# what needs no exported run; and none is left alone with a long file at the end.
+LONGEST = (
+    "test_documented_commands.py",
+    "test_distribute.py",
+    "test_instance_segmentation.py",
+    "test_multilabel.py",
+    "test_converters.py",
+    "test_train.py",
+    "test_pipeline.py",
+    "test_report_in_browser.py",
+)
+
+
+def pytest_configure(config):
+    config.option.loadscopereorder = False  # of xdist, which would begin with the files of most tests
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_collection_modifyitems(items):
+    """Let the longest files begin, then those with most tests."""
+    counts = Counter(item.path for item in items)
+    places = {name: place for place, name in enumerate(LONGEST)}
+    items.sort(key=lambda item: (places.get(item.path.name, len(LONGEST)), -counts[item.path], item.path))
+
+
 @pytest.fixture(autouse=True)
 def cache_home(tmp_path_factory, monkeypatch):
     """An empty cache of the user's for each test."""
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path_factory.mktemp("cache")))
+
+
+@pytest.fixture(scope="session", autouse=True)
+def tried_once():
+    """Copies of files that were opened are not tried in another process again."""
+    import opening
+
+    with opening.tried_once():
+        yield
+
+
+@pytest.fixture(scope="session", autouse=True)
+def untimed():
+    """How fast files are is measured of those of `exported` alone."""
+    import timing
+
+    with timing.untimed():
+        yield
 
 
 @pytest.fixture(scope="session")
@@ -74,7 +119,7 @@ def segmented(tmp_path_factory):
     from keras_resnet.training.train import train
 
     def make(home):
-        spec = finding(epochs=6, augment=AugmentSpec(scales=(0.8, 1.25), color_jitter=0.2)).override(
+        spec = finding(epochs=4, augment=AugmentSpec(scales=(0.8, 1.25), color_jitter=0.2)).override(
             "data.data_dir", str(home / "tfds")
         )
         with pytest.MonkeyPatch.context() as patch:
@@ -88,6 +133,8 @@ def segmented(tmp_path_factory):
 @pytest.fixture(scope="session")
 def exported(trained, tmp_path_factory):
     """The run with files of every kind, and their verdicts by file name."""
+    from timing import timed
+
     from keras_resnet.export.pipeline import export
     from keras_resnet.export.request import ExportRequest
     from keras_resnet.export.tflite_options import LITERT_QUANTIZER, SCHEMES, TFLiteOptions, build_tflite_options
@@ -103,7 +150,8 @@ def exported(trained, tmp_path_factory):
 
     def make(home):
         run = Run(shutil.copytree(trained.folder, home / trained.name))
-        (home / "verdicts").write_bytes(pickle.dumps(export(run, wanted, silent)))
+        with timed():
+            (home / "verdicts").write_bytes(pickle.dumps(export(run, wanted, silent)))
 
     made = make_once(tmp_path_factory, "exported", make)
     shutil.copytree(made / trained.name, trained.folder, dirs_exist_ok=True)

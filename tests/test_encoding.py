@@ -38,7 +38,7 @@ def by_the_locale(source):
             # `Run.write_text(path, text)` has an argument more.
             is_click = owner in ("formatter", "super()")  # which writes a help
             odd = TEXT_METHODS.get(name) == len(call.args) and not is_click
-            # The first argument of `Path.open` is its mode: what opens a data set takes something else.
+            # The first argument of `Path.open` is its mode: what opens a dataset takes something else.
             mode = call.args[:1]
             opens_file = not mode or isinstance(mode[0], ast.Constant)
             odd |= name == "open" and owner not in BINARY and opens_file and not is_binary(call, 0)

@@ -1,4 +1,4 @@
-"""Golden answers on the demo's page: by them it checks whether a browser computes what the exporting machine did."""
+"""Reference outputs on the demo's page: by them it checks whether a browser computes what the exporting machine did."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ MIN_IMAGES = 2
 
 @dataclass(frozen=True)
 class Golden:
-    """Golden answers as pages of a site.
+    """Reference outputs as pages of a site.
 
     images: {"url", "count", "shape"} of the images, uint8 (count, height, width, channels); None where there are none.
     files: by file {"url", "outputs": [{"name", "shape"}, …]} of its outputs, float32 (count, *shape), one after another
@@ -36,12 +36,12 @@ class Golden:
 
 
 def load_golden(run: Run, files: list[str], log: Log) -> Golden:
-    """Return the golden answers of a run's `files`, of as many images as MAX_BYTES allows for the largest of them; none
-    where golden.npz is not there or cannot be read."""
+    """Return the reference outputs of a run's `files`, of as many images as MAX_BYTES allows for the largest of them;
+    none where golden.npz is not there or cannot be read."""
     try:
         images, answers = _read_golden(run.exports / "golden.npz", files, run.spec().data.input_shape)
     except Exception as error:  # zipfile, zlib and NumPy raise a dozen kinds on damaged archives
-        log(f"no self-check on the page: the golden answers cannot be read: {describe_error(error)}")
+        log(f"no self-check on the page: the reference outputs cannot be read: {describe_error(error)}")
         return Golden()
     answers = {file: outputs for file, outputs in answers.items() if outputs}
     most = max((sum(value[0].nbytes for value in outputs.values()) for outputs in answers.values()), default=1)

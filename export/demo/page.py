@@ -16,7 +16,7 @@ from keras_resnet.export.demo.samples import Sample, load_samples
 from keras_resnet.export.demo.server import Site
 from keras_resnet.export.verdict import is_tflite_file
 from keras_resnet.metrics.labels import metric_label
-from keras_resnet.metrics.outcome import ACCEPTED, format_drop
+from keras_resnet.metrics.outcome import ACCEPTED, describe_drop
 from keras_resnet.progress import Log
 from keras_resnet.reporting.recommend import DescribedVerdict, Recommendation, describe_verdicts, recommend_file
 from keras_resnet.run import Run
@@ -155,7 +155,7 @@ def describe_file(file: str, model: TFLiteModel, verdict: DescribedVerdict) -> d
         "url": f"files/{file}",
         "size": f"{verdict['megabytes']:.2f} MB",
         "metric": f"{metric} {verdict['value']:.2%}",
-        "drop": f"drop in points {format_drop(verdict)}",
+        "drop": describe_drop(verdict),
         "outcome": verdict["outcome"],
         "passed": verdict["verdict"] in ACCEPTED,
         "card": {

@@ -11,9 +11,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from keras_resnet.atomic_write import describe_error
 from keras_resnet.errors import ExportError, UsageError
-from keras_resnet.runtime.http_server import Handler, WebServer
+from keras_resnet.runtime.http_server import Handler, WebServer, describe_bind_error
 from keras_resnet.runtime.temporary_files import hidden_name
 
 HOST = "127.0.0.1"
@@ -143,8 +142,8 @@ def create_server(site: Site, port: int | None) -> SiteServer:
     try:
         return SiteServer(site, port)
     except (OSError, OverflowError) as error:
-        words = describe_error(error) if isinstance(error, OSError) else str(error)
-        raise UsageError(f"--port {port} of {HOST} cannot be had: {words}; --port 0 takes a free one") from error
+        why = describe_bind_error(error)
+        raise UsageError(f"--port {port} of {HOST} {why}; --port 0 takes a free one") from error
 
 
 def _host_name(header: str) -> str | None:

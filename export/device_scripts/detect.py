@@ -4,6 +4,7 @@ Needs classify.py, preprocess.py and postprocess.py beside it.
 
 pip install ai-edge-litert numpy pillow
 python detect.py int8.tflite photo.jpg …               # writes photo.found.json: boxes, masks if it makes them
+python detect.py int8.tflite --threshold 0.5 photo.jpg # only objects of this probability or more, instead of 0.3
 python detect.py int8.tflite --golden golden.npz       # does this device compute what the exporting one did?
 """
 
@@ -18,15 +19,31 @@ from postprocess import describe_objects
 
 
 def detect_objects(
-    outputs: dict[str, np.ndarray], labels: list[str], card: dict[str, Any], size: tuple[int, int]
+    outputs: dict[str, np.ndarray],
+    labels: list[str],
+    card: dict[str, Any],
+    size: tuple[int, int],
+    threshold: float | None = None,
 ) -> Any:
     """Return objects as `postprocess.describe_objects` has them."""
-    return describe_objects(outputs, labels, card["cells"], size, main=card["postprocessing"] == "main_object")
+    is_main = card["postprocessing"] == "main_object"
+    return describe_objects(outputs, labels, card["cells"], size, main=is_main, threshold=threshold)
 
 
 def predict_labels(outputs: dict[str, np.ndarray], labels: list[str], card: dict[str, Any]) -> list[str]:
     """Return the labels of an image's objects, the most confident first."""
     return [each["label"] for each in detect_objects(outputs, labels, card, (1, 1))]
+
+
+def _probability(words: tuple[str, ...]) -> float:
+    """Read what was typed behind --threshold; ends the program where it is no number from 0 to 1."""
+    try:
+        number = float(*words)
+    except ValueError:
+        number = -1.0
+    if not words or not 0 <= number <= 1:
+        sys.exit(f"--threshold must be from 0 to 1. Received: {' '.join(words) or 'nothing'}")
+    return number
 
 
 def main(file: str, *images: str) -> None:
@@ -40,13 +57,15 @@ def main(file: str, *images: str) -> None:
             same += predict_labels(ours, labels, card) == predict_labels(theirs, labels, card)
         print(f"{same} of {row + 1} predictions as expected; largest difference of an output: {difference:.4g}")
         sys.exit(same != row + 1)
-    predicted = 0
+    predicted, threshold = 0, None
+    if images[:1] == ("--threshold",):
+        threshold, images = _probability(images[1:2]), images[2:]
     for image in images:
         if (preprocessed := preprocess_file(image, card)) is None:
             continue
         predicted += 1
         pixels, size = preprocessed
-        objects = detect_objects(run_model(interpreter, pixels), labels, card, size)
+        objects = detect_objects(run_model(interpreter, pixels), labels, card, size, threshold)
         Path(image).with_suffix(".found.json").write_text(json.dumps(objects), encoding="utf-8")
         words = [f"{each['label']} {each['probability']:.1%} at {each['box']}" for each in objects]
         print_line(f"{image}: {'; '.join(words) or 'no objects'}")

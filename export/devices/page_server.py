@@ -13,14 +13,13 @@ from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
 from keras_resnet import reporting
-from keras_resnet.atomic_write import describe_error
 from keras_resnet.errors import ExportError, UsageError
 from keras_resnet.export.demo.page import WEB as DEMO
 from keras_resnet.export.demo.page import litert_js_files, require_litert_js
 from keras_resnet.export.demo.server import INDEX, TYPES, Site
 from keras_resnet.export.devices.page_exchange import Exchange, RefusedError
 from keras_resnet.export.devices.page_messages import MAX_LINE, Message
-from keras_resnet.runtime.http_server import Handler, WebServer
+from keras_resnet.runtime.http_server import Handler, WebServer, describe_bind_error
 
 WEB = Path(__file__).with_name("web")
 MODEL = "model.tflite"
@@ -82,7 +81,7 @@ def start_server(host: str, port: int | None) -> PageServer:
         return PageServer(host, port or 0)
     except OSError as error:
         of = f"--port {port} of --host {host}" if port else f"--host {host}"
-        raise UsageError(f"{of} cannot be had: {describe_error(error)}") from error
+        raise UsageError(f"{of} {describe_bind_error(error)}") from error
 
 
 def find_own_address(family: int) -> str:

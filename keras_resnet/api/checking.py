@@ -1,4 +1,4 @@
-"""`keras_resnet.check`: what is wrong with a data set, from Python."""
+"""`keras_resnet.check`: what is wrong with a dataset, from Python."""
 
 from __future__ import annotations
 
@@ -42,12 +42,12 @@ def check(
     fit: Fit | None = None,
     cache: Cache | None = None,
 ) -> CheckReport:
-    """Check a data set and return what is wrong with it: what `kresnet check` does.
+    """Check a dataset and return what is wrong with it: what `kresnet check` does.
 
-    data: a folder of images, a table of them, or the name of a TFDS data set; by default that of `run`. run: what
+    data: a folder of images, a table of them, or the name of a TFDS dataset; by default that of `run`. run: what
     `open_run` returns, or a name; its network checks the labels. task: says which annotations are read, by default
     those of "classify", or of the run's task. save: where to write a page with the images. runs: where runs live.
-    data_dir: where TFDS data sets are prepared. download: whether one that is not there yet is downloaded. fit, cache:
+    data_dir: where TFDS datasets are prepared. download: whether one that is not there yet is downloaded. fit, cache:
     as in `train`.
 
     Raises UsageError where neither data nor a run is given or the extra is not installed, DataError for data that
@@ -74,7 +74,7 @@ def check_folder(
     name_label_check: Callable[[str], tuple[str, ...]],
 ) -> tuple[CheckReport, DatasetSplits]:
     """Return what is wrong with `data`, and the data; see `check`. settings: of a DataSpec, None for those that are not
-    given. name_label_check: says for the name of a data set what is typed to check its labels."""
+    given. name_label_check: says for the name of a dataset what is typed to check its labels."""
     from keras_resnet.checking.check import check_data
     from keras_resnet.data.load import require_effect
 
@@ -86,7 +86,7 @@ def check_folder(
 
 
 def _name_call(source: str) -> tuple[str, ...]:
-    """Return how the labels of a data set are checked in Python."""
+    """Return how the labels of a dataset are checked in Python."""
     return (f"keras_resnet.check({source!r}, run=keras_resnet.train(data={source!r}))",)
 
 
@@ -113,5 +113,5 @@ def _choose_data(data: str | None, run: RunFolder | None, task: str | None) -> D
         # Its network checks nothing, so that the images need not be such as it takes.
         return DataSpec(source=data, data_dir=spec.data_dir, annotations=spec.annotations)
     if data is None:
-        raise UsageError("check needs DATA: a folder of images, a table of them, or a data set by name; or --run RUN")
+        raise UsageError("check needs DATA: a folder of images, a table of them, or a dataset by name; or --run RUN")
     return DataSpec(source=data, annotations=TASK_RULES[task or Spec().task].annotations)

@@ -69,14 +69,18 @@ def _export_run(
     from keras_resnet.reporting.page import publish_report
 
     context = ExportContext.prepare(run, request, progress.log)
-    if settings.auto:
-        result, remedies = export_with_remedies(context, request)
-    else:
-        result, remedies = context.export_all(request), []
-    if not result.verdicts and not result.unverified:
-        result.require_all()
-    verdicts = result.verdicts
-    accelerators = check_accelerators(run, verdicts, settings.accelerators, progress.log)
+    try:
+        if settings.auto:
+            result, remedies = export_with_remedies(context, request)
+        else:
+            result, remedies = context.export_all(request), []
+        if not result.verdicts and not result.unverified:
+            result.require_all()
+        verdicts = result.verdicts
+        accelerators = check_accelerators(run, verdicts, settings.accelerators, progress.log)
+    except (KeyboardInterrupt, SystemExit):  # the files that are there stay, and the report has to show them
+        publish_report(run)
+        raise
     publish_report(run)
     passed = [run.exports / verdict.file for verdict in verdicts if verdict.passed and is_tflite_file(verdict.file)]
     devices = None

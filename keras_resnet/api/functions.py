@@ -41,9 +41,9 @@ def train(data: StrPath | None = None, *, seeds: int | None = None, **options: U
     """Train a residual network and return its run: what `kresnet train` does, by the same names, with the same
     defaults, choices and refusals.
 
-    data: a folder of images, a table of their labels, "digits", "digit_pairs", "shapes", or the name of a TFDS data
-    set. With `seeds`, a number, train as many runs, with this seed and the next ones, and return them as `Runs`, with
-    the mean and the standard deviation of their metric.
+    data: a folder of images, a table of their labels, "digits", "digit_pairs", "shapes", or the name of a TFDS
+    dataset. With `seeds`, a number, train as many runs, with this seed and the next ones, and return them as `Runs`,
+    with the mean and the standard deviation of their metric.
 
     Every option is None unless it is given. Raises UsageError for options that are wrong or contradict each other,
     DataError for images that cannot be used, and TrainingError where training had to stop; an interrupted run goes on

@@ -27,7 +27,7 @@ _PATH = ", as a str or a path"
 A_RUN = f"the name or the folder of a run{_PATH}"
 # What a keyword is whose value is text: what stands for it, and by which types.
 TEXTS = {
-    "data": f"a folder, a file or the name of a data set{_PATH}",
+    "data": f"a folder, a file or the name of a dataset{_PATH}",
     "data_dir": f"a folder{_PATH}",
     "runs": f"the folder where runs live{_PATH}",
     "run": f"what open_run returns, or {A_RUN}",

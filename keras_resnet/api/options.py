@@ -60,9 +60,9 @@ class TrainOptions(TypedDict, total=False):
     """Mask head: condinst (a small network per object; Tian et al. 2020) or yolact (a weighted sum of prototypes;
     Bolya et al. 2019) [default: condinst]."""
     data_dir: StrPath | None
-    """Folder of prepared TFDS data sets."""
+    """Folder of prepared TFDS datasets."""
     download: bool | None
-    """Download a TFDS data set that is not there yet."""
+    """Download a TFDS dataset that is not there yet."""
     image_size: int | str | tuple[int, int] | None
     """Size of the input images in pixels: the side of a square, or HEIGHTxWIDTH [default: chosen from the data]."""
     fit: Literal["crop", "pad", "stretch"] | None
@@ -356,7 +356,7 @@ class SearchOptions(PlaceOptions, total=False):
     fit: Sequence[Literal["crop", "pad", "stretch"]] | str | None
     """Values of fit (see kresnet train) to choose among, such as crop,pad [default: chosen from the data]."""
     data_dir: StrPath | None
-    """Folder of prepared TFDS data sets."""
+    """Folder of prepared TFDS datasets."""
     epochs: int | None
     """Epochs of a training that is not ended early; half as many are tried, too [default: twice those of kresnet
     train]."""

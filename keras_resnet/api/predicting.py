@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Iterator, Sequence
-from numbers import Integral
+from numbers import Integral, Real
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, TypeVar, Union, cast, overload
 
@@ -51,31 +51,46 @@ class Predicting:
             raise AttributeError(describe_missing(self, name))
 
     @overload
-    def predict(self, images: Image.Image, *, top: int | None = None, reject: bool = False) -> Prediction: ...
+    def predict(
+        self, images: Image.Image, *, top: int | None = None, threshold: float | None = None, reject: bool = False
+    ) -> Prediction: ...
 
     @overload
     def predict(
-        self, images: list[AnImage] | tuple[AnImage, ...], *, top: int | None = None, reject: bool = False
+        self,
+        images: list[AnImage] | tuple[AnImage, ...],
+        *,
+        top: int | None = None,
+        threshold: float | None = None,
+        reject: bool = False,
     ) -> Predictions: ...
 
     @overload
     def predict(
-        self, images: str | os.PathLike[str] | np.ndarray, *, top: int | None = None, reject: bool = False
+        self,
+        images: str | os.PathLike[str] | np.ndarray,
+        *,
+        top: int | None = None,
+        threshold: float | None = None,
+        reject: bool = False,
     ) -> Prediction | Predictions: ...
 
     @from_python
-    def predict(self, images: Images, *, top: int | None = None, reject: bool = False) -> Prediction | Predictions:
+    def predict(
+        self, images: Images, *, top: int | None = None, threshold: float | None = None, reject: bool = False
+    ) -> Prediction | Predictions:
         """Name what `images` show, and where.
 
         images: a path of an image, a folder or a video; uint8 pixels (H, W, 3) or (N, H, W, 3); one of Pillow's; or a
-        list of these. top: how many labels, 5 by default, or objects, all by default. reject: whether "unknown" stands
-        first for images that are of none of the classes, by the rule that `kresnet calibrate` has set; UsageError is
-        raised where there is none.
+        list of these. top: how many labels, 5 by default, or objects, all by default. threshold: the least probability
+        of each, 0 to 1; by default 0.3 for objects, the fitted thresholds of labels of which an image has several, and
+        none for a classifier's labels. reject: whether "unknown" stands first for images that are of none of the
+        classes, by the rule that `kresnet calibrate` has set; UsageError is raised where there is none.
 
         Returns one `Prediction` for one image, `Predictions` for several: a list, a folder, a video, or an array (N, H,
         W, 3). A damaged file among several is logged and left out; DataError is raised for one alone.
         """
-        return predict_images(self._predictor, images, top, reject)
+        return predict_images(self._predictor, images, top, threshold, reject)
 
 
 def describe_missing(owner: Predicting, name: str) -> str:
@@ -91,20 +106,26 @@ def describe_missing(owner: Predicting, name: str) -> str:
 
 
 def predict_images(
-    predictor: Predictor, images: Images, top: int | None = None, reject: bool = False
+    predictor: Predictor,
+    images: Images,
+    top: int | None = None,
+    threshold: float | None = None,
+    reject: bool = False,
 ) -> Prediction | Predictions:
     """Return what one image shows, or what several show: of a list, a folder, a video, or an array of several.
 
     A file that is damaged is logged and left out of several. Raises DataError for one that cannot be read, alone or
     with all others, and UsageError for what is no image.
     """
-    if top is not None and (not isinstance(top, Integral) or top < 1):
-        raise UsageError(f"top must be a whole number, 1 or more. Received: {describe_received(top)}")
     from keras_resnet.export.predict import PredictOptions
 
+    if top is not None and (not isinstance(top, Integral) or top < 1):
+        raise UsageError(f"top must be a whole number, 1 or more. Received: {describe_received(top)}")
+    if threshold is not None and not (_is_number(threshold) and 0 <= threshold <= 1):
+        raise UsageError(f"threshold must be a number from 0 to 1. Received: {describe_received(threshold)}")
     if reject:
         require_rejection(predictor.card, predictor.name)
-    options = PredictOptions(top, reject=reject)
+    options = PredictOptions(top, threshold, reject=reject)
     is_single = isinstance(images, (str, os.PathLike, np.ndarray, Image.Image))
     # What is no image is refused below, by name.
     several = cast("list[OneImage]", [images] if is_single or not isinstance(images, Iterable) else list(images))
@@ -119,6 +140,10 @@ def predict_images(
     if unreadable and not found:
         raise DataError(f"none of {counted(len(unreadable), 'file')} could be read, such as {unreadable[0]}")
     return found[0] if is_one else Predictions(tuple(found), tuple(unreadable))
+
+
+def _is_number(value: object) -> bool:
+    return isinstance(value, Real) and not isinstance(value, bool)
 
 
 def _is_one(image: OneImage) -> bool:
@@ -155,7 +180,8 @@ def _predict_pixels(
     """Yield what an image shows, or each of an array of several; they are called by their place."""
     images = [pixels] if isinstance(pixels, Image.Image) else _to_images(pixels, predictor.card.channels)
     for number, image in enumerate(images, place):
-        found, picture = predictor.predict_image(image, options.top, options.reject), show_in_rgb(image)
+        found = predictor.predict_image(image, options.top, options.threshold, options.reject)
+        picture = show_in_rgb(image)
         yield Prediction(f"image {number}", found, picture=picture, nothing=predictor.card.postprocessor.nothing)
 
 

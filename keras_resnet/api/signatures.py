@@ -14,6 +14,7 @@ from typing import Any, TypeVar, get_type_hints
 from keras_resnet.api.session import in_python_words
 from keras_resnet.config.given_options import COMPRESS_SETTINGS, SETTINGS
 from keras_resnet.config.option_groups import COMMON, GROUPS, OTHER
+from keras_resnet.config.readable_signature import ReadableSignature
 from keras_resnet.config.settings import Setting, iterate_settings
 from keras_resnet.export.confidence_settings import CalibrationSettings
 from keras_resnet.export.device_settings import DeviceSettings
@@ -151,25 +152,6 @@ def document_options(options: type) -> Callable[[F], F]:
         return function
 
     return document
-
-
-class ReadableSignature(inspect.Signature):
-    """A signature that prints each parameter on a line of its own: dozens of them in one line, nobody reads."""
-
-    __slots__ = ()
-
-    def __str__(self) -> str:
-        lines: list[str] = []
-        is_marked = False
-        for each in self.parameters.values():
-            is_marked |= each.kind is inspect.Parameter.VAR_POSITIONAL
-            if each.kind is inspect.Parameter.KEYWORD_ONLY and not is_marked:
-                lines.append("*")
-                is_marked = True
-            lines.append(str(each))
-        returned = self.return_annotation
-        result = "" if returned is self.empty else f" -> {inspect.formatannotation(returned)}"
-        return f"(\n{''.join(f'    {line},{chr(10)}' for line in lines)}){result}"
 
 
 def _signature(function: Callable[..., Any], options: type, keywords: Iterable[Keyword]) -> inspect.Signature:

@@ -1,4 +1,4 @@
-"""Check a data set: open it, measure its images, and collect what is wrong with them."""
+"""Check a dataset: open it, measure its images, and collect what is wrong with them."""
 
 from __future__ import annotations
 
@@ -83,8 +83,9 @@ def check_data(
     notes += [f"held out for {line}, as in each training" for line in held_out]
     if held_out and (divided := sum(_is_divided(each) for each in findings)):
         notes.append(
-            f"{counted(divided, 'group')} of duplicates {verb(divided, 'is', 'are')} partly among the images held out,"
-            " so the network would be tested on images it was trained on: keep one image of each"
+            f"{counted(divided, 'group') if divided > 1 else 'one group'} of duplicates {verb(divided, 'is', 'are')}"
+            " split between training and validation, so the network would be evaluated on images that it was trained"
+            " on: keep one image of each"
         )
     report = CheckReport(data.name, _count(data, facts), _properties(facts), findings, notes, not held_out, label_check)
     return report, data

@@ -1,4 +1,4 @@
-"""Measure each image of a data set once: size, contrast, sharpness, and what finds it again among others."""
+"""Measure each image of a dataset once: size, contrast, sharpness, and what finds it again among others."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ def measure_images(data: DatasetSplits) -> tuple[list[ImageFacts], list[DataErro
 
 
 def read_original(split: Split, row: int, levels: tuple[float, ...]) -> Picture:
-    """Return an image as its file has it, or of a data set without files as it is kept."""
+    """Return an image as its file has it, or of a dataset without files as it is kept."""
     return read_image(split.files[row], levels, split.channels) if split.files else split.image(row)
 
 

@@ -1,4 +1,4 @@
-"""What a check of a data set finds, as people and programs read it."""
+"""What a check of a dataset finds, as people and programs read it."""
 
 from __future__ import annotations
 
@@ -61,7 +61,7 @@ KINDS = {
     ),
     "outlier": Kind(
         "Outliers",
-        "To the network, they look like no other image. Check whether they belong in this data set.",
+        "To the network, they look like no other image. Check whether they belong in this dataset.",
     ),
 }
 
@@ -76,7 +76,7 @@ LIKENESSES, LOOKS_LIKE = ("near_duplicate_across_splits", "near_duplicate"), " l
 
 @dataclass(frozen=True)
 class CheckedImage:
-    """An image of a split, at `row` of it. file: its path, "" where the data set is not made of files. title: what
+    """An image of a split, at `row` of it. file: its path, "" where the dataset is not made of files. title: what
     people call it, see `Split.name_image`."""
 
     split: str
@@ -87,7 +87,7 @@ class CheckedImage:
 
     @property
     def name(self) -> str:
-        """What it is called where nobody knows the folder of the data set."""
+        """What it is called where nobody knows the folder of the dataset."""
         return self.file or f"{self.split} image {self.row + 1}"
 
 

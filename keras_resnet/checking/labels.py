@@ -25,7 +25,7 @@ from keras_resnet.run import Run
 # Share of labels that are taken to be wrong beforehand. Northcutt, Athalye & Mueller (2021, "Pervasive Label Errors in
 # Test Sets") found 3.3% in ten usual test sets, where people had looked before.
 WRONG_LABELS = 0.05
-# An outlier's score is below this share of the median: the default of cleanlab's Datalab. Of most data sets that holds
+# An outlier's score is below this share of the median: the default of cleanlab's Datalab. Of most datasets that holds
 # for some images, so that only the farthest are listed, at most this share.
 OUTLIER_SHARE, MAX_OUTLIERS = 0.37037037, 0.01
 

@@ -11,7 +11,7 @@ from keras_resnet.checking.findings import Finding
 
 # Contrast of an image of one color after compression, and the brightness that 99% of a dark image stay below.
 BLANK_CONTRAST, DARK_BRIGHTNESS = 1.0, 0.25
-# A blurred image has less sharpness than this, and less than this share of the data set's median.
+# A blurred image has less sharpness than this, and less than this share of the dataset's median.
 BLURRED_SHARPNESS, BLURRED_SHARE = 1.2, 0.3
 
 

@@ -1,4 +1,4 @@
-"""`kresnet check`: what is wrong with a data set."""
+"""`kresnet check`: what is wrong with a dataset."""
 
 from __future__ import annotations
 
@@ -83,7 +83,7 @@ def check(
     """Check DATA for duplicates, bad images, unequal classes and wrong labels.
 
     DATA is what kresnet train --data takes: a folder of images, a table of their labels (.csv, .json, .parquet, …), a
-    folder with boxes in the layout of COCO, Pascal VOC or YOLO (--task detect), or the name of a TFDS data set.
+    folder with boxes in the layout of COCO, Pascal VOC or YOLO (--task detect), or the name of a TFDS dataset.
 
     Finds unreadable files, duplicates within and across splits, blank, dark and blurred images and unequal classes;
     with --run, also suspected label errors and outliers. Writes a page that shows these images.
@@ -115,7 +115,7 @@ def check(
 
 
 def _name_label_check(source: str, runs: str | None) -> tuple[str, ...]:
-    """Return the commands that check the labels of a data set: with the newest run that was trained on it, where there
+    """Return the commands that check the labels of a dataset: with the newest run that was trained on it, where there
     is one. runs: the home of runs, where that was given."""
     data, home = shlex.quote(source), f" --runs {shlex.quote(runs)}" if runs else ""
     trained = next((each.name for each in Run.all(runs_home(runs)) if _is_trained_on(each, source)), "")

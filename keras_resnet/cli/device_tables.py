@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from keras_resnet.cli import console
 from keras_resnet.metrics.labels import metric_label
+from keras_resnet.metrics.outcome import describe_noise
 from keras_resnet.reporting.device_rows import DROP, FIRST, VERDICT, list_device_remarks, show_devices
 from keras_resnet.runtime.plurals import counted
 
@@ -30,3 +31,5 @@ def print_device_verdicts(
     console.emit(f"the Keras model on the same images: {metric_label(first.metric)} {first.model_value:.2%}")
     for remark in list_device_remarks(rows, [verdict.as_dict() for verdict in shown]):
         console.emit(remark)
+    if noise := describe_noise(rows):
+        console.emit(noise)

@@ -9,7 +9,7 @@ import click
 
 from keras_resnet.cli import console
 from keras_resnet.cli.command import Command, GroupedOption, format_examples
-from keras_resnet.cli.next_steps import DEMO, is_at_chance, log_next_steps
+from keras_resnet.cli.next_steps import DEMO, is_at_chance, log_better_training, log_next_steps
 from keras_resnet.cli.options import json_option, optional_run_argument, runs_option
 from keras_resnet.cli.setting_options import add_setting_options
 from keras_resnet.cli.targets import find_run, log_newest
@@ -96,12 +96,19 @@ def export(run: str | None, runs: str | None, as_json: bool, **options: Any) -> 
     _print_outcome(of_run, outcome, as_json, _is_for_microcontrollers(settings, places))
     if problems := _list_problems(outcome, settings):
         if not as_json and not outcome.result.failures:
-            first = _ask_for_images(outcome.verdicts, settings.samples)
-            log_next_steps(*_list_remedies(of_run, settings), runs=runs, first=first)
+            if is_at_chance(of_run):
+                log_better_training(of_run, runs)
+            else:
+                first = _ask_for_images(outcome.verdicts, settings.samples)
+                log_next_steps(*_list_remedies(of_run, settings), runs=runs, first=first)
         raise KresnetError("; ".join(problems))
-    if not as_json:
-        demo = () if is_at_chance(of_run) else ((f"demo {of_run.name}", DEMO),)
-        log_next_steps(*demo, (f"report {of_run.name} --open", "the whole report"), runs=runs)
+    if as_json:
+        return
+    if is_at_chance(of_run):
+        log_better_training(of_run, runs)
+    else:
+        report = (f"report {of_run.name} --open", "the whole report")
+        log_next_steps((f"demo {of_run.name}", DEMO), report, runs=runs)
 
 
 def _is_for_microcontrollers(settings: ExportSettings, places: Sequence[Place]) -> bool:
@@ -135,7 +142,7 @@ def _print_outcome(of_run: Run, outcome: ExportOutcome, as_json: bool, is_for_mi
         return
     if outcome.verdicts:
         title = f"{of_run.name}, as written to {of_run.exports}"
-        verdict_tables.print_verdicts(title, outcome.verdicts, False, is_for_microcontrollers)
+        verdict_tables.print_verdicts(title, outcome.verdicts, False, is_for_microcontrollers, True)
     for each in unverified:
         console.emit(str(each))
     if devices:

@@ -99,7 +99,8 @@ COMMANDS = {
 @click.option("-v", "--verbose", is_flag=True, help="Show what TensorFlow prints, and tracebacks.")
 @click.version_option(__version__, prog_name="kresnet")
 def cli(verbose: bool) -> None:
-    """Train residual networks and ship them to devices with proof that they still work."""
+    """Train a ResNet on your images, export it for a phone, a browser or a microcontroller, and know how accurate the
+    exported file is before you ship it."""
     click.get_current_context().with_resource(use_provenance(Provenance("as the run was trained")))
 
 

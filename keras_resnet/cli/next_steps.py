@@ -27,6 +27,19 @@ def log_advice(run: Run, runs: str | None = None) -> None:
         console.log(f"{' ' * len(ADVICE)}{command}{_name_home(runs)}")
 
 
+def log_better_training(run: Run, runs: str | None = None) -> None:
+    """Log the one thing to do next with a finished `run` whose files are of no use yet: train better, or see how."""
+    from keras_resnet.evaluation.advice import advise, advised_command
+
+    command = advised_command(run, advise(run))
+    step = (
+        (command.removeprefix("kresnet "), "train better")
+        if command
+        else (f"report {run.name} --open", "what to change")
+    )
+    log_next_steps(step, runs=runs)
+
+
 def is_at_chance(run: Run) -> bool:
     """Return whether the model of a finished `run` is not proven to be better than a constant prediction: files of it
     are of no use yet."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +23,7 @@ from keras_resnet.runtime.runtimes import INTERPRETER, RUNTIMES
     epilog=format_examples(
         "kresnet predict RUN photo.jpg",
         "kresnet predict exports/int8.tflite photo.jpg --top 3 --json",
-        "kresnet predict RUN street.mp4 --save found.mp4",
+        "kresnet predict RUN street.mp4 --save found.mp4 --threshold 0.5",
     ),
 )
 @click.argument("typed", nargs=-1, metavar="[RUN|FILE] IMAGE|FOLDER|VIDEO...", shell_complete=complete_run_names)
@@ -30,6 +31,15 @@ from keras_resnet.runtime.runtimes import INTERPRETER, RUNTIMES
     "--top",
     type=click.IntRange(1),
     help="Number of classes or objects to print [default: 5 classes, or all objects].",
+    cls=GroupedOption,
+    group=COMMON,
+)
+@click.option(
+    "--threshold",
+    type=click.FloatRange(0, 1),
+    metavar="X",
+    help="Show only labels or objects of this probability or more, 0 to 1 [default: 0.3 for objects, the fitted"
+    " thresholds of --task multilabel, none for a classifier].",
     cls=GroupedOption,
     group=COMMON,
 )
@@ -109,13 +119,15 @@ def predict(typed: tuple[str, ...], camera: str | None, save: Path | None, runs:
     if (options["every"] != 1 or options["frames"]) and images and not any(is_video(each.name) for each in sources):
         named = "--every" if options["every"] != 1 else "--frames"
         raise UsageError(f"{named} is for videos and cameras; {sources[0].name} is an image")
+    if options["threshold"] is not None and math.isnan(options["threshold"]):
+        raise UsageError("--threshold must be from 0 to 1. Received: nan")
     if save:
         prepare_save(save, is_folder=bool(sources) and sources[0].save != save)
     log_newest(target, typed and target == typed[0])
     predictor = load_predictor(target, runs_home(runs), options["runtime"])
     if options["reject"]:
         require_rejection(predictor.card, predictor.name)
-    how = PredictOptions(options["top"], options["every"], options["frames"], options["reject"])
+    how = PredictOptions(options["top"], options["threshold"], options["every"], options["frames"], options["reject"])
     if camera:
         rows = predict_video(predictor, camera, how, save)
     else:

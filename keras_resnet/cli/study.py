@@ -31,8 +31,8 @@ STUDY_OPTIONS = (
     click.option(
         "--data", metavar="DATA", help="Images to train on: what kresnet train --data takes [default: the recipe's]."
     ),
-    click.option("--data-dir", metavar="DIR", help="Folder of prepared TFDS data sets."),
-    click.option("--download", is_flag=True, default=None, help="Download a TFDS data set that is not there yet."),
+    click.option("--data-dir", metavar="DIR", help="Folder of prepared TFDS datasets."),
+    click.option("--download", is_flag=True, default=None, help="Download a TFDS dataset that is not there yet."),
     click.option("--epochs", type=click.IntRange(1), help="Passes over the training images [default: the recipe's]."),
     set_option,
     runs_option,

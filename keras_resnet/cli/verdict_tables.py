@@ -8,6 +8,7 @@ from keras_resnet.cli import console
 from keras_resnet.metrics.labels import class_metric_label, metric_label
 from keras_resnet.metrics.outcome import (
     describe_details,
+    describe_noise,
     describe_tested_metrics,
     format_cost,
     format_interval,
@@ -25,9 +26,20 @@ if TYPE_CHECKING:
     from keras_resnet.export.verdict import Verdict
 
 
-def print_verdicts(title: str, verdicts: list[Verdict], as_json: bool, is_for_microcontrollers: bool = False) -> None:
+# By how much the drop of a metric that never decides differs from the one in the table where it is printed, too.
+NOTICEABLE = 0.005
+
+
+def print_verdicts(
+    title: str,
+    verdicts: list[Verdict],
+    as_json: bool,
+    is_for_microcontrollers: bool = False,
+    is_model_known: bool = False,
+) -> None:
     """Print `verdicts` as a table with its remarks, or as JSON. is_for_microcontrollers: whether the table is followed
-    by what firmware needs for every 8-bit file, and not for C arrays alone."""
+    by what firmware needs for every 8-bit file, and not for C arrays alone. is_model_known: whether the value of the
+    Keras model and how it compares with baselines were printed before; that it is at chance is said again."""
     if as_json:
         console.emit_json([verdict.as_dict() for verdict in verdicts])
         return
@@ -39,8 +51,9 @@ def print_verdicts(title: str, verdicts: list[Verdict], as_json: bool, is_for_mi
     spare = ["size", "latency", "agreement", "memory", worst, "gzip"]
     columns = ["file", "size", "gzip", metric, drop, "95%", "agreement", worst, "latency", "memory", "verdict"]
     console.print_table(title, columns, rows, prose=[drop, "verdict"], spare=spare)
-    console.emit(f"the Keras model on the same images: {metric} {first.model_value:.2%}")
-    _print_remarks(verdicts, is_for_microcontrollers)
+    if not is_model_known:
+        console.emit(f"the Keras model on the same images: {metric} {first.model_value:.2%}")
+    _print_remarks(verdicts, is_for_microcontrollers, is_model_known)
 
 
 def _format_verdict(verdict: Verdict, drop: str, interval: str) -> list[str]:
@@ -54,24 +67,24 @@ def _format_verdict(verdict: Verdict, drop: str, interval: str) -> list[str]:
         drop,
         interval,
         f"{verdict.agreement:.2%}{own}",
-        f"{100 * verdict.worst_class_drop:+.2f} ({verdict.worst_class})",
+        f"{100 * verdict.worst_class_drop:+z.2f} ({verdict.worst_class})",
         format_cost(verdict.latency_ms, ".2f", " ms"),
         format_cost(None if verdict.simulator else verdict.cost.peak_mib, ".0f", " MiB"),
         verdict.words,
     ]
 
 
-def _print_remarks(verdicts: list[Verdict], is_for_microcontrollers: bool) -> None:
+def _print_remarks(verdicts: list[Verdict], is_for_microcontrollers: bool, is_model_known: bool) -> None:
     """Print other metrics, each remark once, what microcontrollers need where that is of interest, and how latency and
     memory were measured."""
     first = verdicts[0]
     for verdict in verdicts:
-        if details := describe_details(verdict.as_dict()):
+        if details := describe_details(verdict.as_dict(), NOTICEABLE):
             console.emit(f"{verdict.file}: {details}")
     if tested := describe_tested_metrics(first.as_dict()):
         console.emit(tested)
     remarks = list_remarks([verdict.as_dict() for verdict in verdicts])
-    for remark in (*remarks, *list_shared_remarks(first.as_dict())):
+    for remark in (*remarks, *list_shared_remarks(first.as_dict(), only_chance=is_model_known)):
         console.emit(remark)
     firmware = [each for each in verdicts if is_for_microcontrollers or _is_firmware(each)]
     for line in describe_all_needs([verdict.as_dict() for verdict in firmware]):
@@ -83,6 +96,8 @@ def _print_remarks(verdicts: list[Verdict], is_for_microcontrollers: bool) -> No
             f"latency: median of one image, {counted(threads, 'thread')}; memory: resident at its highest; on"
             f" {timed.machine}"
         )
+    if noise := describe_noise([verdict.as_dict() for verdict in verdicts]):
+        console.emit(noise)
 
 
 def _is_firmware(verdict: Verdict) -> bool:
@@ -154,6 +169,6 @@ def _format_drops(verdicts: list[Verdict]) -> list[tuple[str, str]]:
     """Return (drop, interval) of each file in points, the drop with its metric where that differs between files."""
     named = len({verdict.drop_metric for verdict in verdicts}) > 1
     return [
-        (f"{100 * v.drop:+.2f}" + f" of {metric_label(v.drop_metric)}" * named, format_interval(v.drop_interval))
+        (f"{100 * v.drop:+z.2f}" + f" of {metric_label(v.drop_metric)}" * named, format_interval(v.drop_interval))
         for v in verdicts
     ]

@@ -51,14 +51,12 @@ class DataSpec(Section):
 
     source: str = setting(
         "digits",
-        "Images to train on: a folder, a table of labels, a TFDS data set by its name, or the bundled digits,"
+        "Images to train on: a folder, a table of labels, a TFDS dataset by its name, or the bundled digits,"
         " digit_pairs or shapes.",
         Option("--data", COMMON, "bundled images that suit the task", "DATA"),
     )
-    data_dir: str | None = setting(
-        None, "Folder of prepared TFDS data sets.", Option("--data-dir", DATA, metavar="DIR")
-    )
-    download: bool = setting(False, "Download a TFDS data set that is not there yet.", Option("--download", DATA))
+    data_dir: str | None = setting(None, "Folder of prepared TFDS datasets.", Option("--data-dir", DATA, metavar="DIR"))
+    download: bool = setting(False, "Download a TFDS dataset that is not there yet.", Option("--download", DATA))
     image_size: Size = setting(
         None,
         "Size of the input images in pixels: the side of a square, or HEIGHTxWIDTH.",

@@ -46,6 +46,7 @@ OPTIONS: dict[str, tuple[str, ...]] = {
     **dict.fromkeys(("--experiment", "--run-name"), ("--name",)),
     **dict.fromkeys(("--cfg", "--config"), ("--recipe, or --set KEY=VALUE",)),
     **dict.fromkeys(("--distill", "--kd"), ("--teacher",)),
+    **dict.fromkeys(("--conf", "--conf-thres", "--confidence", "--score", "--min-score"), ("--threshold",)),
     **dict.fromkeys(("--nms", "--full", "--end2end"), ("--with-nms",)),
     **dict.fromkeys(("--calib", "--representative-dataset", "--data"), ("--calibration-data",)),
     **dict.fromkeys(("--topk", "-k", "--max-det"), ("--top",)),
@@ -73,7 +74,7 @@ UNNEEDED = {
     **dict.fromkeys(
         ("--conf", "--conf-thres", "--confidence", "--threshold"),
         "Objects are shown from a probability of 30% on, and the labels of --task multilabel from their own thresholds"
-        " on; --json prints each probability, to filter by.",
+        " on; for others: kresnet predict --threshold X.",
     ),
     "--iou": "Non-maximum suppression is at an IoU of 0.7.",
 }
@@ -177,10 +178,23 @@ _WEIGHTS = (
     " pixels and more start from pretrained weights"
 )
 _MICRO = "Use --c-array, which writes an int8 file as C source for microcontrollers; it needs no --target"
+_COMPUTER = (
+    "int8.tflite runs there without a --target; verify it on the device itself: kresnet verify RUN --on ssh://USER@HOST"
+)
+_PHONE = "int8.tflite runs on phones without a --target; --coreml writes another file for iPhones"
 VALUES: dict[str, dict[str, str]] = {
     "--target": {
         **dict.fromkeys(("coral", "edge-tpu", "edge_tpu", "google-coral", "coral-tpu", "tpu"), "Use --target edgetpu"),
         **dict.fromkeys(("esp32", "esp32-s3", "esp32s3", "esp-eye", "arduino", "stm32", "stm32h7", "nrf52"), _MICRO),
+        **dict.fromkeys(
+            ("raspberrypi", "raspberry-pi", "rpi", "rpi4", "rpi5", "pi", "pi4", "pi5", "jetson"), _COMPUTER
+        ),
+        **dict.fromkeys(("jetson-nano", "jetson-orin", "linux", "cpu", "arm64", "orangepi"), _COMPUTER),
+        **dict.fromkeys(("android", "iphone", "ios", "ipad", "phone", "mobile"), _PHONE),
+        **dict.fromkeys(
+            ("hailo", "hailo8", "hailo-8", "hailo8l"),
+            "kresnet writes no files for Hailo's chips. Their compiler takes an ONNX file: kresnet export --onnx",
+        ),
         **dict.fromkeys(("pico", "rp2040", "cortex-m", "cortex-m4", "cortex-m7", "mcu", "micro", "tflm"), _MICRO),
     },
     "--quantize": {word: f"Use --quantize {name}" for word, name in SCHEMES.items()},

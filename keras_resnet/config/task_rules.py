@@ -8,7 +8,7 @@ from dataclasses import dataclass
 @dataclass(frozen=True)
 class TaskRules:
     """annotations: what the images must be annotated with. mosaic, copy_paste: whether the task can be trained with
-    these augmentations. default_data: the data set that is used where none is named. losses: the values of
+    these augmentations. default_data: the dataset that is used where none is named. losses: the values of
     `training.loss` that it can be trained with, its default first. balances_classes: whether classes can be weighed
     and sampled, for which every image needs one label."""
 

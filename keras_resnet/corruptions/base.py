@@ -76,5 +76,5 @@ def is_large(height: int, width: int) -> bool:
 
 
 def name_constants(height: int, width: int) -> str:
-    """Return the name of the data set whose constants images of that size get."""
+    """Return the name of the dataset whose constants images of that size get."""
     return LARGE_SET if is_large(height, width) else SMALL_SET

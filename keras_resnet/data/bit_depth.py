@@ -1,4 +1,4 @@
-"""Which values are black and white in images of more than 8 bits: a decision for a whole data set, never for one image,
+"""Which values are black and white in images of more than 8 bits: a decision for a whole dataset, never for one image,
 which would make a dark one as bright as the others."""
 
 from __future__ import annotations

@@ -57,7 +57,7 @@ class Split:
 
     Exactly one of `pixels`, uint8 (count, height, width, channels), and `images` is set, which `method` of
     `preprocess.PREPROCESSORS` brings to `resize`. files: the image files, in that order, where there are such.
-    home: the folder of the data set, from which people name them. prepared: pixels of `images` that need not be decoded
+    home: the folder of the dataset, from which people name them. prepared: pixels of `images` that need not be decoded
     again.
     """
 
@@ -89,8 +89,8 @@ class Split:
         return len(self.labels)
 
     def name_image(self, row: int) -> str:
-        """Return what people call an image: the path of its file from the folder of the data set, "val/cross/0.png"; of
-        a data set without files its number, "validation image 3"."""
+        """Return what people call an image: the path of its file from the folder of the dataset, "val/cross/0.png"; of
+        a dataset without files its number, "validation image 3"."""
         if not self.files:
             return f"{self.name} image {row + 1}"
         if not self.home:
@@ -236,7 +236,7 @@ class Subset:
 
 @dataclass(frozen=True)
 class DatasetSplits:
-    """A data set: its labels in the order of their numbers, and splits "train", "validation" and
+    """A dataset: its labels in the order of their numbers, and splits "train", "validation" and
     perhaps "test". flip_safe: whether a mirrored image keeps its label; None where nobody knows. levels: the
     values that are black and white in images of more than 8 bits, see `runtime.image.read_image`. fit: of
     `config.data.FITS`."""

@@ -16,6 +16,8 @@ from keras_resnet.progress import Log
 
 # Pixels a side of images with objects: what is usual, and below what little can be found.
 DEFAULT_SQUARE_SIZE, SMALL_SQUARE_SIZE = 320, 64
+# Pixels a side that networks for photographs are trained with (Krizhevsky et al. 2012).
+PHOTO_SIZE = 224
 # Images are padded where at least this share of them is wider or taller than the longest side of a photograph, 3:2,
 # lets them be; by rounding some are a little more than that.
 MIN_CUT_SHARE, MAX_PROPORTION, TOLERANCE = 0.1, 1.5, 1.02
@@ -26,15 +28,16 @@ Shape = tuple[int, int, int]
 
 
 def choose_native_size(sides: list[int]) -> tuple[int | None, str]:
-    """Return the shorter side in pixels that most of `sides` share, else their median as a multiple of 8 (None
-    above 64); and the reason to give."""
+    """Return the side in pixels that most of `sides` share, else their median, up to 64 as a multiple of 8 (None
+    without sides); and the reason to give for it as the input size."""
     if not sides:
         return None, ""
     side, seen = Counter(sides).most_common(1)[0]
     if side >= 8 and seen > len(sides) / 2:
         return side, "the size of the images"
     median = float(np.median(sides))
-    return max(8, 8 * round(median / 8)) if median <= 64 else None, "near the images' median shorter side"
+    size = max(8, 8 * round(median / 8)) if median <= 64 else math.ceil(median)
+    return size, "near the images' median shorter side"
 
 
 def choose_fit(asked: Fit | None, shapes: Sequence[Shape], size: ImageSize | None, log: Log) -> Fit:
@@ -140,7 +143,8 @@ def choose_sizes(
     native_why: str = "the size of the images",
     fit: Fit = "crop",
 ) -> tuple[ImageSize, ImageSize]:
-    """Return (image_size, resize) in pixels: what was asked, else `native` up to 64, else 224, with the reason said.
+    """Return (image_size, resize) in pixels: what was asked, else `native` up to 64, else PHOTO_SIZE, with the reason
+    said; for smaller images also that they are enlarged.
 
     Where images are cropped: never more than a `resize` that was asked for. Larger ones are resized to 8/7 of the size
     that is cut from them: 256 for 224 (Krizhevsky et al. 2012). Else `resize` is image_size.
@@ -151,7 +155,10 @@ def choose_sizes(
     elif native is not None and native <= 64:
         size, why = native, native_why
     else:
-        size, why = 224, "the usual size for photographs"
+        size, why = PHOTO_SIZE, "the usual size for photographs"
+        if native is not None and native < PHOTO_SIZE:
+            why += f"; most images are smaller (median side: {native} pixels) and are enlarged:"
+            why += f" --image-size {8 * round(native / 8)} would be faster"
     if fit != "crop":
         how = "whole images, black beside them" if fit == "pad" else "whole images, stretched to it"
         log(f"image size: {format_size(size)} pixels ({why}), {how}")

@@ -64,16 +64,16 @@ def require_effect(spec: DataSpec, asked: Collection[str]) -> None:
     for name in ("download", "data_dir"):
         if name in asked and getattr(spec, name):
             raise UsageError(
-                f"--{name.replace('_', '-')} is for data sets of TFDS, and --data {spec.source} is on this machine"
+                f"--{name.replace('_', '-')} is for datasets of TFDS, and --data {spec.source} is on this machine"
                 " already; leave it out"
             )
 
 
 def _find_folder(source: str, log: Log) -> Path | None:
-    """Return the folder that `source` means, or None where it is the name of a TFDS data set.
+    """Return the folder that `source` means, or None where it is the name of a TFDS dataset.
 
     What is bundled is meant by its name. What starts with a path separator, "." or "~", is an existing folder, or has a
-    separator in it is a path, but for the configurations of TFDS data sets ("coco/2017"), and what ends as a table or a
+    separator in it is a path, but for the configurations of TFDS datasets ("coco/2017"), and what ends as a table or a
     data.yaml does; anything else is a TFDS name.
     Raises DataError for an empty text, for a path where nothing lies, and for a file of another kind.
     """
@@ -98,13 +98,13 @@ def _find_folder(source: str, log: Log) -> Path | None:
 
 
 def _describe_file(path: Path) -> str:
-    """Return what an existing file is that is no data set."""
+    """Return what an existing file is that is no dataset."""
     is_image = path.suffix.lower() in image_suffixes()
     return "is a single image" if is_image else f"is neither a folder nor a table ({path.suffix or 'no suffix'})"
 
 
 def _find_source(folder: Path | None, spec: DataSpec) -> Source:
-    """Return the first source that recognizes the data set. Raises DataError where none does."""
+    """Return the first source that recognizes the dataset. Raises DataError where none does."""
     for source in SOURCES:
         if source.recognizes(folder, spec.annotations):
             return source

@@ -58,11 +58,11 @@ def decide_flip(split: Split, image_size: ImageSize, classes: Sequence[str]) -> 
     the images alone, so it is the same each time. Raises DataError if one cannot be read.
     """
     if split.label_sets is not None:
-        return FlipDecision(True, "as usual: with several labels an image it is not tried whether mirroring harms one")
+        return FlipDecision(True, "the default; not tried where an image has several labels")
     rows = _sample_rows(split)
     labels = split.labels[rows]
     if len(np.unique(labels)) < 2:
-        return FlipDecision(True, f"as usual: there are fewer than {FOLDS} images of each class to try it on")
+        return FlipDecision(True, f"the default; {FOLDS} images of each class would be needed to try it")
     return decide_from_trial(_try_flips(_shrink_images(split, rows, image_size), labels), labels, classes)
 
 
@@ -73,7 +73,7 @@ def decide_from_trial(answers: FlipTrial, labels: np.ndarray, classes: Sequence[
     images = counted(len(labels), "image")
     trial = f"in a quick trial a small classifier recognized {plain:.1%} of {images}"
     if lead <= 0 or lead <= Z_95 * math.sqrt(plain * (1 - plain) / len(labels)):
-        return FlipDecision(True, f"as usual: {trial}, hardly more than guessing ({answers.chance:.1%})")
+        return FlipDecision(True, "the default; a quick trial could not tell")
     if (label := _find_harmed_class(answers, labels)) is not None:
         before, after = (float(each[labels == label].mean()) for each in (answers.plain, answers.both))
         why = (

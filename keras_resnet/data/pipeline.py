@@ -87,7 +87,7 @@ class TrainPipeline:
         numbers = (step % self.steps) * fresh + places % fresh
         seed = tf.concat([self._key(step // self.steps), tf.zeros(1, tf.int64)], 0)
         last = tf.constant(self.split.count - 1, tf.int64)
-        # tf.random.experimental.index_shuffle has 4 rounds, which leave most of a small data set in its order.
+        # tf.random.experimental.index_shuffle has 4 rounds, which leave most of a small dataset in its order.
         rows = tf.raw_ops.RandomIndexShuffle(index=numbers, seed=seed, max_index=last, rounds=SHUFFLE_ROUNDS)
         return self.sampler.choose(rows, step // self.steps, self.seed) if self.sampler else rows
 

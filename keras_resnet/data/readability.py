@@ -37,7 +37,7 @@ class FileStamp(NamedTuple):
 
 @dataclass
 class ReadabilityCache:
-    """What is known of the images of the data set at `root`. entries: a file's path below it → its stamp, and why it
+    """What is known of the images of the dataset at `root`. entries: a file's path below it → its stamp, and why it
     cannot be read ("": it can)."""
 
     root: Path
@@ -47,7 +47,7 @@ class ReadabilityCache:
 
     @classmethod
     def load(cls, root: Path, channels: int = 3) -> ReadabilityCache:
-        """Return what is remembered of the data set at `root`, read with so many `channels`; nothing where that cannot
+        """Return what is remembered of the dataset at `root`, read with so many `channels`; nothing where that cannot
         be read."""
         folder = cache_folder()
         if folder is None:

@@ -15,9 +15,9 @@ from keras_resnet.data.class_sampling import CLASS_WEIGHTS_TRADE
 from keras_resnet.metrics.labels import metric_label
 from keras_resnet.metrics.outcome import ABOVE, NOT_ABOVE
 from keras_resnet.models.names import model_name
-from keras_resnet.pretrained.hub import TORCHVISION_HASHES
+from keras_resnet.pretrained.hub import TORCHVISION_HASHES, cache_folder, file_name, is_cached, resolve_recipe
 from keras_resnet.run import Run
-from keras_resnet.run.command import changed_command, name_next, training_command
+from keras_resnet.run.command import changed_command, looked_for_weights, name_next, training_command
 from keras_resnet.run.documents import Analysis, BaselineRow
 from keras_resnet.runtime.plurals import counted, verb
 
@@ -41,7 +41,8 @@ FEW_STEPS, ENOUGH_STEPS, MOST_EPOCHS = 100, 1000, 100
 @dataclass(frozen=True)
 class TrainingFacts:
     """What is known of a finished training. value: of its main metric, 0–1. log: the rows of log.jsonl. images: for
-    training; None where the run does not tell. labels: how many of them, by class. command: that trains this again."""
+    training; None where the run does not tell. labels: how many of them, by class. command: that trains this again.
+    weights_missed: whether pretrained weights were looked for and could not be had."""
 
     spec: Spec
     metric: str
@@ -52,6 +53,7 @@ class TrainingFacts:
     images: int | None
     labels: dict[str, int]
     command: str = "kresnet train"
+    weights_missed: bool = False
 
     @property
     def is_weak(self) -> bool:
@@ -80,7 +82,8 @@ Check = Callable[[TrainingFacts], Advice]
 def advise(run: Run) -> list[Advice]:
     """Return a sentence of advice on the training of a finished run, and one on classes that are never found, which
     the main metric may hide; nothing where nothing is wrong with it."""
-    metrics, train = run.metrics(), run.document().get("data", {}).get("train")
+    document = run.document()
+    metrics, train, request = run.metrics(), document.get("data", {}).get("train"), document.get("request")
     facts = TrainingFacts(
         run.spec(),
         metrics["metric"],
@@ -90,7 +93,8 @@ def advise(run: Run) -> list[Advice]:
         len(run.classes()),
         train["images"] if train else None,
         dict(train.get("labels", {})) if train else {},
-        training_command(run.spec(), run.document().get("request")) or "kresnet train",
+        training_command(run.spec(), request) or "kresnet train",
+        looked_for_weights(run.spec(), request),
     )
     first = next((advice for check in CHECKS if (advice := check(facts))), NOTHING)
     return [each for each in dict.fromkeys((first, suggest_images_of_class(facts))) if each]
@@ -125,11 +129,16 @@ def suggest_pretrained_weights(facts: TrainingFacts) -> Advice:
     origin = _find_pretrained(facts.spec)
     if not facts.is_weak or not origin or facts.images is None or facts.images >= FEW_IMAGES * facts.classes:
         return NOTHING
-    return Advice(
+    few = (
         f"{counted(facts.images, 'training image')} of {counted(facts.classes, 'class', plural='classes')} are few for"
-        f" a network that begins with random weights; pretrained ones need fewer: --weights {origin}",
-        {"start.weights": origin},
+        " a network that begins with random weights; pretrained ones need fewer"
     )
+    if not (copy := _describe_copy(facts, origin)):
+        return Advice(f"{few}: --weights {origin}", {"start.weights": origin})
+    epochs = _enough_epochs(facts)
+    if epochs <= len(facts.log):
+        return Advice(f"{few}: {copy}")
+    return Advice(f"{few}: {copy}; or train longer: --epochs {epochs}", {"training.epochs": epochs})
 
 
 def suggest_more_epochs(facts: TrainingFacts) -> Advice:
@@ -153,7 +162,7 @@ def suggest_more_steps(facts: TrainingFacts) -> Advice:
     constant, steps = _find_unbeaten(facts.analysis, trivial=True), facts.log[-1].get("step") if facts.log else None
     if constant is None or steps is None or steps >= FEW_STEPS:
         return NOTHING
-    epochs = min(MOST_EPOCHS, -(-ENOUGH_STEPS * len(facts.log) // steps))
+    epochs = _enough_epochs(facts)
     return Advice(
         f"the network is not clearly better than {constant['baseline']} after only {counted(steps, 'step')}; train"
         f" longer: --epochs {epochs}",
@@ -227,7 +236,8 @@ def suggest_longer_training(facts: TrainingFacts) -> Advice:
     name, value, epochs = simple["baseline"], simple["value"], 3 * len(facts.log)
     metric = metric_label(facts.metric)
     origin = _find_pretrained(facts.spec)
-    pretrained = f", or start from pretrained weights: --weights {origin}" if origin else ""
+    how = _describe_copy(facts, origin) or f"--weights {origin}"
+    pretrained = f", or start from pretrained weights: {how}" if origin else ""
     return Advice(
         f"your network reaches {metric} {simple['model_value']:.2%}, {name} {value:.2%}; train longer:"
         f" --epochs {epochs}{pretrained}",
@@ -254,6 +264,21 @@ def _find_pretrained(spec: Spec) -> str:
     name = model_name(spec.network)
     exists = name in TORCHVISION_HASHES and spec.network.stem != "cifar"
     return f"torchvision:{name}" if exists and not began else ""
+
+
+def _describe_copy(facts: TrainingFacts, origin: str) -> str:
+    """Say how a training without a network gets the pretrained weights `origin`, where this one could not have them; ""
+    where they can be asked for."""
+    recipe = resolve_recipe(origin) if origin and facts.weights_missed else ""
+    if not recipe or is_cached(recipe):
+        return ""
+    return f"copy {file_name(recipe)} into {cache_folder()}, and train with --weights {origin}"
+
+
+def _enough_epochs(facts: TrainingFacts) -> int:
+    """Return how many epochs have the steps that random weights need; 0 where no steps are known."""
+    steps = facts.log[-1].get("step") if facts.log else None
+    return min(MOST_EPOCHS, -(-ENOUGH_STEPS * len(facts.log) // steps)) if steps else 0
 
 
 def _find_unbeaten(analysis: Analysis, trivial: bool) -> BaselineRow | None:

@@ -20,6 +20,8 @@ ABOVE, UNCLEAR, NOT_ABOVE = "above", "unclear", "not above"
 NOT_MEASURED = "–"
 # 0.30 - 0.29 > 0.01 in floating point.
 ROUNDING = 1e-9
+# A latency says little where a tenth of the images take so many times the median.
+NOISY = 3.0
 # By metric (drop, its 95% interval), as shares.
 Drops = Mapping[str, tuple[float, tuple[float, float]]]
 # One object of verdicts.json; one of its "baselines".
@@ -75,7 +77,7 @@ def describe_unverified(row: VerdictRow) -> str:
 
 def format_interval(interval: tuple[float, float] | list[float]) -> str:
     """Format an interval in percentage points."""
-    return f"[{100 * interval[0]:+.2f}, {100 * interval[1]:+.2f}]"
+    return f"[{100 * interval[0]:+z.2f}, {100 * interval[1]:+z.2f}]"
 
 
 def format_value(value: float, interval: tuple[float, float] | list[float] | None) -> str:
@@ -90,7 +92,15 @@ def format_value_interval(interval: tuple[float, float] | list[float]) -> str:
 
 def format_drop(row: VerdictRow) -> str:
     """Format the drop of a verdict in points, with its interval and its metric."""
-    return f"{100 * row['drop']:+.2f} {format_interval(row['drop_interval'])} of {metric_label(row['drop_metric'])}"
+    return f"{100 * row['drop']:+z.2f} {format_interval(row['drop_interval'])} of {metric_label(row['drop_metric'])}"
+
+
+def describe_drop(row: VerdictRow) -> str:
+    """Describe the drop of a verdict and its budget: "drop -0.56 points [95% CI -1.98, +0.88], 1 allowed", with the
+    metric where it is not the one that is shown."""
+    of = "" if row["drop_metric"] == row["metric"] else f" of {metric_label(row['drop_metric'])}"
+    low, high = (f"{100 * each:+z.2f}" for each in row["drop_interval"])
+    return f"drop{of} {100 * row['drop']:+z.2f} points [95% CI {low}, {high}], {format_budget(row)} allowed"
 
 
 def format_cost(value: float | None, form: str, unit: str) -> str:
@@ -122,16 +132,29 @@ def describe_tested_metrics(row: VerdictRow) -> str:
     return f"each file is tested by {join_words(metrics)}; the drop that is shown is the one that decides"
 
 
-def describe_details(row: VerdictRow) -> str:
+def describe_noise(rows: Sequence[VerdictRow]) -> str:
+    """Name the files whose latency is noisy, see `NOISY`; "" where none is. A verdict of an earlier version has no
+    percentiles."""
+    noisy = []
+    for row in rows:
+        latency = (row["cost"]["latencies"] or [{}])[-1]
+        if (latency.get("p90") or 0.0) > NOISY * latency.get("p50", 0.0):
+            noisy.append(f"{row['file']} (median {latency['p50']:.2f}, 90th percentile {latency['p90']:.2f} ms)")
+    return f"noisy latency: {join_words(noisy)}; measure again when nothing else runs" if noisy else ""
+
+
+def describe_details(row: VerdictRow, noticeable: float = 0.0) -> str:
     """Describe the metrics of a verdict beside the one that is shown, with their drops in points: "" where there are
-    none."""
-    return ", ".join(_describe_detail(row, name) for name in list_shown_details(row.get("details", {}), row["metric"]))
+    none. noticeable: by how much the drop of a metric that never decides has to differ from the one that is shown."""
+    names, further = list_shown_details(row.get("details", {}), row["metric"]), row.get("further_drops", {})
+    alike = [name for name in names if name in further and abs(further[name]["drop"] - row["drop"]) < noticeable]
+    return ", ".join(_describe_detail(row, name) for name in names if name not in alike)
 
 
 def _describe_detail(row: VerdictRow, name: str) -> str:
     value = f"{metric_label(name)} {row['details'][name]:.2%}"
     lost = {**row.get("drops", {}), **row.get("further_drops", {})}.get(name)
-    return f"{value} (drop {100 * lost['drop']:+.2f} {format_interval(lost['interval'])})" if lost else value
+    return f"{value} (drop {100 * lost['drop']:+z.2f} {format_interval(lost['interval'])})" if lost else value
 
 
 def list_remarks(rows: Sequence[VerdictRow]) -> list[str]:
@@ -171,20 +194,21 @@ def _describe_unproven(rows: Sequence[VerdictRow]) -> str:
     if len(rows) > 1:
         return (
             f"{files}: the measured drops of {metrics} are within the budget of {counted(budget, 'point', 'g')}, but"
-            f" with only {counted(samples, 'validation image', ',')} the true ones may be up to {upper:+.2f}; {remedy}"
+            f" with only {counted(samples, 'validation image', ',')} the true ones may be up to {upper:+z.2f}; {remedy}"
         )
     return (
-        f"{files}: the measured drop of {metrics}, {100 * first['drop']:+.2f}, is within the budget of"
+        f"{files}: the measured drop of {metrics}, {100 * first['drop']:+z.2f}, is within the budget of"
         f" {counted(budget, 'point', 'g')}, but with only {counted(samples, 'validation image', ',')} the true one may"
-        f" be up to {upper:+.2f}; {remedy}"
+        f" be up to {upper:+z.2f}; {remedy}"
     )
 
 
-def list_shared_remarks(row: VerdictRow) -> list[str]:
-    """List what has to be known of the model and the data that a file was compared with, a sentence each."""
+def list_shared_remarks(row: VerdictRow, only_chance: bool = False) -> list[str]:
+    """List what has to be known of the model and the data that a file was compared with, a sentence each. only_chance:
+    leave out baselines that are no constant predictions."""
     remarks = []
     for baseline in row["baselines"]:
-        if baseline["standing"] != ABOVE:
+        if baseline["standing"] != ABOVE and (baseline["trivial"] or not only_chance):
             at_chance = baseline["trivial"] and baseline["standing"] == NOT_ABOVE
             remarks.append(f"{'the file predicts like the model, and ' * at_chance}{describe_baseline(baseline)}")
     if row["data_changed"]:

@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 
 class Published(NamedTuple):
-    """An accuracy. top1: top-1 accuracy in %. data: of which data set. source: who measured it, and how."""
+    """An accuracy. top1: top-1 accuracy in %. data: of which dataset. source: who measured it, and how."""
 
     top1: float
     data: str

@@ -207,7 +207,7 @@ def choose_stem(network: NetworkSpec, image_size: int) -> tuple[str, str]:
     if image_size < IMAGENET_STEM_MIN_SIZE:
         return "cifar", f"images of {image_size} pixels are smaller than {IMAGENET_STEM_MIN_SIZE}"
     stem = "deep" if network.resnet_d else "imagenet"
-    return stem, f"images of {image_size} pixels are {IMAGENET_STEM_MIN_SIZE} or larger"
+    return stem, f"for images of {IMAGENET_STEM_MIN_SIZE} pixels or more; smaller ones get the cifar stem"
 
 
 def halve(side: int) -> int:

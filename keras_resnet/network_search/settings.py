@@ -79,9 +79,7 @@ class SearchSettings(OptionsSection):
         "Values of --fit (see kresnet train) to choose among, such as crop,pad.",
         Option("--fit", DATA, "chosen from the data", "NAMES"),
     )
-    data_dir: str | None = setting(
-        None, "Folder of prepared TFDS data sets.", Option("--data-dir", DATA, metavar="DIR")
-    )
+    data_dir: str | None = setting(None, "Folder of prepared TFDS datasets.", Option("--data-dir", DATA, metavar="DIR"))
     epochs: int | None = setting(
         None,
         "Epochs of a training that is not ended early; half as many are tried, too.",
@@ -115,7 +113,7 @@ class SearchSettings(OptionsSection):
     def require_possible(self) -> None:
         """Raise UsageError for what is missing, or excludes each other."""
         if not self.data:
-            raise UsageError("search needs --data: a folder of images, a table of their labels, or a data set by name")
+            raise UsageError("search needs --data: a folder of images, a table of their labels, or a dataset by name")
         if not self.budget:
             raise UsageError("search needs --budget: what the file may cost, as in --budget 'latency<=20ms,size<=2MB'")
         if self.trials is not None and self.hours is not None:

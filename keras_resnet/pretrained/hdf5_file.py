@@ -33,7 +33,7 @@ WEIGHT_ORDER = ("kernel", "bias", "gamma", "beta", "moving_mean", "moving_varian
 # How long the child may take, and how much memory beside the arrays.
 TIMEOUT_SECONDS, EXTRA_MEMORY_BYTES = 600, 128 * 2**20
 
-# Names of groups and, last, of a data set, from the root of the weights on.
+# Names of groups and, last, of a dataset, from the root of the weights on.
 HDF5Path = tuple[str, ...]
 
 
@@ -99,7 +99,7 @@ def _find_model_weights(file: h5py.File) -> h5py.Group:
 
 
 def _walk_datasets(root: h5py.Group, budget: MemoryBudget) -> Iterator[tuple[HDF5Path, h5py.Dataset]]:
-    """Yield each data set below `root` with its path, accounted for; not those of the optimizer."""
+    """Yield each dataset below `root` with its path, accounted for; not those of the optimizer."""
     import h5py
 
     pending: list[tuple[HDF5Path, h5py.Group]] = [((), root)]
@@ -140,7 +140,7 @@ def _address(each: h5py.Group) -> int:
 def _require_own_numbers(dataset: h5py.Dataset, path: HDF5Path) -> None:
     """Raise WeightsError unless the values are numbers, and all of them are in this file."""
     _require(not dataset.external, path, "keeps its values in another file")
-    _require(not dataset.is_virtual, path, "takes its values from other data sets")
+    _require(not dataset.is_virtual, path, "takes its values from other datasets")
     _require(dataset.dtype.kind in "fiub", path, f"holds {dataset.dtype}, not numbers")
     size = math.prod(dataset.shape or (0,)) * dataset.dtype.itemsize
     packed = dataset.id.get_create_plist().get_nfilters() > 0

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import inspect
 import os
+import textwrap
 from collections.abc import Callable
 from dataclasses import fields
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from keras_resnet.config.families import FAMILIES
+from keras_resnet.config.readable_signature import ReadableSignature
 from keras_resnet.config.settings import Setting, iterate_settings
 from keras_resnet.config.spec import NetworkSpec, Normalization
 from keras_resnet.errors import UsageError, WeightsError, describe_received, did_you_mean
@@ -48,8 +50,9 @@ def create_model(
 
     weights: "torchvision", "keras" or "timm:resnet50.a1_in1k", which are downloaded, or a file (.keras, .h5, .pth,
     .safetensors). The normalization is then that of the weights, unless another one is given,
-    and a head of other classes stays as initialized. Raises UsageError for an unknown name, naming the nearest, and as
-    `build.build_classifier` does; WeightsError for weights that cannot be had, or are of another network.
+    and a head of other classes stays as initialized. Raises UsageError for an unknown name, naming the nearest, and
+    for a network that does not exist or takes no images of this size; WeightsError for weights that cannot be had, or
+    are of another network.
     """
     import keras
 
@@ -130,8 +133,8 @@ def resnet(
     dtype: str = "float32",
     **network: Any,
 ) -> keras.Model:
-    """Return a residual network of any depth that exists; network: any field of `NetworkSpec`, the rest as
-    `create_model` has it.
+    """Return a residual network of any depth that exists. Further keywords change the network: those of `ResNet50`,
+    whose help describes them. The rest is as `create_model` has it.
 
     Example: `resnet(50, classes=5, squeeze_excitation=True)`.
     """
@@ -158,6 +161,7 @@ def _to_spec(name: str | NetworkSpec) -> NetworkSpec:
     return parse_model_name(name) if isinstance(name, str) else name
 
 
+_NETWORK_SETTINGS = tuple(each for each in iterate_settings(NetworkSpec) if each.key in FAMILIES["resnet"].settings)
 _SHARED = tuple(inspect.signature(create_model).parameters)[1:]
 
 
@@ -167,9 +171,10 @@ def _name(title: str, create: Create, first: int | str, source: str) -> Create:
     def function(**options: Any) -> keras.Model:
         return create(first, **options)
 
-    parameters = list(inspect.signature(create).parameters.values())[1:]
+    *parameters, last = list(inspect.signature(create).parameters.values())[1:]
+    parameters += map(_to_parameter, _NETWORK_SETTINGS) if last.kind is last.VAR_KEYWORD else [last]
     function.__name__ = function.__qualname__ = title
-    function.__signature__ = inspect.Signature(parameters, return_annotation="keras.Model")  # type: ignore[attr-defined]
+    function.__signature__ = ReadableSignature(parameters, return_annotation="keras.Model")  # type: ignore[attr-defined]
     shared = inspect.cleandoc(create_model.__doc__ or "").partition("\n\n")[2]
     function.__doc__ = f"Return {title} ({source}) as a Keras model.\n\n{shared}{_describe_network(create)}"
     return function
@@ -179,10 +184,17 @@ def _describe_network(create: Create) -> str:
     """Return what to say of the options of residual networks; "" of others."""
     if create is not resnet:
         return ""
-    settings = [each for each in iterate_settings(NetworkSpec) if each.key in FAMILIES["resnet"].settings]
-    return "\n\nnetwork: fields of `NetworkSpec`:\n\n" + "\n".join(
-        f"- {each.key}: {_describe_field(each)}" for each in settings
-    )
+    lines = [
+        textwrap.fill(f"- {each.key}: {_describe_field(each)}", 116, subsequent_indent="  ")
+        for each in _NETWORK_SETTINGS
+    ]
+    return "\n\nThe network:\n\n" + "\n".join(lines)
+
+
+def _to_parameter(field: Setting) -> inspect.Parameter:
+    """Return the keyword that sets a field of a network."""
+    kind = Literal[field.choices] if field.choices else field.kind
+    return inspect.Parameter(field.key, inspect.Parameter.KEYWORD_ONLY, default=field.default, annotation=kind)
 
 
 def _describe_field(field: Setting) -> str:

@@ -1,4 +1,4 @@
-"""A page about a data set: what is in it and what is wrong with it, with the images."""
+"""A page about a dataset: what is in it and what is wrong with it, with the images."""
 
 from __future__ import annotations
 

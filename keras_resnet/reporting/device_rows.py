@@ -60,7 +60,7 @@ def device_cells(row: DeviceRow, has_budgets: bool = False) -> list[str]:
         device["accelerator"].upper() or NONE,
         describe_outcome(row),
         f"{row['value']:.2%}",
-        f"{100 * row['drop']:+.2f} {format_interval(row['drop_interval'])}{of}",
+        f"{100 * row['drop']:+z.2f} {format_interval(row['drop_interval'])}{of}",
         *[format_budget(row)] * has_budgets,
         f"{row['cpu_agreement']:.2%}",
         f"{row['agreement']:.2%}",

@@ -55,7 +55,7 @@ def _drop_chart(verdicts: Sequence[DescribedVerdict]) -> Chart:
     ends = [x for series in (*drops, *budgets) for x in series.x]
     low, high, step = _round_outward(min(0.0, *ends) - 0.1, max(ends) + 0.1)
     shown = "; ".join(
-        f"{each['file']} {series.x[1]:+.2f} [{series.x[0]:+.2f}, {series.x[2]:+.2f}]"
+        f"{each['file']} {series.x[1]:+z.2f} [{series.x[0]:+z.2f}, {series.x[2]:+z.2f}]"
         for each, series in zip(verdicts, drops, strict=True)
     )
     names = tuple(each["file"] for each in verdicts)

@@ -23,12 +23,14 @@ class NextStep:
 class Doubts:
     """What is known against a model. weaker: which baselines it is not above, a sentence each. chance: a sentence where
     it is not proven to be better than a constant prediction. is_at_chance: whether it is not even measured to be.
+    finds_little: a sentence where it finds hardly any object.
     advice: how to train better, a sentence each. command: the one that trains it again, where there is one.
     advised_command: the same with what the advice changes, where that can be typed."""
 
     weaker: tuple[str, ...] = ()
     chance: str = ""
     is_at_chance: bool = False
+    finds_little: str = ""
     advice: tuple[str, ...] = ()
     command: str | None = None
     advised_command: str | None = None
@@ -56,6 +58,8 @@ def describe_headline(
     name = shlex.quote(run)
     if doubts.chance:
         return _describe_chance(verdicts, doubts)
+    if recommended and doubts.finds_little:
+        return _describe_finding_little(recommended, doubts)
     if recommended:
         cautions = tuple(f"the file predicts what its model predicts, but {each}" for each in doubts.weaker)
         return replace(_describe_recommended(name, recommended), cautions=cautions, stated=doubts.weaker)
@@ -72,20 +76,36 @@ def describe_headline(
 
 def _describe_chance(verdicts: list[DescribedVerdict], doubts: Doubts) -> Headline:
     """Describe a model that knows nothing, as far as is proven: no file of it is worth having yet."""
-    steps: tuple[NextStep, ...]
     badge, reason = "PERHAPS AT CHANCE", "the model is not proven to be better than chance"
     if doubts.is_at_chance:
         badge, reason = "AT CHANCE", "the model is at chance"
     alike = ("The verdicts below say only that the exported files predict like this model.",) if verdicts else ()
     what = f"{doubts.chance[0].upper()}{doubts.chance[1:]}."
-    sentences = (what, *alike, *(f"What to change: {each}." for each in doubts.advice))
-    steps = ()
+    sentences = (what, *alike, *_describe_advice(doubts))
+    state, title = "failed" if doubts.is_at_chance else "unproven", f"No file to recommend yet: {reason}"
+    return Headline(state, badge, title, sentences, _training_steps(doubts), stated=(doubts.chance,))
+
+
+def _describe_finding_little(best: Recommendation, doubts: Doubts) -> Headline:
+    """Describe a detector of hardly any use, whose files predict like it."""
+    sentences = (
+        f"{doubts.finds_little}. Train longer before you use a file.",
+        f"{best['file']} is {best['outcome']}: it predicts like this model; {_describe_drop(best)}.",
+        *_describe_advice(doubts),
+    )
+    title = "No file to recommend yet: the model finds hardly any objects"
+    return Headline("unproven", "FINDS HARDLY ANYTHING", title, sentences, _training_steps(doubts))
+
+
+def _describe_advice(doubts: Doubts) -> tuple[str, ...]:
+    return tuple(f"What to change: {each}." for each in doubts.advice)
+
+
+def _training_steps(doubts: Doubts) -> tuple[NextStep, ...]:
+    """Return the command that trains better, where there is one."""
     if doubts.advised_command:
-        steps = (NextStep("Do as advised", doubts.advised_command),)
-    elif doubts.command:
-        steps = (NextStep("Train again after that", doubts.command),)
-    state = "failed" if doubts.is_at_chance else "unproven"
-    return Headline(state, badge, f"No file to recommend yet: {reason}", sentences, steps, stated=(doubts.chance,))
+        return (NextStep("Do as advised", doubts.advised_command),)
+    return (NextStep("Train again after that", doubts.command),) if doubts.command else ()
 
 
 def _describe_recommended(name: str, best: Recommendation) -> Headline:
@@ -124,7 +144,7 @@ def _describe_drop(row: DescribedVerdict) -> str:
     interval = format_interval(row["drop_interval"])
     likely = f" (95% confidence interval {interval})" if interval else ""
     budget = counted(100 * row["max_drop"], "point", "g")
-    return f"{what} of {metric}: {100 * row['drop']:+.2f} points from the Keras model{likely}, of {budget} allowed"
+    return f"{what} of {metric}: {100 * row['drop']:+z.2f} points from the Keras model{likely}, of {budget} allowed"
 
 
 def _describe_failed(name: str, verdicts: list[DescribedVerdict]) -> Headline:

@@ -12,7 +12,7 @@ from statistics import mean
 from typing import Any
 
 from keras_resnet.config.spec import Spec
-from keras_resnet.metrics.labels import MACRO_F1, MACRO_RECALL, MICRO_F1, metric_label
+from keras_resnet.metrics.labels import MACRO_F1, MACRO_RECALL, MICRO_F1, metric_label, metric_title
 from keras_resnet.metrics.outcome import (
     NOT_ABOVE,
     UNVERIFIED,
@@ -47,6 +47,9 @@ from keras_resnet.run.documents import (
     list_warnings,
 )
 from keras_resnet.runtime.plurals import counted, format_large
+
+# A mean average precision of these below which no file of a detector is of use.
+OBJECT_METRICS, USELESS_MAP = ("box mAP", "mask mAP"), 0.05
 
 
 @dataclass(frozen=True)
@@ -201,15 +204,31 @@ def _context(contents: _Contents) -> dict[str, Any]:
 def _list_doubts(run: Run, baselines: Sequence[BaselineRow]) -> Doubts:
     """Return what is known against the model of `run`, which was compared with `baselines`."""
     weaker = tuple(describe_baseline(each) for each in baselines if each["standing"] == NOT_ABOVE)
-    constant = find_unbeaten_constant(baselines)
-    if constant is None:
+    constant, little = find_unbeaten_constant(baselines), _describe_little(run)
+    if constant is None and not little:
         return Doubts(weaker)
     from keras_resnet.evaluation.advice import advise, advised_command
 
     command = training_command(run.spec(), run.document().get("request"))
-    at_chance = constant["standing"] == NOT_ABOVE
     advice = advise(run)
-    return Doubts(weaker, describe_baseline(constant), at_chance, tuple(advice), command, advised_command(run, advice))
+    return Doubts(
+        weaker,
+        describe_baseline(constant) if constant else "",
+        bool(constant and constant["standing"] == NOT_ABOVE),
+        little,
+        tuple(advice),
+        command,
+        advised_command(run, advice),
+    )
+
+
+def _describe_little(run: Run) -> str:
+    """Say that a detector finds hardly any object; "" where it does, or the run is of another task."""
+    metrics = run.metrics()
+    if metrics["metric"] not in OBJECT_METRICS or metrics["value"] >= USELESS_MAP:
+        return ""
+    images = counted(metrics["samples"], "validation image", ",")
+    return f"{metric_title(metrics['metric'])} is {metrics['value']:.2%} on {images}, so objects are hardly ever found"
 
 
 def _list_remarks(verdicts: Sequence[DescribedVerdict]) -> list[str]:

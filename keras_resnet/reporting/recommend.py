@@ -16,8 +16,10 @@ from keras_resnet.run import Run
 from keras_resnet.run.verdict_documents import VerdictRow
 from keras_resnet.runtime.plurals import counted
 
-# Latencies that differ by less than this factor are taken for the same.
-AS_FAST = 1.25
+# Latencies that differ by less than this factor are taken for the same, and so are sizes.
+AS_FAST, AS_SMALL = 1.25, 1.05
+# Schemes that have integers only, unless words behind them say otherwise.
+INTEGER_SCHEMES, FLOAT_WORDS = ("int8", "qat"), {"float", "mixed", "nms", "litert"}
 
 
 class DescribedVerdict(VerdictRow):
@@ -48,10 +50,12 @@ def _describe(row: dict[str, Any]) -> DescribedVerdict:
 
 def recommend_file(verdicts: list[DescribedVerdict]) -> Recommendation | None:
     """Choose the smallest of the files within their budget that is not clearly slower than the fastest of them, and say
-    "why", a sentence; None where there is none, or where the model is not proven to be better than a constant
+    "why", in sentences; None where there is none, or where the model is not proven to be better than a constant
     prediction.
 
-    Where files have different budgets, those within the strictest come first. Files that were not timed come last.
+    Of files of about the same size, one of integers only comes first, as NPUs run nothing else; then the faster one,
+    and the more accurate. Where files have different budgets, those within the strictest come first. Files that were
+    not timed come last.
     """
     passed = [
         row for row in verdicts if row["verdict"] in ACCEPTED and not find_unbeaten_constant(row.get("baselines", []))
@@ -62,8 +66,17 @@ def recommend_file(verdicts: list[DescribedVerdict]) -> Recommendation | None:
     within = [row for row in passed if row["drop"] - strictest <= ROUNDING] or passed
     timed = [row for row in within if row["latency_ms"] is not None]
     fast = [row for row in timed if not is_clearly_slower(row, timed)]
-    best = min(fast or within, key=lambda row: (row["bytes"], row["latency_ms"] or 0.0))
+    smallest = min(row["bytes"] for row in fast or within)
+    alike = [row for row in fast or within if row["bytes"] <= AS_SMALL * smallest]
+    by_worth = [(not holds_integers_only(row), row["latency_ms"] or 0.0, row["drop"], row["bytes"]) for row in alike]
+    best = alike[by_worth.index(min(by_worth))]
     return cast(Recommendation, {**best, "why": _explain(best, passed, within, timed)})
+
+
+def holds_integers_only(row: DescribedVerdict) -> bool:
+    """Return whether no tensor of a file is of floats, as the name of its scheme says."""
+    scheme, *words = row["scheme"].split("-")
+    return scheme in INTEGER_SCHEMES and not FLOAT_WORDS & set(words)
 
 
 def is_clearly_slower(row: DescribedVerdict, others: list[DescribedVerdict]) -> bool:
@@ -93,18 +106,17 @@ def _explain(
     within: list[DescribedVerdict],
     timed: list[DescribedVerdict],
 ) -> str:
-    """Say in a sentence why `best` is recommended, of the files that `passed`, those `within` the strictest budget, and
-    those of these that were `timed`."""
+    """Say in short sentences why `best` is recommended, of the files that `passed`, those `within` the strictest
+    budget, and those of these that were `timed`."""
     if len(passed) == 1:
         why = "it is the only file within the budget"
     elif [row["latency_ms"] is not None for row in passed].count(True) == 1 and timed:
         why = "it is the only file within the budget that was timed"
     else:
-        why = _compare_sizes(best, passed, within, timed)
-        why += f", {_compare_accuracies(best, passed)}"
-        why += f", {_compare_times(best, timed)}" if timed else ""
+        why = f"{_compare_sizes(best, passed, within, timed)}. {_compare_accuracies(best, passed)}"
+        why += f". {_compare_times(best, timed)}" if timed else ""
     if is_unproven(best):
-        why += "; there are too few validation images to prove that its drop is within the budget"
+        why += ". There are too few validation images to prove that its drop is within the budget"
     return why
 
 
@@ -115,7 +127,8 @@ def _compare_sizes(
     timed: list[DescribedVerdict],
 ) -> str:
     """Say among which files `best` is the smallest, and how it stands to the float32 file."""
-    smaller = [row for row in passed if row["bytes"] < best["bytes"]]
+    alike = [row for row in passed if row["bytes"] < best["bytes"] <= AS_SMALL * row["bytes"]]
+    smaller = [row for row in passed if row["bytes"] < best["bytes"] and row not in alike]
     slower = [row for row in smaller if row in timed]
     if not smaller:
         among = f"the {counted(len(passed), 'file')} within the budget"
@@ -130,7 +143,12 @@ def _compare_sizes(
     factor = (
         f" ({floats['bytes'] / best['bytes']:.1f}× smaller than {floats['file']})" if floats and not smaller else ""
     )
-    return f"it is the smallest of {among}{factor}"
+    if not alike:
+        return f"it is the smallest of {among}{factor}"
+    better = "has integers only, which NPUs need" if holds_integers_only(best) else "is no slower"
+    sizes = f"{alike[0]['megabytes']:.2f} against {best['megabytes']:.2f} MB"
+    close = f"{alike[0]['file']} is hardly smaller ({sizes}); this one {better}"
+    return f"it is one of the smallest of {among}{factor}. {close}"
 
 
 def _compare_accuracies(best: DescribedVerdict, passed: list[DescribedVerdict]) -> str:
@@ -138,10 +156,10 @@ def _compare_accuracies(best: DescribedVerdict, passed: list[DescribedVerdict]) 
     top = min(passed, key=lambda row: row["drop"])
     metric, below = metric_label(best["drop_metric"]), best["drop"] - top["drop"]
     if below <= ROUNDING:
-        return f"no other has a higher {metric}"
+        return f"No other has a higher {metric}"
     if best["drop_interval"][0] <= top["drop"]:
-        return f"its {metric} does not differ from that of {top['file']} beyond chance"
-    return f"its {metric} is {counted(100 * below, 'point', '.2f')} below that of {top['file']}, as the budget allows"
+        return f"Its {metric} does not differ from that of {top['file']} beyond chance"
+    return f"Its {metric} is {counted(100 * below, 'point', '.2f')} below that of {top['file']}, as the budget allows"
 
 
 def _compare_times(best: DescribedVerdict, timed: list[DescribedVerdict]) -> str:
@@ -151,12 +169,10 @@ def _compare_times(best: DescribedVerdict, timed: list[DescribedVerdict]) -> str
     if _latency(best) <= _latency(fastest):
         floats = next((row for row in timed if row["scheme"] == "float32" and row is not best), None)
         speed = f", {_latency(floats) / _latency(best):.1f}× as fast as {floats['file']}" if floats else ""
-        return f"and none is faster{speed}"
+        return f"None is faster{speed}"
     is_noise = _latency(best) - _latency(fastest) <= max(_spread(best), _spread(fastest))
     little = "no more than timing noise" if is_noise else "less than a quarter"
-    return (
-        f"and its time differs from that of {fastest['file']}, the fastest, by {little} ({_both_times(best, fastest)})"
-    )
+    return f"Its time differs from that of {fastest['file']}, the fastest, by {little} ({_both_times(best, fastest)})"
 
 
 def _both_times(row: DescribedVerdict, other: DescribedVerdict) -> str:

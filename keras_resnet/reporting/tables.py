@@ -56,10 +56,10 @@ def file_cells(row: DescribedVerdict, has_budgets: bool = False) -> list[Cell]:
     shown = row["outcome"]
     kind = _verdict_kind(row["verdict"], shown)
     # Lines break before the interval, not within.
-    drop = f"{100 * row['drop']:+.2f} {format_interval(row['drop_interval']).replace(' ', NO_BREAK)}".rstrip()
+    drop = f"{100 * row['drop']:+z.2f} {format_interval(row['drop_interval']).replace(' ', NO_BREAK)}".rstrip()
     if len(list_tested_metrics(row)) > 1:
         drop = f"{drop} of {metric_label(row['drop_metric'])}"
-    worst = f"{100 * row['worst_class_drop']:+.2f} ({row['worst_class']})"
+    worst = f"{100 * row['worst_class_drop']:+z.2f} ({row['worst_class']})"
     memory = None if row["latency_ms"] is None else row["cost"]["peak_mib"]
     costs = (row["megabytes"], row["latency_ms"], memory, row["gzip_bytes"] / 1e6)
     return [

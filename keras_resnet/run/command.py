@@ -86,14 +86,25 @@ def _pin_precision(spec: Spec, asked: Request) -> dict[str, Any]:
 
 def _pin_weights(spec: Spec, request: Request | None) -> dict[str, Any]:
     """Return what asks for the weights that `spec` starts from, where another machine might choose others."""
-    if spec.start.deepen or spec.data.source.partition("/")[0] in BUNDLED or spec.start.weights == AUTO_WEIGHTS:
+    if looked_for_weights(spec, request):
+        return {"start.weights": NO_WEIGHTS}
+    if not _left_weights_open(spec, request) or spec.start.weights in (None, AUTO_WEIGHTS):
         return {}
-    if request is None or "recipe" in request or "start.weights" in request:
-        return {}
-    if spec.start.weights:
-        return {"start.weights": spec.start.weights, "data.image_size": spec.data.image_size}
+    return {"start.weights": spec.start.weights, "data.image_size": spec.data.image_size}
+
+
+def looked_for_weights(spec: Spec, request: Request | None) -> bool:
+    """Return whether the training of `spec` looked for pretrained weights by itself, and found none that it could
+    have."""
     is_large = min(height_and_width(spec.data.image_size or 0)) >= PRETRAINED_PIXELS
-    return {"start.weights": NO_WEIGHTS} if is_large else {}
+    return is_large and not spec.start.weights and _left_weights_open(spec, request)
+
+
+def _left_weights_open(spec: Spec, request: Request | None) -> bool:
+    """Return whether the `request` leaves it to the training which weights it starts from."""
+    if request is None or "recipe" in request or "start.weights" in request:
+        return False
+    return not spec.start.deepen and spec.data.source.partition("/")[0] not in BUNDLED
 
 
 def _words(key: str, value: Any) -> list[str]:

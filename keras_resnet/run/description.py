@@ -40,7 +40,7 @@ def describe_network(spec: Spec) -> str:
 
 
 def default_run_name(spec: Spec) -> str:
-    """Return the network and the data set as a run's name: the data folder's name, or that of TFDS with its
+    """Return the network and the dataset as a run's name: the data folder's name, or that of TFDS with its
     configuration; without what is not UTF-8 in it, which TensorFlow does not take."""
     source = spec.data.source
     path = Path(source).expanduser()

@@ -247,7 +247,7 @@ class ModelRobustness(TypedDict):
 
 @kept
 class RobustnessDocument(TypedDict):
-    """robustness.json. constants: the data set whose constants the corruptions have. image_size: height and width.
+    """robustness.json. constants: the dataset whose constants the corruptions have. image_size: height and width.
     left_out: corruptions that were not measured, and why. models: the Keras model first."""
 
     metric: Line

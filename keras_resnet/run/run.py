@@ -165,8 +165,12 @@ class Run(RunFiles):
         """Raise RunError unless training has ended and the model can be one of this run. Removes what a training that
         was killed at its very end has left."""
         if not self.is_finished:
+            finished = next((run for run in Run.all(self.folder.parent) if run.is_finished), None)
+            newest = f" (the newest finished run: {finished.name})" if finished else ""
+            if trainer := self.find_trainer():
+                raise RunError(f"run {self.name} is still training, by {trainer}; wait until it has finished{newest}")
             raise RunError(
-                f"run {self.name} has no finished model; continue it with: kresnet train --resume {self.name}"
+                f"run {self.name} has no finished model; continue it with: kresnet train --resume {self.name}{newest}"
             )
         self.remove_leftovers()
         require_model(self.model_file, self.spec().data.input_shape)
@@ -248,6 +252,8 @@ class Run(RunFiles):
             row.update(created=self._created()[:19], network=describe_network(spec), data=spec.data.source)
             row["epochs"] = f"{len(self.read_log(log))}/{spec.training.epochs}"
             row["exports"] = [each["file"] for each in self.verdicts(log) if each["verdict"] in ACCEPTED]
+            if not self.is_finished and self.find_trainer():
+                row["state"] = "training"
             if self.is_finished:
                 metrics = self.metrics()
                 row.update(state="finished", metric=metrics["metric"], value=metrics["value"])
@@ -303,6 +309,10 @@ class Run(RunFiles):
         document = self.document()
         changes = [*document.get("changes", ()), change]
         self.write_json(self.spec_file, {**document, "data": dict(data), "changes": changes})
+
+    def find_trainer(self) -> str | None:
+        """Return which process trains this run; None where none does."""
+        return find_lock_holder(self.folder)
 
     def lock_for_training(self) -> AbstractContextManager[Callable[[], bool]]:
         """Keep other trainings out of this run; see `lock.lock_run`."""

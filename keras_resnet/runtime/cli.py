@@ -54,21 +54,21 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 def predict(
-    model: TFLiteModel, images: list[Picture], top: int | None, reject: bool = False
+    model: TFLiteModel, images: list[Picture], top: int | None, threshold: float | None = None, reject: bool = False
 ) -> list[list[dict[str, Any]]]:
-    """Return the predictions for each image: the most likely labels, or objects with their boxes. reject: whether
-    "unknown" stands first for an image that is of none of the classes."""
+    """Return the predictions for each image: the most likely labels, or objects with their boxes. top, threshold,
+    reject: see `decode_predictions`."""
     card = model.card
     pixels = np.stack([card.preprocess(image) for image in images])
-    return decode_predictions(card, model(pixels), top, [size_of(image) for image in images], reject)
+    return decode_predictions(card, model(pixels), top, [size_of(image) for image in images], threshold, reject)
 
 
 def _predict(model: TFLiteModel, options: argparse.Namespace) -> None:
     damaged = UnreadableFiles(len(options.images), _log)
     images = read_images(options.images, damaged, model.card)
     while part := list(islice(images, options.batch)):
-        answers = predict(model, [image for _, image in part], options.top, options.reject)
-        for (name, _), found in zip(part, answers, strict=True):
+        every_found = predict(model, [image for _, image in part], options.top, options.threshold, options.reject)
+        for (name, _), found in zip(part, every_found, strict=True):
             _print_predictions(name, found, model, options.json)
     damaged.require_none()
 
@@ -81,22 +81,22 @@ def _camera(model: TFLiteModel, options: argparse.Namespace) -> None:
     """Predict the frames of a camera, until there are no more."""
     require_colors(model.card)
     for frame in islice(read_frames(options.device), options.frames):
-        found = _predict_one(model, options.top, options.reject, frame.image)
+        found = _predict_one(model, options, frame.image)
         _print_predictions(f"frame {frame.number}", found, model, options.json)
 
 
 def _serve(model: TFLiteModel, options: argparse.Namespace) -> None:
     """Answer images that are POSTed with JSON."""
     about = {"file": options.file.name, "task": model.card.task, "labels": list(model.card.classes)}
-    answer = partial(_predict_one, model, options.top, options.reject)
+    answer = partial(_predict_one, model, options)
     read = partial(read_image, levels=model.card.levels, channels=model.card.channels)
     with create_server(answer, about, options.host, options.port, read) as server:
         print(f"kresnet-edge: POST an image to {server.address}", file=sys.stderr, flush=True)
         server.serve_forever()
 
 
-def _predict_one(model: TFLiteModel, top: int | None, reject: bool, image: Picture) -> list[dict[str, Any]]:
-    return predict(model, [image], top, reject)[0]
+def _predict_one(model: TFLiteModel, options: argparse.Namespace, image: Picture) -> list[dict[str, Any]]:
+    return predict(model, [image], options.top, options.threshold, options.reject)[0]
 
 
 def _print_predictions(name: str, found: list[dict[str, Any]], model: TFLiteModel, as_json: bool) -> None:
@@ -121,6 +121,10 @@ def _parser() -> argparse.ArgumentParser:
         command.add_argument("--runtime", choices=tuple(RUNTIMES), default=INTERPRETER, help=words)
         words = "number of labels or objects to print (default: 5 labels, or all objects)"
         command.add_argument("--top", type=_positive, help=words)
+        words = (
+            "least probability of what is printed, 0 to 1 (default: 0.3 for objects; fitted where several labels apply)"
+        )
+        command.add_argument("--threshold", type=_probability, metavar="X", help=words)
         words = 'say "unknown" first of images that are of none of the classes, by the rule in the file'
         command.add_argument("--reject", action="store_true", help=words)
         command.set_defaults(run=run)
@@ -142,6 +146,16 @@ def _parser() -> argparse.ArgumentParser:
 
 def _positive(text: str) -> int:
     return _number(text, range(1, MAX_NUMBER), "1 or more")
+
+
+def _probability(text: str) -> float:
+    try:
+        number = float(text)
+    except ValueError:
+        number = -1.0
+    if not 0 <= number <= 1:
+        raise argparse.ArgumentTypeError(f"must be from 0 to 1. Received: {text[:40]}")
+    return number
 
 
 def _port(text: str) -> int:

@@ -16,7 +16,7 @@ class UsageError(KresnetError, ValueError):
 
 
 class DataError(KresnetError):
-    """Images or data sets that cannot be used."""
+    """Images or datasets that cannot be used."""
 
 
 class ExportError(KresnetError):

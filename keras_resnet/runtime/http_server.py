@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import socket
 import sys
 import threading
@@ -16,6 +17,13 @@ MAX_CONNECTIONS = 64
 # Seconds that a client may be silent, and that it may take to send a request.
 IDLE_TIMEOUT, SEND_TIMEOUT = 10.0, 60.0
 CHUNK_BYTES = 2**16
+
+
+def describe_bind_error(error: Exception) -> str:
+    """Return what to say behind an address that a server could not have."""
+    if isinstance(error, OSError) and error.errno == errno.EADDRINUSE:
+        return "is in use"
+    return f"cannot be had: {getattr(error, 'strerror', None) or error}"
 
 
 class WebServer(ThreadingHTTPServer):

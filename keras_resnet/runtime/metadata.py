@@ -22,7 +22,7 @@ LABELS_FILE = "labels.txt"
 METADATA_FILE = "kresnet.json"
 # Where SavedModels keep what TensorFlow does not read.
 EXTRA_ASSETS = "assets.extra"
-# Bytes of a text in a file's archive, unpacked: labels of the largest data sets take one.
+# Bytes of a text in a file's archive, unpacked: labels of the largest datasets take one.
 MAX_TEXT_BYTES = 8 * 2**20
 # How much larger than its input an image may become before it is cut.
 MAX_RESIZE_RATIO = 16

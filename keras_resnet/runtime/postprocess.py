@@ -223,14 +223,17 @@ def describe_objects(
     size: tuple[int, int],
     top: int | None = None,
     main: bool = False,
+    threshold: float | None = None,
 ) -> list[dict[str, Any]]:
     """Decode one image's outputs to records, for people and programs: [{"label", "probability", "box"}, …], boxes in
     pixels of the image of (width, height) `size`; each with a "mask", if the outputs make them, {"size": [height,
     width], "counts": [int, …]}, COCO's uncompressed run-length code.
 
-    They are the objects of which the network has at least the score DISPLAY_THRESHOLD, the `top` most confident; or,
-    where only the `main` one is looked for, what that may be, the `top` likeliest."""
-    found, logits = decode_outputs(outputs, cells, DISPLAY_THRESHOLD, (top or MAX_GUESSES) if main else 0, top)
+    They are the objects of which the network has at least the score `threshold` (None: DISPLAY_THRESHOLD), the `top`
+    most confident; or, where only the `main` one is looked for, what that may be, the `top` likeliest, of at least that
+    score (None: any)."""
+    least = DISPLAY_THRESHOLD if threshold is None else threshold
+    found, logits = decode_outputs(outputs, cells, least, (top or MAX_GUESSES) if main else 0, top)
     boxes = scale_boxes(found.boxes, size)
     objects: list[dict[str, Any]] = [
         {"label": labels[label], "probability": float(score), "box": [round(float(edge), 1) for edge in box]}
@@ -239,4 +242,4 @@ def describe_objects(
     if logits is not None:
         for each, mask in zip(objects, paste_masks_in_image(logits, boxes, size), strict=True):
             each["mask"] = {"size": list(mask.shape), "counts": rle_encode(mask)}
-    return objects
+    return [each for each in objects if threshold is None or each["probability"] >= threshold]

@@ -12,7 +12,7 @@ from http import HTTPStatus
 from typing import Any
 
 from .errors import DataError, ExportError
-from .http_server import Handler, WebServer
+from .http_server import Handler, WebServer, describe_bind_error
 from .image import Picture, read_image
 from .plurals import counted, verb
 
@@ -192,4 +192,4 @@ def create_server(
     try:
         return PredictionServer(predict, about, (host, port), read)
     except OSError as error:
-        raise ExportError(f"cannot listen on {host}:{port}: {error.strerror}") from error
+        raise ExportError(f"cannot listen on {host}:{port}: it {describe_bind_error(error)}") from error

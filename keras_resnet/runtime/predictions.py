@@ -38,7 +38,7 @@ class Postprocessor:
     @property
     def nothing(self) -> str:
         """What is said of an image of which nothing is predicted."""
-        return "no label reaches its threshold" if self.has_thresholds else "no objects"
+        return "no objects" if self.has_boxes else "no label reaches its threshold"
 
 
 # By the name in a file's metadata.
@@ -123,10 +123,13 @@ def decode_predictions(
     outputs: Outputs,
     top: int | None,
     sizes: Sequence[tuple[int, int]],
+    threshold: float | None = None,
     reject: bool = False,
 ) -> list[list[dict[str, Any]]]:
     """Decode the outputs for images of (width, height) `sizes` as the file's metadata say: see `top_k`,
-    `postprocess.describe_objects`, and for `reject` `mark_unknown`.
+    `postprocess.describe_objects`. Only what has at least the probability `threshold` is returned; None stands for the
+    labels' own thresholds, `postprocess.DISPLAY_THRESHOLD` for objects, and no limit for the labels of a classifier.
+    reject: whether "unknown" stands first for an image that is of none of the classes, see `mark_unknown`.
 
     Raises ExportError for outputs that mean nothing: numbers that are not finite, or of labels that are not there; and
     UsageError for `reject` with metadata that have no rule for it.
@@ -135,14 +138,17 @@ def decode_predictions(
     postprocessor = card.postprocessor
     rejection = require_rejection(card, "the file") if reject else None
     if postprocessor.has_thresholds:
-        return label_sets(outputs, card.classes, card.thresholds, top)
+        thresholds = card.thresholds if threshold is None else [threshold] * len(card.classes)
+        return label_sets(outputs, card.classes, thresholds, top)
     if postprocessor.has_one_label:
-        found = top_k(outputs, card.classes, top or DEFAULT_TOP, card.confidence.temperature)
+        best = top_k(outputs, card.classes, top or DEFAULT_TOP, card.confidence.temperature)
+        found = [[each for each in labels if each["probability"] >= (threshold or 0)] for labels in best]
         return mark_unknown(found, outputs, rejection) if rejection else found
     rows = ({name: value[row] for name, value in outputs.items()} for row in range(len(sizes)))
     main = postprocessor.one_object
     return [
-        describe_objects(row, card.classes, card.cells, size, top, main) for row, size in zip(rows, sizes, strict=True)
+        describe_objects(row, card.classes, card.cells, size, top, main, threshold)
+        for row, size in zip(rows, sizes, strict=True)
     ]
 
 

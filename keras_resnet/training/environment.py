@@ -40,7 +40,7 @@ def describe_machine() -> str:
 def describe_environment(runs: str | None = None) -> dict[str, Any]:
     """Return {"machine", "cores", "memory_gib", "python", "versions", "extras", "devices", "precision", "runs"}.
 
-    Starts TensorFlow and, on a CPU, times training steps.
+    Starts TensorFlow and, on a CPU that computes in bfloat16, times training steps.
     """
     from keras_resnet.training import distribute
 
@@ -60,11 +60,12 @@ def describe_environment(runs: str | None = None) -> dict[str, Any]:
 
 
 def _choose_precision() -> tuple[str, str]:
-    import tensorflow as tf
+    from keras_resnet.training.precision import choose_by_hardware, choose_precision
 
+    if known := choose_by_hardware():
+        return known
     from keras_resnet.config.spec import NetworkSpec
     from keras_resnet.models import build
-    from keras_resnet.training.precision import choose_precision
     from keras_resnet.training.resolve import training_layers
 
     def trial(policy: str) -> keras.Model:
@@ -72,11 +73,7 @@ def _choose_precision() -> tuple[str, str]:
 
     with show_activity("trying precisions"):
         precision, reason = choose_precision(trial, TRIAL_IMAGE_SIZE, TRIAL_BATCH_SIZE)
-    gpus = tf.config.get_visible_devices("GPU")
-    return (
-        precision,
-        reason if gpus else f"{reason}; each training tries it with its own network, here ResNet-{TRIAL_DEPTH}'s",
-    )
+    return precision, f"{reason}; each training tries it with its own network, here ResNet-{TRIAL_DEPTH}'s"
 
 
 def _main_memory() -> float | None:

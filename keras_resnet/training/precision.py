@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import platform
 import time
 from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from keras_resnet.native_logs import quiet
@@ -19,6 +21,11 @@ TURNS = 6
 # NVIDIA compute capabilities: tensor cores from 7.0 (float16), bfloat16 in them from 8.0.
 FLOAT16_CAPABILITY = (7, 0)
 BFLOAT16_CAPABILITY = (8, 0)
+# On x86, oneDNN, by which TensorFlow computes, has bfloat16 kernels for processors with AVX-512, and for those with
+# AVX-NE-CONVERT, which have AVX-VNNI too (https://uxlfoundation.github.io/oneDNN/dev_guide_data_types.html). By their
+# names in Linux, which does not list AVX-NE-CONVERT.
+BFLOAT16_FLAGS = {"avx512f": "AVX-512", "avx_vnni": "AVX-VNNI"}
+PROCESSOR_FILE = Path("/proc/cpuinfo")
 
 
 @quiet
@@ -27,17 +34,37 @@ def choose_precision(
 ) -> tuple[str, str]:
     """Return a Keras dtype policy and the reason for it.
 
-    On GPUs it follows from the hardware. On a CPU training steps of `build(policy)`, a small model of the network's
-    kind, are timed in float32 and in mixed_bfloat16 by turns: what else the machine does then slows down both.
+    On GPUs it follows from the hardware, and on a CPU that does not compute in bfloat16. On others training steps of
+    `build(policy)`, a small model of the network's kind, are timed in float32 and in mixed_bfloat16 by turns: what else
+    the machine does then slows down both.
     """
-    import tensorflow as tf
-
-    gpus = tf.config.get_visible_devices("GPU")
-    if gpus:
-        return choose_gpu_precision([tf.config.experimental.get_device_details(gpu) for gpu in gpus])
+    if known := choose_by_hardware():
+        return known
     shape = (batch_size, image_size, image_size, channels)
     full, mixed = _time_by_turns([_prepare_step(build(policy), shape) for policy in ("float32", "mixed_bfloat16")])
     return choose_cpu_precision(full / mixed)
+
+
+def choose_by_hardware() -> tuple[str, str] | None:
+    """Return the policy and the reason where no trial is needed: on GPUs, and on an x86 CPU without bfloat16."""
+    import tensorflow as tf
+
+    if gpus := tf.config.get_visible_devices("GPU"):
+        return choose_gpu_precision([tf.config.experimental.get_device_details(gpu) for gpu in gpus])
+    flags = read_processor_flags()
+    if flags and platform.machine() == "x86_64" and not flags & set(BFLOAT16_FLAGS):
+        names = " nor ".join(BFLOAT16_FLAGS.values())
+        return "float32", f"this CPU has neither {names}, without which it is slower in bfloat16"
+    return None
+
+
+def read_processor_flags() -> set[str]:
+    """Return what Linux says that the processor can do; nothing where that is not known."""
+    try:
+        lines = PROCESSOR_FILE.read_text(encoding="utf-8").splitlines()
+    except OSError:
+        return set()
+    return next((set(line.partition(":")[2].split()) for line in lines if line.startswith("flags")), set())
 
 
 def choose_cpu_precision(speedup: float) -> tuple[str, str]:

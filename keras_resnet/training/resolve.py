@@ -25,8 +25,10 @@ from keras_resnet.training.distribute import Devices
 from keras_resnet.training.methods import get_method_class
 from keras_resnet.training.precision import choose_precision
 
-# Small data sets need small batches to get enough steps; from here on He et al.'s 128 (section 4.2).
+# Small datasets need small batches to get enough steps; from here on He et al.'s 128 (section 4.2).
 SMALL_DATASET = 5000
+# Images below which they are smaller still: a batch that is not full, which an epoch leaves out, is a large part there.
+TINY_BATCHES = {50: 8, 100: 16}
 # The largest part of a training that the automatic warm-up takes.
 MAX_WARMUP = 0.2
 # A warning is logged if the brightest of so many images is no brighter than this.
@@ -117,9 +119,11 @@ def _resolve_batch(spec: Spec, samples: int, devices: Devices, log: Log) -> Spec
     size = spec.training.batch_size
     if size is None:
         parts = devices.replicas * spec.training.accumulate_steps
-        preferred = min(32 if samples < SMALL_DATASET else 128, samples)
+        tiny = next((batch for below, batch in TINY_BATCHES.items() if samples < below), None)
+        preferred = min(tiny or (32 if samples < SMALL_DATASET else 128), samples)
         size = max(parts, preferred // parts * parts)
-        reason = f"{counted(samples, 'training image')}; 32 below {SMALL_DATASET}, else 128"
+        rule = "so few need small batches, for enough steps" if tiny else f"32 below {SMALL_DATASET}, else 128"
+        reason = f"{counted(samples, 'training image')}; {rule}"
         log(f"batch size: {size} ({reason}{f', a multiple of {parts}' if parts > 1 else ''})")
     elif devices.replicas > 1:
         origin = describe_origin("training.batch_size")

@@ -108,7 +108,7 @@ def trace_spec(options: Options, home: Path) -> Provenance:
 
 def trace_options(options: Options) -> dict[str, str]:
     """Return by key of the spec which of the given `options` sets it, in words."""
-    return {key: f"asked by {typed}" for key, typed in name_typed(options).items()}
+    return {key: f"set by {typed}" for key, typed in name_typed(options).items()}
 
 
 def _with_teacher(spec: Spec, home: Path) -> Spec:

@@ -54,6 +54,7 @@ def train(spec: Spec, home: Path, name: str | None = None, log: Log = print, goe
     require_source(spec.data)
     # What can be refused without TensorFlow has been by now.
     from keras_resnet.training.build_trainer import build_trainer
+    from keras_resnet.training.methods.distillation import require_matching_teacher
     from keras_resnet.training.resolve import resolve
 
     devices, log = setup_devices(spec, log)
@@ -61,6 +62,7 @@ def train(spec: Spec, home: Path, name: str | None = None, log: Log = print, goe
     keep = partial(_keep_line, messages, log)
     data = load_data_chief_first(spec, devices, keep)
     build.require_size(spec.network, min(data.input_shape[:2]))
+    require_matching_teacher(replace(spec, data=data.describe_in(spec.data)), data.classes)
     request = current_request()
     if request is None:
         request = find_request(spec)

@@ -43,12 +43,15 @@ class Trainer:
         return tuple(self.task.train_metric_names)
 
     def make_train_function(self) -> Any:
-        """Return `train_step` as a tf.function over all replicas; its results are summed over them."""
-        return tf.function(self._distributed_train_step)
+        """Return `train_step` as a tf.function over all replicas; its results are summed over them.
+
+        Nothing in a step branches on a tensor, so AutoGraph, which takes seconds to find that out, is off.
+        """
+        return tf.function(self._distributed_train_step, autograph=False)
 
     def make_test_function(self) -> Any:
         """Return `test_step` as a tf.function over all replicas; its results are summed over them."""
-        return tf.function(self._distributed_test_step)
+        return tf.function(self._distributed_test_step, autograph=False)
 
     def train_step(self, images: tf.Tensor, targets: Tensors, stop: tf.Tensor) -> tf.Tensor:
         """Train on one replica's part of a batch: sum its gradients over replicas, clip them and apply them.

@@ -117,21 +117,21 @@ def test_what_is_wrong_is_said_in_pythons_words(keywords, said):
 @pytest.mark.parametrize(
     ("call", "said"),
     [
-        (lambda: kr.train(3), f"data must be a folder, a file or the name of a data set{PATHLIKE}. Received: 3 (int)"),
+        (lambda: kr.train(3), f"data must be a folder, a file or the name of a dataset{PATHLIKE}. Received: 3 (int)"),
         (
             lambda: kr.train(np.zeros((9, 8, 8, 3))),
-            f"data must be a folder, a file or the name of a data set{PATHLIKE}. Received: numpy.ndarray",
+            f"data must be a folder, a file or the name of a dataset{PATHLIKE}. Received: numpy.ndarray",
         ),
         (
             lambda: kr.train(b"photos"),
-            f"data must be a folder, a file or the name of a data set{PATHLIKE}. Received: b'photos' (bytes)",
+            f"data must be a folder, a file or the name of a dataset{PATHLIKE}. Received: b'photos' (bytes)",
         ),
-        (lambda: kr.check(3), f"data must be a folder, a file or the name of a data set{PATHLIKE}. Received: 3 (int)"),
+        (lambda: kr.check(3), f"data must be a folder, a file or the name of a dataset{PATHLIKE}. Received: 3 (int)"),
         (lambda: kr.check("photos", run=3), "run must be what open_run returns, or the name or the folder of a run"),
         (lambda: kr.check("photos", save=3), f"save must be where to write the page{PATHLIKE}. Received: 3 (int)"),
         (lambda: kr.check("photos", tsk="detect"), "check takes no keyword 'tsk'. Did you mean 'task'?"),
         (lambda: kr.check("photos", strict=True), "check takes no keyword 'strict'. keras_resnet.check returns all"),
-        (lambda: kr.find_learning_rate(3), f"data must be a folder, a file or the name of a data set{PATHLIKE}."),
+        (lambda: kr.find_learning_rate(3), f"data must be a folder, a file or the name of a dataset{PATHLIKE}."),
         (lambda: kr.train(resume=3), f"resume must be the name or the folder of a run{PATHLIKE}. Received: 3 (int)"),
         (lambda: kr.train(name=3), "name must be the name of a run, as a str. Received: 3 (int)"),
         (lambda: kr.train(model=3), "model must be the name of a network, as a str. Received: 3 (int)"),
@@ -161,6 +161,10 @@ def test_what_is_wrong_is_said_in_pythons_words(keywords, said):
         (
             lambda: predict_images(None, "two.png", top="five"),
             "top must be a whole number, 1 or more. Received: 'five'",
+        ),
+        (
+            lambda: predict_images(None, "two.png", threshold=30),
+            "threshold must be a number from 0 to 1. Received: 30 (int)",
         ),
         (lambda: sort_names([3]), "what to export must be one of float32,"),
         (lambda: kr.create_model(3), "name must be that of a network, as a str, or a NetworkSpec. Received: 3 (int)"),
@@ -197,7 +201,7 @@ def test_values_become_what_a_spec_takes():
     [
         ("--image-size changes it", "image_size changes it"),
         ("Use --precision mixed_float16", "Use precision='mixed_float16'"),
-        ("asked by --no-flip", "asked by flip=False"),
+        ("set by --no-flip", "set by flip=False"),
         ("resume it with: kresnet train --resume night-2", "resume it with: keras_resnet.train(resume='night-2')"),
         ("list them with: kresnet runs", "list them with: kresnet runs"),
         ("(kresnet compress --qat): --quantize must be", "(kresnet compress --qat): quantize must be"),

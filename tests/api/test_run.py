@@ -90,6 +90,10 @@ def test_paths_arrays_and_images_are_the_same_image(run, photos):
     several = [run.predict(pixels[None]), run.predict([file]), run.predict([pixels])]
     assert all(len(each) == 1 and each[0].predictions == expected for each in several)
     assert len(run.predict(file, top=2).predictions) == 2
+    likely = run.predict(file).predictions
+    least = likely[1]["probability"]
+    assert run.predict(file, threshold=least).predictions == likely[:2]
+    assert str(run.predict(file, threshold=1.0)).endswith("no label reaches its threshold")
 
 
 @pytest.mark.parametrize(

@@ -23,6 +23,6 @@ def test_the_ten_lines_work_as_they_stand(tmp_path, monkeypatch, capsys):
     exec(LINES.replace("epochs=6)", 'epochs=6, name="name")'), names)
     out, err = capsys.readouterr()
     assert "resnet18" in out and "top-1 accuracy" in out and "int8.tflite" in out and "photo.jpg: " in out
-    assert "image size: 96 pixels (asked by image_size)" in err and "asked by --" not in err
+    assert "image size: 96 pixels (set by image_size)" in err and "set by --" not in err
     assert names["run"].name == "name" and (tmp_path / "saved_models" / "name-qat" / "model.keras").is_file()
     assert (tmp_path / "saved_models" / "name" / "report.html").is_file()

@@ -220,7 +220,10 @@ def test_of_a_folder_without_splits_none_is_named(folder, kresnet, tmp_path):
     report, page = keras_resnet.check(unsplit, save=tmp_path / "page.html"), (tmp_path / "page.html").read_text()
     assert set(report.by_kind) == {"unreadable", "exact_duplicate"} and len(report.by_kind["exact_duplicate"]) == 24
     divided = [each for each in report.findings if len({image.split for image in each.images}) > 1]
-    assert divided and any(each.startswith(f"{len(divided)} groups of duplicates are partly") for each in report.notes)
+    assert divided and any(
+        each.startswith(f"{len(divided)} groups of duplicates are split between training and validation")
+        for each in report.notes
+    )
     assert "cat/traincat0.png (cat)" in page and "across splits" not in page and "validation, cat)" not in page
     # An image whose pixels are missing is not among those that are counted.
     assert report.images == 48 and sum(sum(each.values()) for each in report.counts.values()) == 48
@@ -250,14 +253,14 @@ def test_unequal_classes_are_found(folder):
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
-        ((), "check needs DATA: a folder of images, a table of them, or a data set by name; or --run RUN"),
+        ((), "check needs DATA: a folder of images, a table of them, or a dataset by name; or --run RUN"),
         (("PHOTOS", "--task", "clasify"), "--task must be one of classify, multilabel, localize, detect, segment"),
         (("PHOTOS", "--run", "RUN", "--task", "detect"), "--task must be that of run"),
         (("PHOTOS", "--run", "RUN"), "has other labels than photos: 0, 1, 2"),
         (("no/such",), "DATA no/such: no such file or folder"),
         (
             ("nowhere",),
-            "DATA nowhere: no such file or folder, and no data set of that name. Data are a folder",
+            "DATA nowhere: no such file or folder, and no dataset of that name. Data are a folder",
         ),
         (("cifar10", "--data-dir", "elsewhere"), "is not prepared in elsewhere; add --download to download it"),
     ],

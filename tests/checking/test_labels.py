@@ -137,11 +137,14 @@ def test_wrong_labels_of_training_images_are_found_though_the_network_knows_them
         images = [each.images[0] for each in findings if each.kind == "label_error"]
         return {each.row for each in images if each.split == "train"}, why
 
+    # With five seeds 49 to 63 of the 80 were found (57 in the mean, with a deviation of 5; the processor's rounding
+    # changes them too), and 95 to 100% of what was suspected was wrong. By the last features 0 to 3 were found; as many
+    # images drawn by chance would hold 7.
     found, why = suspected()
-    assert len(found & wrong) > 0.7 * len(wrong) and len(found & wrong) > 0.9 * len(found)
+    assert len(found & wrong) > 0.5 * len(wrong) and len(found & wrong) > 0.9 * len(found)
     assert "features up to " in why and "a sign that they have memorized training labels" in why
     monkeypatch.setattr(
         module, "choose_depth", lambda train, held_out: (train.features.depths, choose_depth(train, held_out)[1])
     )
     by_heart, why = suspected()
-    assert len(by_heart & wrong) < 0.6 * len(found & wrong) and "checked with the network's last features" in why
+    assert len(by_heart & wrong) < 0.2 * len(wrong) and "checked with the network's last features" in why

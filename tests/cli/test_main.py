@@ -1,6 +1,7 @@
 """The command line: one clear line for a bad request, the right exit code, JSON alone on standard output."""
 
 import json
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -28,10 +29,10 @@ def kresnet(capsys):
     ("options", "code", "words"),
     [
         (["--depth", "51"], 2, "51 is not a ResNet depth"),
-        (["--data", "nothing-like-it"], 1, "no such file or folder, and no data set of that name. Data are a folder"),
+        (["--data", "nothing-like-it"], 1, "no such file or folder, and no dataset of that name. Data are a folder"),
         (["--data", ""], 1, "--data is empty. Data are a folder of images, a table of them (.csv,"),
         (["--data", __file__], 1, "is neither a folder nor a table (.py). Data are a folder"),
-        (["--data", "cifar10"], 1, "data set 'cifar10' is not prepared"),
+        (["--data", "cifar10"], 1, "dataset 'cifar10' is not prepared"),
         (["--data", "nowhere", "--task", "detect"], 1, "--data nowhere: no such file or folder"),
         (["--data", "./nowhere"], 1, "no such file or folder"),
         (["--epochs", "0"], 2, "--epochs must be 1 or more"),
@@ -79,7 +80,12 @@ def test_bad_runs_and_files(kresnet, tmp_path, trained):
     (tmp_path / "half").mkdir()
     (tmp_path / "half" / "spec.json").write_text(trained.spec_file.read_text())
     code, _, err = kresnet("export", "half", "--tflite", "--runs", tmp_path)
-    assert code == 1 and "no finished model" in err
+    assert code == 1 and err == [
+        "kresnet: run half has no finished model; continue it with: kresnet train --resume half"
+    ]
+    shutil.copytree(trained.folder, tmp_path / "whole")
+    code, _, err = kresnet("export", "half", "--tflite", "--runs", tmp_path)
+    assert code == 1 and err[-1].endswith("--resume half (the newest finished run: whole)")
     (tmp_path / "x.tflite").write_text("text")
     assert kresnet("predict", tmp_path / "x.tflite", "y.png")[0] == 1
     (tmp_path / "text.png").write_text("this is text")

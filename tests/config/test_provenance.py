@@ -11,8 +11,8 @@ from keras_resnet.training.spec_request import build_spec, trace_spec
 
 def test_keys_before_sections_before_the_rest():
     assert describe_origin("data.image_size") == "set in the spec"
-    with use_provenance(Provenance("of recipe X", {"network": "of run a", "network.stem": "asked by --stem"})):
-        assert describe_origin("network.stem") == "asked by --stem"
+    with use_provenance(Provenance("of recipe X", {"network": "of run a", "network.stem": "set by --stem"})):
+        assert describe_origin("network.stem") == "set by --stem"
         assert describe_origin("network.depth") == "of run a"
         assert describe_origin("training.precision") == "of recipe X"
     assert describe_origin("network.stem") == "set in the spec"
@@ -21,13 +21,13 @@ def test_keys_before_sections_before_the_rest():
 @pytest.mark.parametrize(
     ("options", "key", "words"),
     [
-        ({"image_size": 64}, "data.image_size", "asked by --image-size"),
-        ({"settings": ("data.image_size=64",)}, "data.image_size", "asked by --set data.image_size"),
-        ({"image_size": 32, "settings": ("data.image_size=64",)}, "data.image_size", "asked by --set data.image_size"),
-        ({"flip": False}, "augment.flip", "asked by --no-flip"),
-        ({"flip": True}, "augment.flip", "asked by --flip"),
+        ({"image_size": 64}, "data.image_size", "set by --image-size"),
+        ({"settings": ("data.image_size=64",)}, "data.image_size", "set by --set data.image_size"),
+        ({"image_size": 32, "settings": ("data.image_size=64",)}, "data.image_size", "set by --set data.image_size"),
+        ({"flip": False}, "augment.flip", "set by --no-flip"),
+        ({"flip": True}, "augment.flip", "set by --flip"),
         ({"recipe": "coco-detect-1x"}, "data.image_size", "of recipe coco-detect-1x"),
-        ({"recipe": "coco-detect-1x", "image_size": 64}, "data.image_size", "asked by --image-size"),
+        ({"recipe": "coco-detect-1x", "image_size": 64}, "data.image_size", "set by --image-size"),
         ({"task": "detect"}, "training.batch_size", "the default to detect"),
         ({}, "training.batch_size", "the default to classify"),
         ({"model": "resnet50d"}, "network.stem", "of --model resnet50d"),
@@ -54,6 +54,8 @@ def said(choose, *arguments):
 def test_a_size_of_the_data_is_told_as_theirs():
     assert "(the size of the images)" in said(choose_sizes, None, None, 32)[1]
     assert "(the usual size for photographs)" in said(choose_sizes, None, None, 500)[1]
+    assert "most images are smaller (median side: 96 pixels) and are enlarged" in said(choose_sizes, None, None, 96)[1]
+    assert "(the usual size for photographs)" in said(choose_sizes, None, None, 224)[1]
     assert (
         said(choose_square_size, None, None)[1]
         == "image size: 320 pixels (usual for objects), the whole image in a square"

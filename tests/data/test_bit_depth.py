@@ -1,4 +1,4 @@
-"""Images of more than 8 bits: what is black and white is decided for a data set, told, and kept with its files."""
+"""Images of more than 8 bits: what is black and white is decided for a dataset, told, and kept with its files."""
 
 import json
 import subprocess

@@ -176,7 +176,7 @@ def test_images_of_a_tfds_set_without_labels_are_left_out(tmp_path):
 
 def test_evaluating_on_images_without_labels_is_refused(tmp_path):
     Partly(data_dir=tmp_path).download_and_prepare()
-    with pytest.raises(DataError, match="none of the test images of data set 'partly' has a label"):
+    with pytest.raises(DataError, match="none of the test images of dataset 'partly' has a label"):
         load_dataset(DataSpec("partly", data_dir=str(tmp_path)), silent, ("test",))
 
 
@@ -184,12 +184,12 @@ def test_evaluating_on_images_without_labels_is_refused(tmp_path):
 def test_training_without_labels_is_refused(tmp_path, monkeypatch, split):
     monkeypatch.setattr(Partly, "UNLABELLED", (split,))
     Partly(data_dir=tmp_path).download_and_prepare()
-    with pytest.raises(DataError, match=f"none of the {split} images of data set 'partly' has a label"):
+    with pytest.raises(DataError, match=f"none of the {split} images of dataset 'partly' has a label"):
         opened("partly", data_dir=str(tmp_path))
 
 
 def test_labels_of_a_tfds_set_are_looked_at(tmp_path, monkeypatch):
     monkeypatch.setattr(Partly, "LABELS", ("dark", "li\u2028ght"))
     Partly(data_dir=tmp_path).download_and_prepare()
-    with pytest.raises(DataError, match="data set 'partly': a label must be one line"):
+    with pytest.raises(DataError, match="dataset 'partly': a label must be one line"):
         opened("partly", data_dir=str(tmp_path))

@@ -1,4 +1,4 @@
-"""How often the classes of an unequal data set are shown, and what their images weigh."""
+"""How often the classes of an unequal dataset are shown, and what their images weigh."""
 
 import numpy as np
 import pytest

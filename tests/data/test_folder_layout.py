@@ -177,7 +177,7 @@ def test_a_flat_folder_with_a_table_says_what_is_supported(tmp_path):
 
 def test_a_folder_around_the_data_set_is_named(tmp_path):
     fill(tmp_path / "photos", 4, "cat", "dog")
-    with pytest.raises(DataError, match=rf"one class only \(photos\).*is the data set itself {tmp_path / 'photos'}\?"):
+    with pytest.raises(DataError, match=rf"one class only \(photos\).*is the dataset itself {tmp_path / 'photos'}\?"):
         opened(tmp_path)
 
 

@@ -1,4 +1,4 @@
-"""What people call an image: its path from the folder of the data set, as each class may have a 0.png."""
+"""What people call an image: its path from the folder of the dataset, as each class may have a 0.png."""
 
 import shutil
 

@@ -110,7 +110,7 @@ def test_only_what_is_nearly_the_same_name_is_suggested(tmp_path, monkeypatch, n
         (tmp_path / "photos").mkdir()
     with pytest.raises(DataError) as caught:
         load_dataset(DataSpec(name), silent)
-    assert f"no such file or folder, and no data set of that name{suggestion} Data are a folder" in str(caught.value)
+    assert f"no such file or folder, and no dataset of that name{suggestion} Data are a folder" in str(caught.value)
 
 
 def test_folders_that_are_no_data_set(tmp_path):

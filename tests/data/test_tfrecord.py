@@ -36,5 +36,5 @@ def test_records_of_several_files_in_any_order(tmp_path):
 def test_a_file_that_was_cut(tmp_path, lost):
     path = written(tmp_path / "cut.tfrecord", [b"x" * 10, b"y" * 10])
     path.write_bytes(path.read_bytes()[:-lost])
-    with pytest.raises(DataError, match=r"cut\.tfrecord ends within a record; prepare the data set again"):
+    with pytest.raises(DataError, match=r"cut\.tfrecord ends within a record; prepare the dataset again"):
         index_records([instruction(path)])

@@ -79,10 +79,10 @@ def figures(notebook):
 # What the text of each claims, in what its cells print, and how many figures they draw.
 CLAIMS = {
     "lesson.ipynb": (r"plain: from 20 to 56 layers, the training error changes by \+", 7),
-    "own_photos_to_phone.ipynb": (r"PASSED[^\n]*int8[\s\S]*16 of 16 golden predictions as expected", 1),
+    "own_photos_to_phone.ipynb": (r"PASSED[^\n]*int8[\s\S]*16 of 16 reference predictions as expected", 1),
     "detector_to_browser.ipynb": (r"int8-float-io-nms: PASSED", 2),
     "microcontroller.ipynb": (
-        r"PASSED[\s\S]*largest moment: [\d.]+ kB[\s\S]*16 of 16 golden predictions as expected",
+        r"PASSED[\s\S]*largest moment: [\d.]+ kB[\s\S]*16 of 16 reference predictions as expected",
         3,
     ),
 }

@@ -60,7 +60,7 @@ def test_the_kotlin_compiles_and_equals_ours(exported, model, tmp_path):
     golden = np.load(exports / "golden.npz")
     rows = golden["images"].reshape(len(golden["images"]), -1)[:, :10].argmax(1)
     same = (rows == golden["int8.tflite"].argmax(1)).sum()
-    assert rest[len(cases) :] == [f"{same} of {len(rows)} golden predictions as expected"]
+    assert rest[len(cases) :] == [f"{same} of {len(rows)} reference predictions as expected"]
 
 
 def test_what_an_iphone_reads_comes_out_of_the_file(exported, model, tmp_path):

@@ -12,6 +12,7 @@ from keras_resnet.config.spec import NetworkSpec, Spec, StartSpec, TrainingSpec
 from keras_resnet.evaluation import advice
 from keras_resnet.evaluation.advice import Advice, TrainingFacts, advise, advised_command
 from keras_resnet.metrics.outcome import ABOVE, NOT_ABOVE, UNCLEAR
+from keras_resnet.pretrained.hub import cache_folder
 from keras_resnet.run.command import changed_command
 
 
@@ -53,6 +54,13 @@ FACTS = TrainingFacts(
             " pretrained ones need fewer: --weights torchvision:resnet18",
         ),
         (advice.suggest_pretrained_weights, {"images": 60}, {"spec": Spec(network=NetworkSpec(20, stem="cifar"))}, ""),
+        (
+            advice.suggest_pretrained_weights,
+            {"images": 60, "weights_missed": True, "log": losses(2.0, 1.2, step=6)},
+            {"images": 5000},
+            f"pretrained ones need fewer: copy resnet18-f37072fd.pth into {cache_folder()}, and train with --weights"
+            " torchvision:resnet18; or train longer: --epochs 100",
+        ),
         (
             advice.suggest_more_epochs,
             {"log": losses(2.0, 1.5, 1.2)},

@@ -25,8 +25,6 @@ from keras_resnet.tasks.detection import Detection
 from keras_resnet.tasks.instance_segmentation import InstanceSegmentation
 from keras_resnet.tasks.localization import Localization
 
-pytestmark = pytest.mark.usefixtures("untimed")
-
 
 def at_chance(run, folder):
     """A run like `run` whose model says the same of every image."""

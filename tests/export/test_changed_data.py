@@ -16,8 +16,6 @@ from keras_resnet.reporting.page import render_report
 from keras_resnet.run import Run
 from keras_resnet.run.data_fingerprint import fingerprint_splits
 
-pytestmark = pytest.mark.usefixtures("untimed")
-
 
 def data_of(labels, pixels=None, classes=("a", "b")):
     labels = np.asarray(labels)

@@ -1,4 +1,4 @@
-"""Golden answers that are damaged or from elsewhere: the demo goes on without its self-check, and says why."""
+"""Reference outputs that are damaged or from elsewhere: the demo goes on without its self-check, and says why."""
 
 import io
 import json
@@ -82,7 +82,7 @@ def test_what_is_wrong_with_them_is_told(run, damage):
     assert load_golden(run, [FILE], told.append).images["count"] > 0 and told == []
     golden.write_bytes(change(golden.read_bytes()))
     assert load_golden(run, [FILE], told.append) == Golden()
-    assert told[0].startswith("no self-check on the page: the golden answers cannot be read: ") and words in told[0]
+    assert told[0].startswith("no self-check on the page: the reference outputs cannot be read: ") and words in told[0]
 
 
 def test_those_of_gray_oblong_images_are_taken(run):

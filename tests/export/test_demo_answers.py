@@ -206,7 +206,7 @@ def test_without_golden_answers_there_is_no_self_check(exported, monkeypatch, tm
     assert few.images["count"] == golden.MIN_IMAGES and list(few.files) == ["float32.tflite"] and told == []
     monkeypatch.setattr(type(run), "exports", tmp_path)
     assert golden.load_golden(run, ["float32.tflite"], told.append) == golden.Golden()
-    assert told[0].startswith("no self-check on the page: the golden answers cannot be read: ")
+    assert told[0].startswith("no self-check on the page: the reference outputs cannot be read: ")
 
 
 @pytest.mark.slow

@@ -78,5 +78,5 @@ def test_a_taken_port_is_replaced_only_where_none_was_asked_for(monkeypatch):
         monkeypatch.setattr(serving, "USUAL_PORT", first.server_port)
         with create_server(page, None) as second:
             assert second.server_port not in (0, first.server_port)
-        with pytest.raises(UsageError, match=f"--port {first.server_port} of 127.0.0.1 cannot be had"):
+        with pytest.raises(UsageError, match=f"--port {first.server_port} of 127.0.0.1 is in use;"):
             create_server(page, first.server_port)

@@ -14,8 +14,6 @@ from keras_resnet.export.formats.onnx import ONNX
 from keras_resnet.export.request import ExportRequest
 from keras_resnet.run import Run
 
-pytestmark = pytest.mark.usefixtures("untimed")
-
 
 def test_what_can_be_written_is_and_data_are_judged_as_they_are(kresnet, tmp_path):
     """16 training images calibrate nothing: the default export writes float32 and names int8. Then images are added."""
@@ -64,6 +62,28 @@ def test_each_file_that_fails_is_named_and_the_others_are_written(trained, kresn
     assert err[-1] == f"kresnet: {named}"
     with pytest.raises(pipeline.ExportError, match=re.escape(named)):
         pipeline.export(run, ExportRequest(float32_only(), ("savedmodel", "onnx"), samples=20), silent)
+
+
+def test_an_interrupted_export_leaves_artifacts_and_report_of_the_files_that_are_there(
+    exported, kresnet, monkeypatch, tmp_path
+):
+    genuine = shutil.copy(exported[0].exports / "float32.tflite", tmp_path)
+    run = copied(exported[0], tmp_path / "run")
+    run.report_file.unlink(missing_ok=True)
+
+    def convert(model_file, file_format, conversion, target, log):
+        if run.verdicts():
+            raise KeyboardInterrupt
+        shutil.copy(genuine, target)
+
+    monkeypatch.setattr(pipeline, "convert", convert)
+    monkeypatch.setattr(pipeline.CONVERTER, "start", lambda: None)
+    files = ("--quantize", "float32", "--quantize", "float16", "--samples", "20")
+    code, _, err = kresnet("export", "run", *files, "--runs", tmp_path)
+    assert code == 130 and err[-1] == "interrupted"
+    assert (run.exports / "golden.npz").is_file() and "float32.tflite" in (run.exports / "model_card.md").read_text()
+    page = run.report_file.read_text()
+    assert "float32.tflite" in page and "NO EXPORTS" not in page
 
 
 def test_a_compiler_that_fails_refuses_and_the_others_are_asked(exported, monkeypatch, tmp_path):

@@ -24,7 +24,7 @@ FILES = ("openvino-float16", "openvino-int8", "model-int8.onnx")
 
 
 @pytest.fixture(scope="module")
-def written(trained, tmp_path_factory, untimed):
+def written(trained, tmp_path_factory):
     """A run with such files alone, and their verdicts."""
     from keras_resnet.run import Run
 
@@ -70,7 +70,7 @@ def test_each_file_is_written_with_its_verdict(written):
 
 
 @pytest.mark.slow
-def test_accuracy_control_leaves_layers_in_float(written, untimed):
+def test_accuracy_control_leaves_layers_in_float(written):
     """Where no prediction for the calibration images may change, 8 bits alone are not enough for this network."""
     run, verdicts = written
     settings = ExportSettings(formats=("openvino",), quantize=("int8",), accuracy_control=True, max_drop=0.1)

@@ -262,7 +262,7 @@ def test_devices_by_name():
 def test_a_port_that_is_taken_is_said(model):
     server = page_server.start_server("127.0.0.1", None)
     try:
-        with pytest.raises(UsageError, match=rf"--port {server.server_port} of --host 127.0.0.1 cannot be had: "):
+        with pytest.raises(UsageError, match=rf"--port {server.server_port} of --host 127.0.0.1 is in use"):
             page_server.start_server("127.0.0.1", server.server_port)
     finally:
         server.close(0)

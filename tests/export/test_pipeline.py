@@ -236,7 +236,7 @@ def test_a_failed_conversion_names_its_log(exported, tmp_path):
 
 
 def test_the_folder_is_all_a_device_needs(exported, tmp_path):
-    """The script runs by itself, on golden answers and on an image file."""
+    """The script runs by itself, on reference outputs and on an image file."""
     run, _ = exported
     folder = run.exports
     assert (folder / "labels.txt").read_text() == run.labels_file.read_text()

@@ -15,6 +15,7 @@ from keras_resnet.data.load import load_dataset
 from keras_resnet.data.sources.arrays import in_memory
 from keras_resnet.evaluation.evaluate import load_model
 from keras_resnet.export import pipeline
+from keras_resnet.export.benchmark import Latency
 from keras_resnet.export.demo import page as demo
 from keras_resnet.export.load import load_file
 from keras_resnet.export.request import ExportRequest
@@ -24,9 +25,6 @@ from keras_resnet.metrics import outcome as outcomes
 from keras_resnet.reporting.page import render_report
 from keras_resnet.reporting.recommend import describe_verdicts, recommend_file
 from keras_resnet.run import Run
-
-pytestmark = pytest.mark.usefixtures("untimed")
-
 
 # The words for what would settle 60 images on which file and model never differ.
 PROOF = "add about 134 validation images of the same kind (194 in all) to prove it"
@@ -60,7 +58,7 @@ def test_the_metric_that_decides_is_the_one_that_is_shown():
 
 
 @pytest.fixture(scope="module")
-def unproven(untimed, trained, tmp_path_factory):
+def unproven(trained, tmp_path_factory):
     """A file that answers as its model, on too few images to prove it: the run, and its verdict."""
     run = copied(trained, tmp_path_factory.mktemp("unproven") / "open")
     (verdict,) = pipeline.export(run, ExportRequest(float32_only(), samples=60), silent)
@@ -149,6 +147,17 @@ def test_model_and_file_are_told_of_the_same_images(unproven, capsys):
     assert f"the Keras model on the same images: top-1 accuracy {value:.2%}" in capsys.readouterr().out
 
 
+BASELINE = {
+    "baseline": "always predicting '1'",
+    "trivial": False,
+    "metric": "top1",
+    "value": 0.9,
+    "model_value": 0.91,
+    "images": 60,
+    "lead_interval": [-0.1, 0.1],
+}
+
+
 def test_the_drop_of_macro_recall_is_shown_and_does_not_decide(exported, capsys):
     """A class of few images is lost: one point of accuracy, many of macro recall."""
     verdict = next(iter(exported[1].values()))
@@ -159,6 +168,26 @@ def test_the_drop_of_macro_recall_is_shown_and_does_not_decide(exported, capsys)
     assert verdict.drop_metric == "top1" and set(verdict.drops) == {"top1"}
     low, high = verdict.further_drops["macro_recall"].interval
     assert low <= verdict.further_drops["macro_recall"].drop <= high and high - low > 0
+
+
+def test_an_export_ends_with_what_was_not_said_before(exported, capsys):
+    """Not with the model's value, its baselines or a macro recall that dropped like top-1; but with a noisy latency."""
+    verdict = next(iter(exported[1].values()))
+    alike = replace(verdict, further_drops={"macro_recall": MetricDrop(verdict.drop + 0.004, (-0.01, 0.01))})
+    baseline = {**BASELINE, "standing": "unclear"}
+    verdict_tables.print_verdicts("", [replace(alike, baselines=(baseline,))], False, is_model_known=True)
+    out = capsys.readouterr().out
+    assert not any(words in out for words in ("Keras model", "macro recall", "not proven to be better", "noisy"))
+    cost = replace(verdict.cost, latencies=(Latency(2, 0.1, 0.31, 0.4, 50),))
+    chance = replace(verdict, cost=cost, baselines=({**baseline, "trivial": True},))
+    verdict_tables.print_verdicts("", [chance], False, is_model_known=True)
+    out = capsys.readouterr().out
+    assert "the model is not proven to be better than always" in out
+    assert f"noisy latency: {verdict.file} (median 0.10, 90th percentile 0.31 ms)" in " ".join(out.split())
+
+
+def test_a_drop_of_nothing_has_no_minus():
+    assert outcomes.format_interval([-0.000001, 0.01]) == "[+0.00, +1.00]"
 
 
 def test_the_table_names_the_metric_of_each_drop(exported, capsys):
@@ -175,7 +204,7 @@ def test_the_table_names_the_metric_of_each_drop(exported, capsys):
     assert "+0.75 of box mAP" in out and "+0.00 of mask mAP" in out and "[-1.31, +2.79]" in out
     row = json.loads(json.dumps(boxes.as_dict()))
     assert row["drop_metric"] == "box mAP" and set(row["drops"]) == {"top1"}
-    assert "+0.75 [-1.31, +2.79] of box mAP" in str(boxes)
+    assert "drop of box mAP +0.75 points [95% CI -1.31, +2.79], 1 allowed" in str(boxes)
 
 
 def test_a_verdict_that_lacks_a_number_is_left_out_and_named(unproven, tmp_path):

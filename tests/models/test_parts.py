@@ -391,7 +391,8 @@ def test_a_detector_trains_on_a_frozen_body(task, home, tmp_path, monkeypatch, k
 def test_frozen_parts_resume_to_the_same_bits(task, quick_spec, tmp_path, monkeypatch):
     few_shapes(monkeypatch)
     base = quick_spec if task == "classify" else finding(task).override("data.data_dir", str(tmp_path / "tfds"))
-    training = replace(base.training, epochs=2, deterministic=True)
+    size = 64 if task == "classify" else base.training.batch_size
+    training = replace(base.training, epochs=2, batch_size=size, deterministic=True)
     spec = replace(base, start=StartSpec(freeze=("stem", "stage1"), backbone_lr_scale=0.3), training=training)
     whole = train.train(spec, tmp_path, "whole", log=silent)
     interrupt_after(1, monkeypatch)

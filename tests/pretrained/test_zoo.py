@@ -23,6 +23,9 @@ def test_help_shows_the_signature_and_what_it_takes(name):
     assert parameters["classes"].default == 1000 and "weights: " in function.__doc__
     if function is kr.ResNet50:
         assert "- zero_gamma: Start residual units as identities" in function.__doc__
+        assert parameters["stem"].kind is inspect.Parameter.KEYWORD_ONLY and parameters["stem"].default == "auto"
+        assert "stem: Literal['auto', 'imagenet', 'deep', 'cifar'] = 'auto'" in str(inspect.signature(function))
+        assert all(each.kind is not inspect.Parameter.VAR_KEYWORD for each in parameters.values())
 
 
 def test_a_network_is_filled_from_a_file(tmp_path):

@@ -129,6 +129,16 @@ def test_of_a_model_at_chance_no_file_is_recommended_and_warnings_are_said_once(
     assert [step.command for step in describe_headline("r", [], None, doubts).steps] == ["kresnet train --epochs 9"]
 
 
+def test_of_a_detector_that_finds_hardly_anything_no_file_is_recommended(exported, tmp_path):
+    run = copy_run(exported[0], tmp_path)
+    run.write_json(run.metrics_file, {**run.metrics(), "metric": "box mAP", "value": 0.0095})
+    words = " ".join("".join(Page(render_report(run)).words).split())
+    assert "FINDS HARDLY ANYTHING" in words and "Box mAP is 0.95% on 360 validation images" in words
+    assert "Train longer before you use a file." in words and "is the recommended file" not in words
+    run.write_json(run.metrics_file, {**run.metrics(), "value": 0.06})
+    assert "is the recommended file" in render_report(run)
+
+
 def test_one_epoch_is_no_curve(exported, tmp_path):
     """And one file no scatter; the numbers stay."""
     run = copy_run(exported[0], tmp_path)
@@ -267,6 +277,7 @@ def file_row(file, size, milliseconds, p90=None, drop=0.0, noise=0.005, max_drop
         "latency_ms": milliseconds,
         "cost": {"latencies": [latency] if milliseconds else []},
         "bytes": size,
+        "megabytes": size / 1e6,
         "verdict": verdict,
         "drop": drop,
         "drop_interval": [drop - noise, drop + noise],
@@ -284,15 +295,15 @@ def file_row(file, size, milliseconds, p90=None, drop=0.0, noise=0.005, max_drop
         (
             [file_row("float32", 1095, 0.131, 2.036), file_row("int8", 309, 0.169, 2.494)],
             "int8",
-            "it is the smallest of the 2 files within the budget (3.5× smaller than float32.tflite), no other has a"
-            " higher top-1 accuracy, and its time differs from that of float32.tflite, the fastest, by no more than"
+            "it is the smallest of the 2 files within the budget (3.5× smaller than float32.tflite). No other has a"
+            " higher top-1 accuracy. Its time differs from that of float32.tflite, the fastest, by no more than"
             " timing noise (0.17 against 0.13 ms an image)",
         ),
         (
             [file_row("float32", 400, 9.0, 9.3), file_row("int8", 100, 20.0, 21.0)],
             "float32",
             "it is the smallest of the files that are about as fast as the fastest (int8.tflite is clearly slower:"
-            " 20.00 against 9.00 ms an image), no other has a higher top-1 accuracy, and none is faster",
+            " 20.00 against 9.00 ms an image). No other has a higher top-1 accuracy. None is faster",
         ),
         (
             [file_row("float32", 400, 9.0, 9.3), file_row("int8", 100, 10.0, 10.1)],
@@ -302,21 +313,36 @@ def file_row(file, size, milliseconds, p90=None, drop=0.0, noise=0.005, max_drop
         (
             [file_row("float32", 400, 9.0), file_row("int8", 100, 2.0, drop=0.004)],
             "int8",
-            "its top-1 accuracy does not differ from that of float32.tflite beyond chance, and none is faster, 4.5× as"
+            "Its top-1 accuracy does not differ from that of float32.tflite beyond chance. None is faster, 4.5× as"
             " fast as float32.tflite",
         ),
         (
             [file_row("float32", 400, 9.0), file_row("int8", 100, 2.0, drop=0.008)],
             "int8",
-            "its top-1 accuracy is 0.80 points below that of float32.tflite, as the budget allows",
+            "Its top-1 accuracy is 0.80 points below that of float32.tflite, as the budget allows",
         ),
         # What one budget of several allows is too much for the others.
         (
             [file_row("float32", 400, 9.0), file_row("int8", 100, 2.0, drop=0.15, max_drop=0.2)],
             "float32",
-            "it is the smallest of the files within the strictest of their budgets, no other has a higher",
+            "it is the smallest of the files within the strictest of their budgets. No other has a higher",
         ),
         ([file_row("float32", 400, None), file_row("int8", 100, None)], "int8", "the smallest of the 2 files"),
+        # Sizes that are about the same decide nothing.
+        (
+            [
+                file_row("dynamic", 301_580, 0.15),
+                file_row("int8", 309_207, 0.14),
+                file_row("int8-float-io", 309_000, 0.13),
+            ],
+            "int8",
+            "dynamic.tflite is hardly smaller (0.30 against 0.31 MB); this one has integers only, which NPUs need",
+        ),
+        (
+            [file_row("dynamic", 301_580, 0.15), file_row("float16", 309_207, 0.14)],
+            "float16",
+            "dynamic.tflite is hardly smaller (0.30 against 0.31 MB); this one is no slower. No other",
+        ),
     ],
 )
 def test_the_recommended_file_is_the_smallest_that_is_not_clearly_slower(rows, file, reason):
@@ -327,7 +353,7 @@ def test_the_recommended_file_is_the_smallest_that_is_not_clearly_slower(rows, f
 def test_a_file_beyond_its_budget_is_not_recommended():
     assert recommend_file([file_row("float32", 1, 1, verdict="FAILED")]) is None
     unproven = recommend_file([file_row("int8", 1, 1, verdict="NOT PROVEN")])
-    assert unproven["why"].endswith("; there are too few validation images to prove that its drop is within the budget")
+    assert unproven["why"].endswith(". There are too few validation images to prove that its drop is within the budget")
 
 
 def test_a_report_of_objects(segmented, kresnet):

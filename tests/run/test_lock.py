@@ -24,9 +24,13 @@ def test_one_training_at_a_time(cut, kresnet):
     before = sorted((path.name, path.stat().st_mtime_ns) for path in cut.folder.rglob("*"))
     code, _, err = kresnet("train", "--resume", "cut", "--runs", cut.folder.parent)
     assert code == 1 and f"kresnet: run cut is being trained by process {holder.pid} on " in err[-1]
+    code, _, err = kresnet("export", "--runs", cut.folder.parent)
+    assert code == 1 and f"run cut is still training, by process {holder.pid} on " in err[-1]
     assert sorted((path.name, path.stat().st_mtime_ns) for path in cut.folder.rglob("*")) == before
+    assert cut.summary()["state"] == "training"
     holder.kill()
     holder.wait()
+    assert cut.summary()["state"] == "unfinished"
     assert (cut.folder / "training.lock").is_file()  # which says nothing any more
     resume(cut, silent)
     assert cut.is_finished and not (cut.folder / "training.lock").exists()

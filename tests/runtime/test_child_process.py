@@ -8,6 +8,7 @@ import sys
 import time
 from pathlib import Path
 
+import opening
 import pytest
 from samples import paint
 
@@ -270,10 +271,11 @@ def test_files_are_tried_once(exported, tmp_path, monkeypatch):
     monkeypatch.setattr(sandbox.subprocess, "Popen", lambda *a, **k: started.append(a) or genuine(*a, **k))
     file = tmp_path / "a.tflite"
     file.write_bytes((exported[0].exports / "int8.tflite").read_bytes())
-    TFLiteModel(file)
-    TFLiteModel(file)
-    TFLiteModel(file.rename(tmp_path / "b.tflite"))
-    assert len(started) == 1
-    (tmp_path / "b.tflite").write_bytes((exported[0].exports / "float32.tflite").read_bytes())
-    TFLiteModel(tmp_path / "b.tflite")
-    assert len(started) == 2
+    with opening.patched():
+        TFLiteModel(file)
+        TFLiteModel(file)
+        TFLiteModel(file.rename(tmp_path / "b.tflite"))
+        assert len(started) == 1
+        (tmp_path / "b.tflite").write_bytes((exported[0].exports / "float32.tflite").read_bytes())
+        TFLiteModel(tmp_path / "b.tflite")
+        assert len(started) == 2

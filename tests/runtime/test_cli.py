@@ -103,6 +103,7 @@ def test_words_for_people(wheel, file, images):
         (("predict", "FILE", "absent.png"), 1, "no such file"),
         (("predict", "FILE", "EMPTY"), 1, "there are no images in"),
         (("predict", "FILE", "x.png", "--top", "0"), 2, "must be 1 or more"),
+        (("predict", "FILE", "x.png", "--threshold", "30"), 2, "must be from 0 to 1. Received: 30"),
         (("camera", "FILE"), 2, "cameras and videos need OpenCV"),
     ],
 )

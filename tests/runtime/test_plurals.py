@@ -11,7 +11,7 @@ from keras_resnet.runtime.plurals import counted, format_large, verb, worded
 
 ROOT = Path(__file__).parents[2]
 SOURCES = [*(ROOT / "keras_resnet").rglob("*.py"), *(ROOT / "export").rglob("*.py")]
-# Words in s behind a number that is no count, or is never 1: of golden images there are 16.
+# Words in s behind a number that is no count, or is never 1: of reference images there are 16.
 ALLOWED = re.compile(r"pixels|is|has|was|as|times (?:the|as|that)|less|uses|its|this|answers")
 
 

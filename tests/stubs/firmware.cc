@@ -1,4 +1,4 @@
-// What the firmware of docs/microcontroller.md says of golden images, and of one image.
+// What the firmware of docs/microcontroller.md says of reference images, and of one image.
 #include <cstdint>
 #include <cstdio>
 

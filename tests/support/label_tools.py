@@ -1,7 +1,7 @@
 """Folders of annotated images, written as label tools export them: their files, names, fields and habits.
 
 What each tool writes was read from its exporter: Label Studio's converter, Datumaro (which CVAT exports by), VGG Image
-Annotator's JavaScript; Roboflow's and FiftyOne's from their documentation and public data sets.
+Annotator's JavaScript; Roboflow's and FiftyOne's from their documentation and public datasets.
 """
 
 import json

@@ -1,6 +1,7 @@
 """Localization: boxes move with their images, the network learns them, files keep them."""
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -74,6 +75,14 @@ def test_answers_are_in_pixels_of_the_image():
     assert format_predictions(found) == "dog 98.2% at 100, 20, 180, 90"
     (both,) = decode_predictions(card, {"scores": scores, "distances": distances}, None, [(200, 100)])
     assert [each["label"] for each in both] == ["dog", "cat"]
+    (likely,) = decode_predictions(card, {"scores": scores, "distances": distances}, None, [(200, 100)], 0.5)
+    assert likely == found
+    every = replace(card, postprocessing="objects")
+    (usual, more, fewer) = (
+        decode_predictions(every, {"scores": scores, "distances": distances}, None, [(200, 100)], threshold)[0]
+        for threshold in (None, 0, 0.99)
+    )
+    assert [len(each) for each in (usual, more, fewer)] == [1, 8, 0]
     pixels = preprocess(Image.new("RGB", (200, 100), "white"), "letterbox", 64, 64)
     assert pixels.shape == (64, 64, 3) and pixels[:32].min() == 255 and pixels[32:].max() == 0
 

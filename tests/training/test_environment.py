@@ -7,18 +7,37 @@ import sys
 
 import pytest
 
-from keras_resnet.training import environment
+from keras_resnet.training import environment, precision
 
 
 def test_what_there_is(kresnet, monkeypatch, tmp_path):
-    for name, value in (("TRIAL_DEPTH", 18), ("TRIAL_IMAGE_SIZE", 32), ("TRIAL_BATCH_SIZE", 2)):
+    for name, value in (("TRIAL_DEPTH", 8), ("TRIAL_IMAGE_SIZE", 8), ("TRIAL_BATCH_SIZE", 2)):
         monkeypatch.setattr(environment, name, value)
+    monkeypatch.setattr(precision, "read_processor_flags", lambda: {"sse2", "avx512f"})
     code, out, _ = kresnet("env", "--json", "--runs", tmp_path)
     found = json.loads(out)
     assert code == 0 and found["cores"] == os.cpu_count() and found["runs"] == str(tmp_path.resolve())
     assert found["versions"]["tensorflow"].startswith("2.") and found["extras"]["video"] is True
     assert found["precision"].split(":")[0] in ("float32", "mixed_bfloat16", "mixed_float16")
-    assert "in a trial on this CPU" in found["precision"] and "CPU" in found["devices"]
+    assert "in a trial on this CPU" in found["precision"] and found["precision"].endswith(", here ResNet-8's")
+    assert "CPU" in found["devices"]
+
+
+@pytest.mark.parametrize(("flags", "is_known"), [("sse2 avx2", True), ("avx2 avx_vnni", False), ("avx512f", False)])
+def test_a_processor_without_bfloat16_is_not_tried(monkeypatch, tmp_path, flags, is_known):
+    file = tmp_path / "cpuinfo"
+    file.write_text(f"processor\t: 0\nmodel name\t: x\nflags\t\t: {flags}\nbugs\t\t: avx512f\n")
+    monkeypatch.setattr(precision, "PROCESSOR_FILE", file)
+    monkeypatch.setattr(precision.platform, "machine", lambda: "x86_64")
+    chosen = precision.choose_by_hardware()
+    assert (chosen is not None) == is_known
+    if chosen:
+        assert chosen[0] == "float32" and "this CPU has neither AVX-512 nor AVX-VNNI" in chosen[1]
+        assert precision.choose_precision(None, 8, 2) == chosen  # which builds no network to try
+        monkeypatch.setattr(precision.platform, "machine", lambda: "aarch64")
+        assert precision.choose_by_hardware() is None
+    monkeypatch.setattr(precision, "PROCESSOR_FILE", tmp_path / "none")
+    assert precision.choose_by_hardware() is None
 
 
 @pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])

@@ -174,9 +174,9 @@ def test_a_request_that_cannot_be_met_is_one_sentence(kresnet, tfds_home, tmp_pa
 
 
 def test_patience_ends_and_keeps_the_best(quick_spec, tmp_path):
-    spec = quick_spec.override("training.patience", 2).override("training.epochs", 30)
+    changes = {"training.patience": 2, "training.epochs": 30, "training.batch_size": 256}
     said = []
-    run = train(spec.override("optimizer.learning_rate", 0.4), tmp_path, log=said.append)
+    run = train(quick_spec.override_all({**changes, "optimizer.learning_rate": 0.4}), tmp_path, log=said.append)
     losses = [row["val_loss"] for row in run.read_log()]
     best = int(np.argmin(losses))
     assert len(losses) == best + 3 < 30

@@ -97,7 +97,7 @@ export class Panel {
     const golden = await loadGolden(this.run.golden, about);
     if (!golden) {
       const why = about.passed ? '; kresnet export writes them' : ', as it is not within its budget';
-      this.showCheck('', `No self-check: this file has no golden answers${why}.`);
+      this.showCheck('', `No self-check: this file has no reference outputs${why}.`);
       return;
     }
     const found = await checkGolden(this.network, golden, threshold);

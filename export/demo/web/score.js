@@ -1,4 +1,4 @@
-// Predictions beside what is true: labels of samples, and golden answers.
+// Predictions beside what is true: labels of samples, and reference outputs.
 
 import { iou } from './postprocess.js';
 

@@ -1,4 +1,4 @@
-// Does a file compute here what it computed where it was exported? Its golden answers say so. They are asked twice: a
+// Does a file compute here what it computed where it was exported? Its reference outputs say so. They are asked twice: a
 // GPU may be right the first time alone.
 
 import { sidesOf } from './preprocess.js';
@@ -11,7 +11,7 @@ const BUDGET = 1500;
 const TOLERANCE = 0.05;
 const LEAST_IMAGES = 2;
 
-/** The golden images and the outputs of `about`, a file as run.json describes it; null where there are none.
+/** The reference images and the outputs of `about`, a file as run.json describes it; null where there are none.
  * golden: of run.json: {url, count, shape}. */
 export async function loadGolden(golden, about) {
   if (!golden || !about.golden) return null;
@@ -33,7 +33,7 @@ export async function loadGolden(golden, about) {
   return answers.map((expected, row) => ({ pixels: pixels.subarray(row * area, (row + 1) * area), expected }));
 }
 
-/** Runs the golden images: {first, passes, of, images, difference, agrees}. first: milliseconds of the first inference.
+/** Runs the reference images: {first, passes, of, images, difference, agrees}. first: milliseconds of the first inference.
  * passes: how many answers of each are as expected, `of` so many. difference: of a confidence, at most. */
 export async function checkGolden(network, golden, threshold) {
   const { milliseconds: first } = await network.run(golden[0].pixels);

@@ -36,7 +36,7 @@ def read_limit() -> float:
 
 @dataclass(frozen=True)
 class Room:
-    """What one data set may take: `most` bytes, of which it has `held`, and the `reason` for that. others: the folders
+    """What one dataset may take: `most` bytes, of which it has `held`, and the `reason` for that. others: the folders
     of others, the one used longest ago first, and their bytes."""
 
     most: float

@@ -23,7 +23,7 @@ def in_memory(
     name: str = "images in memory",
     fit: Fit = "crop",
 ) -> DatasetSplits:
-    """Return a data set of pairs of images, uint8 (N, H, W, channels), pixels 0–255, and labels, integers (N,), as
+    """Return a dataset of pairs of images, uint8 (N, H, W, channels), pixels 0–255, and labels, integers (N,), as
     `model.fit` takes them.
 
     classes: the labels' names, in the order of their numbers. name: what files will say that they were made with. fit:

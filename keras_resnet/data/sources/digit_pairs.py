@@ -1,4 +1,4 @@
-"""The bundled scans of digits, up to two an image, as a TFDS data set: several labels without a download."""
+"""The bundled scans of digits, up to two an image, as a TFDS dataset: several labels without a download."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""scikit-learn's bundled scans of handwritten digits as a TFDS data set: real images without a download."""
+"""scikit-learn's bundled scans of handwritten digits as a TFDS dataset: real images without a download."""
 
 from __future__ import annotations
 

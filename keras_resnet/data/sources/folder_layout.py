@@ -48,7 +48,7 @@ class _Folder:
 def find_layout(root: Path, log: Callable[[str], None]) -> FolderLayout:
     """Return what the folder `root` holds; what each subfolder was taken for, and what was left out, goes to `log`.
 
-    Raises DataError where that is ambiguous, and for a folder that cannot be a classification data set.
+    Raises DataError where that is ambiguous, and for a folder that cannot be a classification dataset.
     """
     top = find_images(root, deep=False)
     folders = [_Folder(path) for path in top.folders]
@@ -176,7 +176,7 @@ def _require_classes(parent: Path, contents: dict[str, tuple[Path, list[Path]]])
     if len(contents) == 1:
         ((label, (folder, _)),) = contents.items()
         inner = [each for each in find_images(folder, deep=False).folders if any(find_images(each).files)]
-        hint = f"; or is the data set itself {folder}?" if len(inner) > 1 else ""
+        hint = f"; or is the dataset itself {folder}?" if len(inner) > 1 else ""
         raise OneClassError(
             f"{parent} holds one class only ({label}); a classifier needs 2 or more class folders{hint}"
         )

@@ -76,7 +76,7 @@ class ImageFolder:
 
         Every file of the splits in `only` (None: of all) is decoded once here, so that a broken one is met before
         training and not in its middle; but for those that are not kept in memory and could be read before. Raises
-        DataError where the folder cannot be a classification data set, saying why.
+        DataError where the folder cannot be a classification dataset, saying why.
         """
         root = self.find_root(to_path(spec.source))
         layout = self._find_classes(root, log)
@@ -118,7 +118,7 @@ class ImageFolder:
 
     def _find_classes(self, root: Path, log: Log) -> FolderLayout:
         """Return the layout of `root`; what has to be said of it is logged when it is known that a classifier can learn
-        from it. Raises DataError where it cannot be a data set."""
+        from it. Raises DataError where it cannot be a dataset."""
         lines: list[str] = []
         try:
             return self.find_layout(root, lines.append)
@@ -136,7 +136,7 @@ class ImageFolder:
         return source
 
     def find_layout(self, root: Path, log: Log) -> FolderLayout:
-        """Return the images and classes in `root`. Raises DataError where it cannot be a data set."""
+        """Return the images and classes in `root`. Raises DataError where it cannot be a dataset."""
         return find_layout(root, log)
 
 

@@ -1,4 +1,4 @@
-"""Which tables of images a data set is made of: a table that is named, those that a data.yaml names, or those that lie
+"""Which tables of images a dataset is made of: a table that is named, those that a data.yaml names, or those that lie
 in a folder: Hugging Face's metadata.csv, or labels.csv, train.csv, … beside the images."""
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ IMAGE_FOLDERS = ("images", "imgs", "img", "photos", "data")
 
 @dataclass(frozen=True)
 class TableFiles:
-    """The tables of a data set. root: the folder of the images. files: each with the split that it is of, None where
+    """The tables of a dataset. root: the folder of the images. files: each with the split that it is of, None where
     its rows say. names: of the classes by their numbers, () where labels are names. is_named: whether the user named a
     file, whose images may lie anywhere. warning: what is not used of the folder, and why."""
 

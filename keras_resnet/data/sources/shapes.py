@@ -1,4 +1,4 @@
-"""Drawn shapes as a TFDS data set, with boxes and masks: what localization, detection and segmentation can be tried
+"""Drawn shapes as a TFDS dataset, with boxes and masks: what localization, detection and segmentation can be tried
 on without a download. Every image is a function of its number alone."""
 
 from __future__ import annotations
@@ -161,7 +161,7 @@ class ShapesConfig(tfds.core.BuilderConfig):
 
 class Shapes(tfds.core.GeneratorBasedBuilder):
     """2,000 images to train on and 300 to validate with, of 128 × 128 pixels: objects of six kinds with their boxes,
-    as TFDS' coco has them, and a map of which pixel is whose. As a classification data set: the kind of the largest.
+    as TFDS' coco has them, and a map of which pixel is whose. As a classification dataset: the kind of the largest.
 
     "shapes/many", the default, shows up to six in an image; "shapes/single" one, as localization wants it.
     """

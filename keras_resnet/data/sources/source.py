@@ -12,23 +12,23 @@ from keras_resnet.progress import Log
 
 
 class Source(Protocol):
-    """A data layout. `registry.SOURCES` lists all of them; the first one that recognizes a data set opens it."""
+    """A data layout. `registry.SOURCES` lists all of them; the first one that recognizes a dataset opens it."""
 
     @property
     def layout(self) -> str:
         """Return the files that mark this layout, as an error lists them; "" for a layout that errors need not list."""
 
     def recognizes(self, folder: Path | None, annotations: str) -> bool:
-        """Return whether a data set is in this layout and can hold `annotations` (see `DataSpec`).
+        """Return whether a dataset is in this layout and can hold `annotations` (see `DataSpec`).
 
-        folder: where the data set lies; None where `DataSpec.source` is the name of a TFDS data set.
+        folder: where the dataset lies; None where `DataSpec.source` is the name of a TFDS dataset.
         """
 
     def require_classes(self, folder: Path | None, annotations: str) -> None:
-        """Raise DataError for a data set of a single class where that is soon seen, before anything is logged of it."""
+        """Raise DataError for a dataset of a single class where that is soon seen, before anything is logged of it."""
 
     def open(self, spec: DataSpec, log: Log, only: Collection[str] | None) -> DatasetSplits:
-        """Open the data set, of its splits those in `only` (None: all); choices and skipped files go to `log`.
+        """Open the dataset, of its splits those in `only` (None: all); choices and skipped files go to `log`.
 
         Which images belong to a split does not depend on `only`. Raises UsageError or DataError.
         """

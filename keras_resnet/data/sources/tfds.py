@@ -1,4 +1,4 @@
-"""Any TFDS classification data set. What is prepared is read without a network; a download only when asked."""
+"""Any TFDS classification dataset. What is prepared is read without a network; a download only when asked."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ DEFAULT_HOST = "https://storage.googleapis.com"
 BUNDLED = ("digits", "digit_pairs", "shapes")
 WHAT_DATA_ARE = (
     f"Data are a folder of images, a table of them ({', '.join(READERS)}), a YOLO data{SUFFIXES[0]},"
-    f" {', '.join(BUNDLED)}, or the name of a TFDS data set"
+    f" {', '.join(BUNDLED)}, or the name of a TFDS dataset"
 )
 # The likeness, by difflib, of a name that was mistyped to the one that is meant.
 NEARLY_EQUAL = 0.8
@@ -58,19 +58,19 @@ FLIP_UNSAFE = (
 
 
 class TFDS:
-    """Data sets of tensorflow-datasets, by name or in the folder that one was prepared in."""
+    """Datasets of tensorflow-datasets, by name or in the folder that one was prepared in."""
 
     layout = ""
 
     def recognizes(self, folder: Path | None, annotations: str) -> bool:
-        """Return whether the data set is named, or TFDS prepared it in `folder`."""
+        """Return whether the dataset is named, or TFDS prepared it in `folder`."""
         return folder is None or (folder / "dataset_info.json").is_file()
 
     def require_classes(self, folder: Path | None, annotations: str) -> None:
-        """Leave it to `open`: nobody publishes a data set of one class."""
+        """Leave it to `open`: nobody publishes a dataset of one class."""
 
     def open(self, spec: DataSpec, log: Log, only: Collection[str] | None = None) -> DatasetSplits:
-        """Return the TFDS data set `spec.source` (a name, or a folder that holds a prepared one): of its splits those
+        """Return the TFDS dataset `spec.source` (a name, or a folder that holds a prepared one): of its splits those
         in `only` (None: all).
 
         Raises DataError for an unknown name, and where it is not prepared and not to be downloaded, cannot be
@@ -80,7 +80,7 @@ class TFDS:
         if not builder.data_path.exists():
             _prepare(builder, spec, log)
         fields = find_fields(builder, spec.annotations)
-        require_labels(fields.classes, f"data set {builder.name!r}")
+        require_labels(fields.classes, f"dataset {builder.name!r}")
         parts = _split_expressions(builder, spec.val_fraction, log)
         require_split(only, parts, {})
         shape = builder.info.features[fields.image].shape
@@ -113,7 +113,7 @@ def _require_labeled(splits: dict[str, Split], only: Collection[str] | None, sou
         if split.count:
             continue
         if name != "test" or only is not None:
-            raise DataError(f"none of the {name} images of data set {source!r} has a label")
+            raise DataError(f"none of the {name} images of dataset {source!r} has a label")
         log("test: no image has a label, so nothing can be evaluated on them")
 
 
@@ -125,7 +125,7 @@ def _is_flip_safe(name: str, fields: RecordFields) -> bool | None:
 
 
 def is_known(name: str) -> bool:
-    """Return whether TFDS has a data set of that name, ours included."""
+    """Return whether TFDS has a dataset of that name, ours included."""
     return name in (*BUNDLED, *_tfds().list_builders())
 
 
@@ -155,20 +155,20 @@ def _builder(spec: DataSpec) -> Any:
         near = did_you_mean(spec.source, [*BUNDLED, *(folder.name for folder in subfolders(Path.cwd()))])
         near = near or did_you_mean(spec.source, tfds.list_builders(), NEARLY_EQUAL)
         raise DataError(
-            f"--data {spec.source}: no such file or folder, and no data set of that name.{near} {WHAT_DATA_ARE}"
+            f"--data {spec.source}: no such file or folder, and no dataset of that name.{near} {WHAT_DATA_ARE}"
         ) from error
 
 
 def require_prepared(spec: DataSpec) -> None:
-    """Raise DataError where TFDS has no data set of that name, or it is neither here nor to be downloaded."""
+    """Raise DataError where TFDS has no dataset of that name, or it is neither here nor to be downloaded."""
     _require_download(_builder(spec), spec)
 
 
 def _require_download(builder: Any, spec: DataSpec) -> None:
-    """Raise DataError where the data set is not here, and nobody has asked for its download."""
+    """Raise DataError where the dataset is not here, and nobody has asked for its download."""
     if builder.name not in BUNDLED and not spec.download and not builder.data_path.exists():
         raise DataError(
-            f"data set {spec.source!r} is not prepared in {builder.data_path.parent.parent};"
+            f"dataset {spec.source!r} is not prepared in {builder.data_path.parent.parent};"
             " add --download to download it, or name its folder with --data-dir"
         )
 
@@ -203,7 +203,7 @@ def _split_expressions(builder: Any, val_fraction: float, log: Log) -> dict[str,
     """Our split names → TFDS split expressions."""
     present = set(builder.info.splits)
     if "train" not in present:
-        raise DataError(f"data set {builder.name!r} has no train split; it has: {', '.join(sorted(present))}")
+        raise DataError(f"dataset {builder.name!r} has no train split; it has: {', '.join(sorted(present))}")
     parts = {"train": "train"}
     if held_out := sorted(present & {"validation", "val"}):
         parts["validation"] = held_out[0]
@@ -211,7 +211,7 @@ def _split_expressions(builder: Any, val_fraction: float, log: Log) -> dict[str,
         count = int(builder.info.splits["train"].num_examples)
         if count < 2:
             raise DataError(
-                f"data set {builder.name!r} has {counted(count, 'training image')}; splitting needs 2 or more"
+                f"dataset {builder.name!r} has {counted(count, 'training image')}; splitting needs 2 or more"
             )
         last = min(max(1, round(count * val_fraction)), count - 1)
         first = count - last
@@ -296,5 +296,5 @@ class _SplitReader:
 def _index_records(builder: Any, part: str) -> Records:
     kind = builder.info.file_format
     if kind is not None and kind.value != "tfrecord":
-        raise DataError(f"data set {builder.name!r} is prepared as {kind.value}; kresnet reads tfrecord, TFDS' default")
+        raise DataError(f"dataset {builder.name!r} is prepared as {kind.value}; kresnet reads tfrecord, TFDS' default")
     return index_records(builder.info.splits[part].file_instructions)

@@ -1,4 +1,4 @@
-"""The records of a TFDS data set: which features they have, and an image and what is known of it from one of them."""
+"""The records of a TFDS dataset: which features they have, and an image and what is known of it from one of them."""
 
 from __future__ import annotations
 

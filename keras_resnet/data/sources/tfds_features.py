@@ -1,4 +1,4 @@
-"""Find the features of a TFDS data set that a training asks for: images, with a label, several, or objects."""
+"""Find the features of a TFDS dataset that a training asks for: images, with a label, several, or objects."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from keras_resnet.errors import DataError
 
 
 def find_fields(builder: Any, annotations: str) -> RecordFields:
-    """Return where the `annotations` of the data set stand. Raises DataError for one without them."""
+    """Return where the `annotations` of the dataset stand. Raises DataError for one without them."""
     import tensorflow_datasets as tfds
 
     features, kinds = builder.info.features, tfds.features
@@ -23,10 +23,10 @@ def find_fields(builder: Any, annotations: str) -> RecordFields:
         objects = features["objects"].feature if "objects" in features else {}
         if "image" not in image or not {"bbox", "label"} <= set(objects):
             raise DataError(
-                f"data set {builder.name!r} has no images with boxes of objects; it has: {', '.join(features)}"
+                f"dataset {builder.name!r} has no images with boxes of objects; it has: {', '.join(features)}"
             )
         if annotations == "masks" and "ids" not in image:
-            raise DataError(f"data set {builder.name!r} has no masks of its objects; it has: {', '.join(features)}")
+            raise DataError(f"dataset {builder.name!r} has no masks of its objects; it has: {', '.join(features)}")
         known = tuple(key for key in ("bbox", "label", "is_crowd", "area") if key in objects)
         ids = "ids" if annotations == "masks" else ""
         return RecordFields(tuple(objects["label"].names), "image", objects=known, ids=ids)
@@ -35,7 +35,7 @@ def find_fields(builder: Any, annotations: str) -> RecordFields:
         return RecordFields(tuple(features[supervised[1]].names), *supervised)
     if len(image) != 1 or len(label) != 1:
         raise DataError(
-            f"data set {builder.name!r} has no images with one class label each; it has: {', '.join(features)}"
+            f"dataset {builder.name!r} has no images with one class label each; it has: {', '.join(features)}"
         )
     return RecordFields(tuple(features[label[0]].names), image[0], label[0])
 
@@ -53,7 +53,7 @@ def _find_label_sets(builder: Any, images: list[str]) -> RecordFields:
         for path, found in ((key, item), (f"{key}/label", nested)):
             if images and isinstance(found, kinds.ClassLabel):
                 return RecordFields(tuple(found.names), image, sets=(path,))
-        # Sorted: a prepared data set does not keep their order.
+        # Sorted: a prepared dataset does not keep their order.
         flags = tuple(sorted(kind)) if isinstance(kind, kinds.FeaturesDict) else ()
         if (
             images
@@ -62,6 +62,6 @@ def _find_label_sets(builder: Any, images: list[str]) -> RecordFields:
         ):
             return RecordFields(flags, image, sets=tuple(f"{key}/{flag}" for flag in flags))
     raise DataError(
-        f"data set {builder.name!r} has no images with several labels each (a list of labels or of objects, or labels"
+        f"dataset {builder.name!r} has no images with several labels each (a list of labels or of objects, or labels"
         f" that are true or false); it has: {', '.join(features)}"
     )

@@ -58,11 +58,11 @@ def _read_lengths(path: str) -> np.ndarray:
             file.seek(at)
             head = file.read(LENGTH.size)
             if len(head) < LENGTH.size:
-                raise DataError(f"{path} ends within a record; prepare the data set again")
+                raise DataError(f"{path} ends within a record; prepare the dataset again")
             lengths.append(LENGTH.unpack(head)[0])
             at += HEADER_BYTES + lengths[-1] + FOOTER_BYTES
     if at != size:
-        raise DataError(f"{path} ends within a record; prepare the data set again")
+        raise DataError(f"{path} ends within a record; prepare the dataset again")
     return np.array(lengths, np.int64)
 
 

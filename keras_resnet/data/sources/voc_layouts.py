@@ -219,7 +219,7 @@ def _name(line: str, known: dict[str, Path]) -> str:
 
 
 def _pair(root: Path, annotations: Path, file: Path) -> AnnotationSource:
-    """Images lie in folders as their annotations do, or beside them, or in the data set's own folder."""
+    """Images lie in folders as their annotations do, or beside them, or in the dataset's own folder."""
     safe = resolve_inside(root, file)
     if safe is None:
         raise DataError(f"ImageSets/Main names {file}, which is outside of {root}")

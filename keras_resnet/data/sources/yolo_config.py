@@ -1,4 +1,4 @@
-"""data.yaml, which names the classes of a data set and where its images are."""
+"""data.yaml, which names the classes of a dataset and where its images are."""
 
 from __future__ import annotations
 

@@ -25,7 +25,7 @@ TILES = 4
 ROWS, CHOSEN, SCALE, MIDDLE, TURNED, PASTED, PIECES, WINDOW = range(10, 18)
 # The middle of a mosaic is at least so far from its edges.
 BORDER = 0.25
-# What is drawn for each object of an image is drawn for so many at least, whatever the data set's images show.
+# What is drawn for each object of an image is drawn for so many at least, whatever the dataset's images show.
 MIN_DRAWS = 255
 
 

@@ -71,22 +71,28 @@ class Distillation(TrainingMethod[TrainableModel]):
         return self._student.to_inference_model(model)
 
     def _load_teacher(self, layers: Layers) -> keras.Model:
-        """Return the model of the run `spec.distill.teacher`, in the student's precision.
-
-        Raises UsageError if its labels or its input differ from the data's.
-        """
+        """Return the model of the run `spec.distill.teacher`, in the student's precision. Raises as
+        `require_matching_teacher` does."""
+        require_matching_teacher(self.spec, self.task.classes)
         assert self.spec.distill.teacher is not None
         run = Run(Path(self.spec.distill.teacher))
         teacher_spec = run.spec()
-        wanted, found = (each.data.input_words for each in (self.spec, teacher_spec))
-        if run.classes() != self.task.classes or wanted != found:
-            raise UsageError(
-                f"--teacher {run.name} must have the labels and the image size of the data"
-                f" ({counted(len(self.task.classes), 'label')}, {wanted})."
-                f" Received: {counted(len(run.classes()), 'label')}, {found}"
-            )
         task = get_task(teacher_spec, self.task.classes)
         teacher = build_compressed_model(teacher_spec, task, layers, uses_progressive_resizing(self.spec))
         teacher.set_weights(load_model(run).get_weights())
         teacher.trainable = False
         return teacher
+
+
+def require_matching_teacher(spec: Spec, classes: tuple[str, ...]) -> None:
+    """Raise UsageError if the run that `spec` names as its teacher has other labels than `classes`, or another input
+    than `spec`, in which the data's are filled in."""
+    if spec.distill.teacher is None:
+        return
+    run = Run(Path(spec.distill.teacher))
+    wanted, found = (each.data.input_words for each in (spec, run.spec()))
+    if run.classes() != classes or wanted != found:
+        raise UsageError(
+            f"--teacher {run.name} must have the labels and the image size of the data"
+            f" ({counted(len(classes), 'label')}, {wanted}). Received: {counted(len(run.classes()), 'label')}, {found}"
+        )
