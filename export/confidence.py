@@ -34,8 +34,7 @@ from keras_resnet.metrics.classification import compute_calibration
 from keras_resnet.progress import Log, show_progress
 from keras_resnet.reporting.robustness import KERAS_MODEL
 from keras_resnet.run import Run
-from keras_resnet.run.documents import (
-    Calibration,
+from keras_resnet.run.calibration_documents import (
     CalibrationCheck,
     CalibrationDocument,
     ModelCalibration,
@@ -43,6 +42,7 @@ from keras_resnet.run.documents import (
     UnknownImages,
     UnknownKind,
 )
+from keras_resnet.run.documents import Calibration
 from keras_resnet.runtime.confidence import ENERGY_TEMPERATURE, Rejection, softmax
 from keras_resnet.runtime.inputs import UnreadableFiles, expand_paths, read_images
 from keras_resnet.runtime.metadata import ModelMetadata

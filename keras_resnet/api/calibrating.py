@@ -14,7 +14,7 @@ from keras_resnet.export.confidence_settings import CalibrationSettings
 from keras_resnet.reporting import html_tables
 from keras_resnet.reporting.confidence import COLUMNS, calibration_rows, describe_calibration, list_results
 from keras_resnet.run import Run as RunFolder
-from keras_resnet.run.documents import CalibrationDocument
+from keras_resnet.run.calibration_documents import CalibrationDocument
 
 
 @dataclass(frozen=True, repr=False)

@@ -10,7 +10,7 @@ from keras_resnet.errors import RunError
 from keras_resnet.progress import log
 from keras_resnet.reporting.charts import INK, Axis, Chart, Series, reliability_diagram
 from keras_resnet.run import Run
-from keras_resnet.run.documents import CalibrationDocument, UnknownKind
+from keras_resnet.run.calibration_documents import CalibrationDocument, UnknownKind
 from keras_resnet.runtime.plurals import counted
 
 COLUMNS = (

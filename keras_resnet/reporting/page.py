@@ -37,15 +37,9 @@ from keras_resnet.reporting.recommend import DescribedVerdict, Recommendation, d
 from keras_resnet.reporting.robustness import describe_section, robustness_charts
 from keras_resnet.reporting.templates import draw_charts, render_template
 from keras_resnet.run import Run
+from keras_resnet.run.calibration_documents import CalibrationDocument
 from keras_resnet.run.command import training_command
-from keras_resnet.run.documents import (
-    Analysis,
-    BaselineRow,
-    CalibrationDocument,
-    Diagnosis,
-    RobustnessDocument,
-    list_warnings,
-)
+from keras_resnet.run.documents import Analysis, BaselineRow, Diagnosis, RobustnessDocument, list_warnings
 from keras_resnet.runtime.plurals import counted, format_large
 
 # A mean average precision of these below which no file of a detector is of use.

@@ -17,11 +17,11 @@ from keras_resnet.errors import RunError, UsageError, did_you_mean
 from keras_resnet.metrics.outcome import ACCEPTED
 from keras_resnet.progress import Log
 from keras_resnet.progress import log as log_message
+from keras_resnet.run.calibration_documents import CalibrationDocument
 from keras_resnet.run.description import default_run_name, describe_network, package_versions
 from keras_resnet.run.documents import (
     LOG_COLUMNS,
     Analysis,
-    CalibrationDocument,
     DataChange,
     Diagnosis,
     Fingerprint,
