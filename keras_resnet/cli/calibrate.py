@@ -49,9 +49,9 @@ def calibrate(run_name: str | None, runs: str | None, as_json: bool, **options: 
         print_calibration(run.name, report)
         console.emit(f"all numbers: {run.confidence_file}")
     if report.renewed:
-        console.log(f"written into the metadata of {', '.join(report.renewed)}; their networks are as they were")
+        console.log(f"written into the metadata of {', '.join(report.renewed)}; networks and verdicts are as they were")
     if report.stale:
-        console.log(f"not in {', '.join(report.stale)}: write them again with kresnet export {run.name}")
+        console.log(f"not written into {', '.join(report.stale)}: write again with kresnet export {run.name}")
 
 
 def print_calibration(name: str, report: CalibrationReport) -> None:
