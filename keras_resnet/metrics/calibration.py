@@ -7,11 +7,10 @@ from dataclasses import dataclass
 import numpy as np
 
 from keras_resnet.metrics.classification import compute_calibration
-from keras_resnet.runtime.confidence import softmax
+from keras_resnet.runtime.confidence import MAX_TEMPERATURE, MIN_TEMPERATURE, softmax
 
 # As many as in Guo et al. 2017, section 5.
 ERROR_BINS = 15
-MIN_TEMPERATURE, MAX_TEMPERATURE = 0.05, 20.0
 # A probability of 0 has no logarithm.
 TINY = np.finfo(np.float64).tiny
 # How far below the lowest score the threshold lies that accepts all: other runtimes round otherwise.

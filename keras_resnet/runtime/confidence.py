@@ -14,6 +14,8 @@ import numpy as np
 
 # The answer for images that are rejected.
 UNKNOWN = "unknown"
+# Temperatures are fitted between these; what a file has beyond them is damage.
+MIN_TEMPERATURE, MAX_TEMPERATURE = 0.05, 20.0
 # Of the energy: Liu et al. 2020 (section 4.1) found no other temperature to be better.
 ENERGY_TEMPERATURE = 1.0
 ENERGY, MAX_LOGIT = "energy", "max-logit"
@@ -43,6 +45,11 @@ def score_logits(logits: np.ndarray, score: str, temperature: float = ENERGY_TEM
     return np.asarray(largest + temperature * np.log(exponents.sum(axis=-1)))
 
 
+def _require_temperature(value: float) -> None:
+    if not MIN_TEMPERATURE <= value <= MAX_TEMPERATURE:
+        raise ValueError(f"a temperature must be {MIN_TEMPERATURE} to {MAX_TEMPERATURE:g}. Received: {value}")
+
+
 @dataclass(frozen=True)
 class Rejection:
     """When an image is rejected: where its score (see `score_logits`) is less than `threshold`.
@@ -56,8 +63,8 @@ class Rejection:
     accepts: float
 
     def __post_init__(self) -> None:
-        numbers = (self.temperature, self.threshold, self.accepts)
-        if not all(map(math.isfinite, numbers)) or self.temperature <= 0 or not 0 < self.accepts <= 1:
+        _require_temperature(self.temperature)
+        if not math.isfinite(self.threshold) or not 0 < self.accepts <= 1:
             raise ValueError(f"not a rejection rule: {self}")
         if self.score not in SCORES:
             raise ValueError(f"score must be one of {', '.join(SCORES)}. Received: {self.score!r}")
@@ -84,8 +91,7 @@ class Confidence:
     rejection: Rejection | None = None
 
     def __post_init__(self) -> None:
-        if not 0 < self.temperature < math.inf:
-            raise ValueError(f"a temperature must be above 0. Received: {self.temperature}")
+        _require_temperature(self.temperature)
 
     def as_dict(self) -> dict[str, Any]:
         """Return it as JSON has it; nothing of what is as without `kresnet calibrate`."""

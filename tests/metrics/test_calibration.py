@@ -93,6 +93,7 @@ def test_halves_are_drawn_by_the_seed():
     "document",
     [
         {"temperature": 0},
+        {"temperature": 1e-300},
         {"temperature": float("inf")},
         {"temperature": "warm"},
         {"rejection": {"score": "energy", "temperature": 1, "threshold": float("nan"), "accepts": 0.9}},
