@@ -62,10 +62,9 @@ def predict_labels(logits: np.ndarray, labels: list[str], card: dict[str, Any]) 
         probabilities = 1 / (1 + np.exp(-np.clip(logits.astype(np.float64), -500, 500)))
         order = [i for i in np.argsort(-probabilities, kind="stable") if probabilities[i] >= thresholds[i]]
     else:
-        logits = logits / card["temperature"] if "temperature" in card else logits
-        exponents = np.exp(logits - logits.max())
+        order = list(np.argsort(-logits, kind="stable")[:5])
+        exponents = np.exp((logits - logits.max()) / card.get("temperature", 1))
         probabilities = exponents / exponents.sum()
-        order = list(np.argsort(-probabilities)[:5])
     return [(labels[i], float(probabilities[i])) for i in order]
 
 
@@ -103,6 +102,8 @@ def main(file: str, *images: str) -> None:
     if reject and "rejection" not in card:
         sys.exit(f"{file} has no rule by which images are rejected as unknown; kresnet calibrate sets one")
     images, predicted = images[reject:], 0
+    if not images:
+        sys.exit(__doc__)
     for image in images:
         if (preprocessed := preprocess_file(image, card)) is None:
             continue
