@@ -30,13 +30,14 @@ def _make_single_colors(images: np.ndarray, generator: np.random.Generator) -> n
 
 def _make_gradients(images: np.ndarray, generator: np.random.Generator) -> np.ndarray:
     """From one color to another, along a direction of its own in each image."""
-    count, height, width, channels = images.shape
-    first, last = generator.uniform(0, 255, (2, count, 1, 1, channels))
-    angle = generator.uniform(0, 2 * np.pi, (count, 1, 1))
+    _, height, width, channels = images.shape
     y, x = np.linspace(-1, 1, height)[:, None], np.linspace(-1, 1, width)[None, :]
-    along = x * np.cos(angle) + y * np.sin(angle)
-    share = (along / (np.abs(np.cos(angle)) + np.abs(np.sin(angle))) + 1)[..., None] / 2
-    return np.asarray(np.rint(first + (last - first) * share).astype(np.uint8))
+    made = np.empty_like(images)
+    for target in made:  # one by one: in floats, all of them would take eight times the memory
+        (first, last), angle = generator.uniform(0, 255, (2, channels)), generator.uniform(0, 2 * np.pi)
+        along = (x * np.cos(angle) + y * np.sin(angle)) / (np.abs(np.cos(angle)) + np.abs(np.sin(angle)))
+        target[:] = np.rint(first + (last - first) * (along[..., None] + 1) / 2)
+    return made
 
 
 def _invert(images: np.ndarray, generator: np.random.Generator) -> np.ndarray:
