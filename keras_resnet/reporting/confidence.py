@@ -173,7 +173,7 @@ def _acceptance(document: CalibrationDocument) -> Chart:
         "Images accepted by threshold",
         f"Share of images whose {name} is at least the threshold: at {rule['threshold']:.3f}, which was chosen,"
         f" {chosen.y[0]:.1f}% of the validation images and {chosen.y[1]:.1f}% of the unknown ones",
-        Axis(f"threshold of the {name}", thresholds[0], thresholds[-1]),
+        Axis(f"threshold of the {name}"),
         Axis("accepted (%)", 0, 100),
         (
             Series("validation images", thresholds, known, 1),
