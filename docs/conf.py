@@ -61,7 +61,7 @@ nitpick_ignore = [
 # Other projects' names: there is no network to look them up in.
 nitpick_ignore_regex = [
     ("py:.*", r"(?!keras_resnet\.).*"),
-    ("py:class", r"keras_resnet\.run\.(verdict_)?documents\..*"),
+    ("py:class", r"keras_resnet\.run\.((calibration|verdict)_)?documents\..*"),
 ]
 
 # Two classes are called Run: the one for scripts, and the one that reads and writes the folder.

@@ -28,6 +28,7 @@ from keras_resnet.export.formats import get_format
 from keras_resnet.export.formats.base import Conversion, Format
 from keras_resnet.progress import show_activity
 from keras_resnet.runtime.child_process import EXPECTED_ERROR_CODE, child_command, describe_exit
+from keras_resnet.runtime.confidence import Confidence
 from keras_resnet.runtime.metadata import ModelMetadata
 
 JOB, IMAGES = "job.json", "images.npy"
@@ -157,7 +158,8 @@ def _read_job(folder: Path) -> tuple[Format, Conversion]:
     job: dict[str, Any] = json.loads((folder / JOB).read_text(encoding="utf-8"))
     # JSON has lists for tuples.
     tuples = {name: tuple(job["metadata"][name]) for name in ("classes", "cells", "levels")}
-    metadata = ModelMetadata(**{**job["metadata"], **tuples})
+    confidence = Confidence.from_dict(job["metadata"]["confidence"])
+    metadata = ModelMetadata(**{**job["metadata"], **tuples, "confidence": confidence})
     file_format = get_format(job["format"])
     options = file_format.read_options(job["options"]) if job["options"] else None
     images = np.load(folder / IMAGES) if (folder / IMAGES).is_file() else None

@@ -154,6 +154,7 @@ def inspect_file(file: Path) -> dict[str, Any]:
         "resize": card.resize,
         "fit": next(fit for fit, method in FITS.items() if method == card.preprocessing),
         "channels": card.channels,
+        **card.confidence.as_dict(),
     }
     # Its provenance comes after these, and may not replace them.
     document = {**own, **card.provenance, **own}

@@ -27,6 +27,7 @@ from keras_resnet.export.verify import Reference, verify
 from keras_resnet.metrics.labels import metric_label
 from keras_resnet.metrics.result import Evaluation
 from keras_resnet.progress import Log, show_activity
+from keras_resnet.reporting.confidence import forget_calibration
 from keras_resnet.reporting.robustness import forget_file
 from keras_resnet.run import Run
 from keras_resnet.run.description import package_versions
@@ -119,6 +120,7 @@ class ExportContext:
         self.run.write_json(self.run.verdicts_file, [*others, verdict.as_dict()])
         keep_unverified(self.run, verified=[file.name])
         forget_file(self.run, file.name)
+        forget_calibration(self.run, file.name)
         return verdict
 
     def write_unverified(self, file: ExportFile) -> UnverifiedFile:

@@ -35,16 +35,20 @@ VIDEO_SUFFIX = ".mp4"
 
 @dataclass(frozen=True)
 class Predictor:
-    """predict: uint8 images (N, H, W, C) → outputs. card: how images are preprocessed and what outputs mean."""
+    """predict: uint8 images (N, H, W, C) → outputs. card: how images are preprocessed and what outputs mean. name: of
+    the run or the file, in messages."""
 
     predict: Callable[[np.ndarray], Outputs]
     card: ModelMetadata
+    name: str
 
-    def predict_image(self, image: Picture, top: int | None, threshold: float | None = None) -> list[dict[str, Any]]:
+    def predict_image(
+        self, image: Picture, top: int | None, threshold: float | None = None, reject: bool = False
+    ) -> list[dict[str, Any]]:
         """Return [{"label", "probability"}, …], best first; each with a "box" in pixels where the task is to find
-        one. top, threshold: see `decode_predictions`."""
+        one. top, threshold, reject: see `decode_predictions`."""
         outputs = self.predict(self.card.preprocess(image)[None])
-        return decode_predictions(self.card, outputs, top, [size_of(image)], threshold)[0]
+        return decode_predictions(self.card, outputs, top, [size_of(image)], threshold, reject)[0]
 
     def draw(self, image: Picture, predictions: list[dict[str, Any]]) -> Image.Image:
         """Return a copy of the image with what was found drawn in; of a localizer's guesses the first."""
@@ -56,12 +60,14 @@ class Predictor:
 @dataclass(frozen=True)
 class PredictOptions:
     """top: how many labels, or objects. threshold: the least probability of each, 0–1; None for the usual one. every,
-    frames: of a video each so-many-th frame, and at most how many."""
+    frames: of a video each so-many-th frame, and at most how many. reject: whether "unknown" is answered, see
+    `decode_predictions`."""
 
     top: int | None = None
     threshold: float | None = None
     every: int = 1
     frames: int | None = None
+    reject: bool = False
 
 
 @dataclass(frozen=True)
@@ -129,7 +135,7 @@ def predict_files(
 
 def _predict_image_file(predictor: Predictor, source: Input, options: PredictOptions) -> dict[str, Any]:
     image = read_image(source.name, predictor.card.levels, predictor.card.channels)
-    predictions = predictor.predict_image(image, options.top, options.threshold)
+    predictions = predictor.predict_image(image, options.top, options.threshold, options.reject)
     if source.save:
         _save_image(predictor.draw(image, predictions), source.save)
     return {"image": source.name, "predictions": predictions}
@@ -144,7 +150,8 @@ def predict_video(
     frames = islice(read_frames(source, options.every), options.frames)
     if save is None:
         for frame in frames:
-            yield _frame_document(source, frame, predictor.predict_image(frame.image, options.top, options.threshold))
+            found = predictor.predict_image(frame.image, options.top, options.threshold, options.reject)
+            yield _frame_document(source, frame, found)
         return
     _require_video_suffix(save)
     first = next(frames)
@@ -153,7 +160,7 @@ def predict_video(
         open_video_writer(temporary, first.rate / options.every, first.image.size) as append,
     ):
         for frame in chain([first], frames):
-            predictions = predictor.predict_image(frame.image, options.top, options.threshold)
+            predictions = predictor.predict_image(frame.image, options.top, options.threshold, options.reject)
             append(predictor.draw(frame.image, predictions))
             yield _frame_document(source, frame, predictions)
 
@@ -197,7 +204,7 @@ def file_predictor(path: Path, runtime: str = INTERPRETER) -> Predictor:
     else:
         require_file(path)
         model = load_tflite(path, runtime=runtime)
-    return Predictor(model, model.card)
+    return Predictor(model, model.card, str(path))
 
 
 def run_predictor(run: Run, model: keras.Model) -> Predictor:
@@ -206,4 +213,5 @@ def run_predictor(run: Run, model: keras.Model) -> Predictor:
 
     classes = run.classes()
     outputs = load_task(run, classes).output_metadata()
-    return Predictor(keras_predictor(model), build_metadata(classes, run.spec().data, {}, outputs))
+    card = build_metadata(classes, run.spec().data, {}, outputs)
+    return Predictor(keras_predictor(model), card, f"run {run.name}")

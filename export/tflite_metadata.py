@@ -9,11 +9,19 @@ import io
 import json
 import zipfile
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
 from keras_resnet.export.flatbuffer import pack_model, unpack_model
-from keras_resnet.runtime.metadata import LABELS_FILE, METADATA_FILE, ModelMetadata, describe_channels
+from keras_resnet.runtime.confidence import Confidence
+from keras_resnet.runtime.metadata import (
+    LABELS_FILE,
+    METADATA_FILE,
+    ModelMetadata,
+    describe_channels,
+    read_metadata,
+)
 from keras_resnet.tasks import TASKS
 
 if TYPE_CHECKING:
@@ -60,6 +68,15 @@ def write_metadata(file: Path, card: ModelMetadata, pixel_offset: float) -> None
     model = unpack_model(file.read_bytes())
     metadata = MetadataBuilder(card, pixel_offset, _output_names(model)).build()
     file.write_bytes(_embed_metadata(model, metadata) + _archive(card))
+
+
+def replace_confidence(content: bytes, confidence: Confidence, source: Path) -> bytes:
+    """Return the bytes of a .tflite file with another `confidence` in what follows its FlatBuffer. Raises ExportError
+    if it has no metadata of ours."""
+    card = read_metadata(content, source)
+    with zipfile.ZipFile(io.BytesIO(content)) as archive:
+        start = min(each.header_offset for each in archive.infolist())
+    return content[:start] + _archive(replace(card, confidence=confidence))
 
 
 def _output_names(model: schema.ModelT) -> list[str]:

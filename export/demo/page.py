@@ -167,6 +167,8 @@ def describe_file(file: str, model: TFLiteModel, verdict: DescribedVerdict) -> d
             "cells": card.cells,
             "labels": card.classes,
             "thresholds": card.thresholds,
+            "temperature": card.confidence.temperature,
+            "rejection": card.confidence.rejection.as_dict() if card.confidence.rejection else None,
             "pillow_13": PILLOW_13,
         },
         "outputs": outputs,

@@ -2,6 +2,7 @@
 
 pip install ai-edge-litert numpy pillow
 python classify.py int8.tflite photo.jpg …
+python classify.py int8.tflite --reject photo.jpg …    # "unknown" first, where an image is of none of the classes
 python classify.py int8.tflite --golden golden.npz     # does this device compute what the exporting one did?
 """
 
@@ -61,10 +62,20 @@ def predict_labels(logits: np.ndarray, labels: list[str], card: dict[str, Any]) 
         probabilities = 1 / (1 + np.exp(-np.clip(logits.astype(np.float64), -500, 500)))
         order = [i for i in np.argsort(-probabilities, kind="stable") if probabilities[i] >= thresholds[i]]
     else:
-        exponents = np.exp(logits - logits.max())
+        order = list(np.argsort(-logits, kind="stable")[:5])
+        exponents = np.exp((logits - logits.max()) / card.get("temperature", 1))
         probabilities = exponents / exponents.sum()
-        order = list(np.argsort(-probabilities)[:5])
     return [(labels[i], float(probabilities[i])) for i in order]
+
+
+def is_rejected(logits: np.ndarray, rule: dict[str, Any]) -> bool:
+    """Return whether an image is of none of the classes, by the `rule` in the file: the score is its largest logit or
+    its energy (Liu et al. 2020, equation 4)."""
+    logits = logits.astype(np.float64)
+    score = logits.max()
+    if rule["score"] == "energy":
+        score += rule["temperature"] * np.log(np.exp((logits - score) / rule["temperature"]).sum())
+    return bool(score < rule["threshold"])
 
 
 def print_line(text: str) -> None:
@@ -87,13 +98,20 @@ def main(file: str, *images: str) -> None:
         difference = np.abs(logits - expected).max()
         print(f"{same} of {logits.shape[0]} predictions as expected; largest difference of a logit: {difference:.4g}")
         sys.exit(same != len(logits))
-    predicted = 0
+    reject = images[:1] == ("--reject",)
+    if reject and "rejection" not in card:
+        sys.exit(f"{file} has no rule by which images are rejected as unknown; kresnet calibrate sets one")
+    images, predicted = images[reject:], 0
+    if not images:
+        sys.exit(__doc__)
     for image in images:
         if (preprocessed := preprocess_file(image, card)) is None:
             continue
         predicted += 1
         logits = run_model(interpreter, preprocessed[0])["logits"]
         words = [f"{label} {probability:.1%}" for label, probability in predict_labels(logits, labels, card)]
+        if reject and is_rejected(logits, card["rejection"]):
+            words.insert(0, "unknown")
         print_line(f"{image}: {', '.join(words) or 'no label reaches its threshold'}")
     sys.exit(predicted < len(images))
 

@@ -19,6 +19,7 @@ from keras_resnet.errors import UsageError
 from keras_resnet.export.file_options import FileOptions, SchemeOptions
 from keras_resnet.export.flatbuffer import Contents, check_contents
 from keras_resnet.export.tflite_options import ALL, QAT_SCHEMES, SCHEMES
+from keras_resnet.runtime.confidence import Confidence
 from keras_resnet.runtime.metadata import ModelMetadata
 from keras_resnet.runtime.predictions import Outputs
 
@@ -56,7 +57,8 @@ class Format(ABC):
     file's name, where that is the same for all. extra: of kresnet, with the packages that it takes. schemes: names of
     those that can be asked for, none where there is no choice. usual_schemes: those that are written unless others
     are. only_on: the system that alone runs such files, "" where all do. toolkit: of an environment of its own that
-    makes such files, "" where kresnet's own does. is_for_microcontrollers: whether firmware runs them.
+    makes such files, "" where kresnet's own does. is_for_microcontrollers: whether firmware runs them. has_logits:
+    whether classifiers give logits, from which unknown images can be told, and not their probabilities alone.
     """
 
     name: ClassVar[str]
@@ -69,6 +71,7 @@ class Format(ABC):
     only_on: ClassVar[str] = ""
     toolkit: ClassVar[str] = ""
     is_for_microcontrollers: ClassVar[bool] = False
+    has_logits: ClassVar[bool] = True
     usual_schemes: ClassVar[tuple[str, ...]] = ()
 
     @abstractmethod
@@ -78,6 +81,12 @@ class Format(ABC):
     @abstractmethod
     def load(self, path: Path, threads: int | None = None) -> LoadedModel:
         """Load the file or folder `path`. Raises ExportError if it is damaged or was not exported by kresnet."""
+
+    def renew_confidence(self, path: Path, confidence: Confidence) -> bool:
+        """Write `confidence` into the metadata of the file `path`, whose network stays as it is, where the format can.
+        Returns whether the file has it now: else it has to be written again. Raises ExportError if it is damaged or was
+        not exported by kresnet."""
+        return self.load(path).card.confidence == confidence
 
     def options(self, names: Sequence[str] = (), is_qat: bool = False) -> Sequence[FileOptions | None]:
         """Return the options of each file of a run that the schemes `names` ask for: "all", those of them that the

@@ -8,14 +8,17 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from keras_resnet.atomic_write import write_atomically
 from keras_resnet.export.file_options import FileOptions
 from keras_resnet.export.flatbuffer import read_contents
 from keras_resnet.export.formats import get_format
 from keras_resnet.export.formats.base import Conversion, Format, LoadedModel
 from keras_resnet.export.micro_needs import measure_needs
+from keras_resnet.export.tflite_metadata import replace_confidence
 from keras_resnet.export.tflite_options import SCHEMES, TFLiteOptions
 from keras_resnet.reporting.microcontroller import describe_in_header
-from keras_resnet.runtime.c_array import ARRAY_NAME, C_SUFFIX, read_c_array, write_c_array
+from keras_resnet.runtime.c_array import ARRAY_NAME, C_SUFFIX, format_c_source, read_c_array, write_c_array
+from keras_resnet.runtime.confidence import Confidence
 
 if TYPE_CHECKING:
     import keras
@@ -61,6 +64,14 @@ class CArray(Format):
     def load(self, path: Path, threads: int | None = None) -> LoadedModel:
         """Load the C source `path`, or that in the folder."""
         return get_format("tflite").load(self.main_file(path), threads)
+
+    def renew_confidence(self, path: Path, confidence: Confidence) -> bool:
+        """Write `confidence` into the metadata that follow the file in the array."""
+        source = self.main_file(path)
+        content = replace_confidence(read_c_array(source), confidence, source)
+        with write_atomically(source) as temporary:
+            temporary.write_text(format_c_source(content), encoding="utf-8")
+        return True
 
     def recognizes(self, path: Path) -> bool:
         """Return whether `path` is C source or a folder with ours."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import platform
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -48,6 +49,7 @@ class CoreML(Format):
     schemes = ("float16", "dynamic")
     usual_schemes = ("float16", "dynamic")
     only_on = "macOS"
+    has_logits = False
 
     @property
     def runs_here(self) -> bool:
@@ -83,11 +85,13 @@ def _convert(model: keras.Model, metadata: ModelMetadata) -> Any:
 
     model, shape = with_portable_operators(model), (1, *model.input_shape[1:])
     outputs = metadata.postprocessor
-    is_classifier = not outputs.has_boxes and not outputs.has_thresholds
+    is_classifier = outputs.has_one_label
 
     def infer(pixels: tf.Tensor) -> dict[str, tf.Tensor]:
         named = name_outputs(model(pixels, training=False))
-        return {"probabilities": tf.nn.softmax(named["logits"])} if is_classifier else named
+        if not is_classifier:
+            return named
+        return {"probabilities": tf.nn.softmax(named["logits"] / metadata.confidence.temperature)}
 
     function: Any = tf.function(infer)
     frozen = convert_variables_to_constants_v2(
@@ -125,6 +129,8 @@ def _quantize_weights(package: Any) -> Any:
 
 
 def _describe(metadata: ModelMetadata) -> dict[str, str]:
+    """Return the metadata as texts: without the rule for unknown images, which needs the logits."""
+    metadata = replace(metadata, confidence=replace(metadata.confidence, rejection=None))
     return {LABELS_FILE: metadata.labels(), METADATA_FILE: json.dumps(metadata.details())}
 
 
@@ -158,7 +164,9 @@ class CoreMLModel:
     def _predict(self, image: np.ndarray) -> dict[str, np.ndarray]:
         outputs = self._model.predict({"pixels": _to_input(image)})
         if PROBABILITIES in outputs:
-            return {"logits": logits_of([outputs[PROBABILITIES][label] for label in self.card.classes])}
+            logits = logits_of([outputs[PROBABILITIES][label] for label in self.card.classes])
+            # The network has divided them by the temperature, as is done again with what this returns.
+            return {"logits": logits * np.float32(self.card.confidence.temperature)}
         return {name: np.asarray(value, np.float32)[0] for name, value in outputs.items()}
 
 

@@ -5,14 +5,18 @@ from __future__ import annotations
 import json
 import os
 import tempfile
+from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from keras_resnet.atomic_write import write_atomically
 from keras_resnet.errors import ExportError
 from keras_resnet.export.formats import get_format
 from keras_resnet.export.formats.base import Conversion, Format, LoadedModel
+from keras_resnet.runtime.confidence import Confidence
 from keras_resnet.runtime.metadata import (
     LABELS_FILE,
     METADATA_FILE,
@@ -56,6 +60,22 @@ class ONNX(Format):
             float32 = Path(scratch, "float32.onnx")
             write_onnx(model, conversion.metadata, float32)
             quantize_onnx(float32, conversion.calibration_images, target)
+
+    def renew_confidence(self, path: Path, confidence: Confidence) -> bool:
+        """Write `confidence` into the model's properties."""
+        self.require_installed()
+        import onnx
+
+        try:
+            model = onnx.load(str(path), load_external_data=False)
+        except Exception as error:  # protobuf's own
+            raise ExportError(f"{path} is not a readable ONNX model: {' '.join(str(error).split())[:200]}") from error
+        texts = {each.key: each.value for each in model.metadata_props}
+        card = replace(_parse_texts(texts, path), confidence=confidence)
+        onnx.helper.set_model_props(model, {**texts, METADATA_FILE: json.dumps(card.details())})
+        with write_atomically(path) as temporary:
+            onnx.save(model, str(temporary))
+        return True
 
     def load(self, path: Path, threads: int | None = None) -> LoadedModel:
         """Load the file `path` into onnxruntime."""
@@ -141,6 +161,13 @@ def _rename_outputs(
     return renamed
 
 
+def _parse_texts(texts: Mapping[str, str], file: Path) -> ModelMetadata:
+    """Return the metadata among a model's properties. Raises ExportError where there are none of ours."""
+    if LABELS_FILE not in texts or METADATA_FILE not in texts:
+        raise foreign_file_error(file)
+    return parse_metadata(texts[LABELS_FILE], texts[METADATA_FILE], file)
+
+
 class OnnxModel:
     """A loaded file, run by onnxruntime on the CPU; opened in another process first. Raises ExportError if it is
     damaged or was not exported by kresnet."""
@@ -156,10 +183,7 @@ class OnnxModel:
             self._session = runtime.InferenceSession(str(file), options, providers=["CPUExecutionProvider"])
         except Exception as error:  # onnxruntime's own, a class for each of its codes
             raise ExportError(f"{file} is not a readable ONNX model: {' '.join(str(error).split())[:200]}") from error
-        texts = self._session.get_modelmeta().custom_metadata_map
-        if LABELS_FILE not in texts or METADATA_FILE not in texts:
-            raise foreign_file_error(file)
-        self.card = parse_metadata(texts[LABELS_FILE], texts[METADATA_FILE], file)
+        self.card = _parse_texts(self._session.get_modelmeta().custom_metadata_map, file)
         inputs = self._session.get_inputs()
         if len(inputs) != 1:
             raise foreign_file_error(file)

@@ -123,8 +123,12 @@ class ServingModel:
         shape = tf.TensorSpec((self.height, self.width, self.channels), tf.float32)
         outputs = self._infer(tf.map_fn(self._preprocess, images, fn_output_signature=shape))
         logits = outputs.get("logits")
-        to_probabilities = tf.sigmoid if self.metadata.postprocessor.has_thresholds else tf.nn.softmax
-        probabilities = tf.sigmoid(outputs["scores"]) if logits is None else to_probabilities(logits)
+        if logits is None:
+            probabilities = tf.sigmoid(outputs["scores"])
+        elif self.metadata.postprocessor.has_thresholds:
+            probabilities = tf.sigmoid(logits)
+        else:
+            probabilities = tf.nn.softmax(logits / self.metadata.confidence.temperature)
         return {**outputs, "probabilities": probabilities}
 
     def _preprocess(self, encoded: tf.Tensor) -> tf.Tensor:

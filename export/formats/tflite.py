@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from keras_resnet.atomic_write import write_atomically
 from keras_resnet.errors import ExportError, UsageError, did_you_mean
 from keras_resnet.export.file_options import FileOptions
 from keras_resnet.export.flatbuffer import Contents, find_layer_outputs, read_contents
@@ -17,8 +18,9 @@ from keras_resnet.export.formats.base import Conversion, Format, LoadedModel
 from keras_resnet.export.formats.detection_postprocess import append_postprocess
 from keras_resnet.export.formats.litert_quantizer import quantize_tflite
 from keras_resnet.export.formats.saved_model import INFERENCE_SIGNATURE, write_inference_signature
-from keras_resnet.export.tflite_metadata import write_metadata
+from keras_resnet.export.tflite_metadata import replace_confidence, write_metadata
 from keras_resnet.export.tflite_options import LITERT_QUANTIZER, MIN_MAX, SCHEMES, TENSORFLOW, TFLiteOptions
+from keras_resnet.runtime.confidence import Confidence
 from keras_resnet.runtime.metadata import ModelMetadata
 from keras_resnet.runtime.plurals import counted
 from keras_resnet.runtime.tflite_model import TFLiteModel
@@ -63,6 +65,13 @@ class TFLite(Format):
     def load(self, path: Path, threads: int | None = None) -> LoadedModel:
         """Load the file `path`; needs no TensorFlow."""
         return TFLiteModel(path, threads)
+
+    def renew_confidence(self, path: Path, confidence: Confidence) -> bool:
+        """Write `confidence` into the metadata that follow the FlatBuffer."""
+        content = replace_confidence(path.read_bytes(), confidence, path)
+        with write_atomically(path) as temporary:
+            temporary.write_bytes(content)
+        return True
 
     def read_contents(self, model: LoadedModel) -> Contents | None:
         """Return the file's operators and tensor types."""

@@ -38,6 +38,7 @@ TEXTS = {
     "save": f"where to write the page{_PATH}",
     "task": "the name of a task, as a str",
     "calibration_data": f"a folder of images{_PATH}",
+    "unknown": f"a folder of images{_PATH}",
     "name": "the name of a run, as a str",
     "model": "the name of a network, as a str",
     "recipe": "the name of a recipe, as a str",

@@ -374,6 +374,21 @@ class SearchOptions(PlaceOptions, total=False):
     """Folder of the runs [default: KRESNET_RUNS, else saved_models/]."""
 
 
+class CalibrateOptions(TypedDict, total=False):
+    """Options of a calibration: those of `kresnet calibrate`."""
+
+    accept: float | None
+    """Share of the validation images that the rule for unknown images accepts [default: 0.95]."""
+    score: Literal["energy", "max-logit"] | None
+    """What the rule looks at: energy, of all logits, or max-logit [default: energy]."""
+    unknown: StrPath | None
+    """Folder of images that are of none of the classes, to measure the rule on [default: generated ones]."""
+    samples: int | None
+    """Validation images, drawn by a fixed seed [default: all]."""
+    seed: int | None
+    """Seed of the halves of the check, and of generated images [default: 0]."""
+
+
 class RobustnessOptions(TypedDict, total=False):
     """Options of a robustness test: those of `kresnet robustness`."""
 

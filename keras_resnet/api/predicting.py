@@ -18,6 +18,7 @@ from keras_resnet.config.foreign_names import answer_attribute
 from keras_resnet.errors import DataError, UsageError, describe_received, did_you_mean
 from keras_resnet.runtime.image import Picture, show_in_rgb, to_picture
 from keras_resnet.runtime.plurals import counted
+from keras_resnet.runtime.predictions import require_rejection
 
 if TYPE_CHECKING:
     from keras_resnet.export.predict import PredictOptions, Predictor
@@ -50,33 +51,46 @@ class Predicting:
             raise AttributeError(describe_missing(self, name))
 
     @overload
-    def predict(self, images: Image.Image, *, top: int | None = None, threshold: float | None = None) -> Prediction: ...
+    def predict(
+        self, images: Image.Image, *, top: int | None = None, threshold: float | None = None, reject: bool = False
+    ) -> Prediction: ...
 
     @overload
     def predict(
-        self, images: list[AnImage] | tuple[AnImage, ...], *, top: int | None = None, threshold: float | None = None
+        self,
+        images: list[AnImage] | tuple[AnImage, ...],
+        *,
+        top: int | None = None,
+        threshold: float | None = None,
+        reject: bool = False,
     ) -> Predictions: ...
 
     @overload
     def predict(
-        self, images: str | os.PathLike[str] | np.ndarray, *, top: int | None = None, threshold: float | None = None
+        self,
+        images: str | os.PathLike[str] | np.ndarray,
+        *,
+        top: int | None = None,
+        threshold: float | None = None,
+        reject: bool = False,
     ) -> Prediction | Predictions: ...
 
     @from_python
     def predict(
-        self, images: Images, *, top: int | None = None, threshold: float | None = None
+        self, images: Images, *, top: int | None = None, threshold: float | None = None, reject: bool = False
     ) -> Prediction | Predictions:
         """Name what `images` show, and where.
 
         images: a path of an image, a folder or a video; uint8 pixels (H, W, 3) or (N, H, W, 3); one of Pillow's; or a
         list of these. top: how many labels, 5 by default, or objects, all by default. threshold: the least probability
         of each, 0 to 1; by default 0.3 for objects, the fitted thresholds of labels of which an image has several, and
-        none for a classifier's labels.
+        none for a classifier's labels. reject: whether "unknown" stands first for images that are of none of the
+        classes, by the rule that `kresnet calibrate` has set; UsageError is raised where there is none.
 
         Returns one `Prediction` for one image, `Predictions` for several: a list, a folder, a video, or an array (N, H,
         W, 3). A damaged file among several is logged and left out; DataError is raised for one alone.
         """
-        return predict_images(self._predictor, images, top, threshold)
+        return predict_images(self._predictor, images, top, threshold, reject)
 
 
 def describe_missing(owner: Predicting, name: str) -> str:
@@ -92,7 +106,11 @@ def describe_missing(owner: Predicting, name: str) -> str:
 
 
 def predict_images(
-    predictor: Predictor, images: Images, top: int | None = None, threshold: float | None = None
+    predictor: Predictor,
+    images: Images,
+    top: int | None = None,
+    threshold: float | None = None,
+    reject: bool = False,
 ) -> Prediction | Predictions:
     """Return what one image shows, or what several show: of a list, a folder, a video, or an array of several.
 
@@ -105,7 +123,9 @@ def predict_images(
         raise UsageError(f"top must be a whole number, 1 or more. Received: {describe_received(top)}")
     if threshold is not None and not (_is_number(threshold) and 0 <= threshold <= 1):
         raise UsageError(f"threshold must be a number from 0 to 1. Received: {describe_received(threshold)}")
-    options = PredictOptions(top, threshold)
+    if reject:
+        require_rejection(predictor.card, predictor.name)
+    options = PredictOptions(top, threshold, reject=reject)
     is_single = isinstance(images, (str, os.PathLike, np.ndarray, Image.Image))
     # What is no image is refused below, by name.
     several = cast("list[OneImage]", [images] if is_single or not isinstance(images, Iterable) else list(images))
@@ -160,7 +180,8 @@ def _predict_pixels(
     """Yield what an image shows, or each of an array of several; they are called by their place."""
     images = [pixels] if isinstance(pixels, Image.Image) else _to_images(pixels, predictor.card.channels)
     for number, image in enumerate(images, place):
-        found, picture = predictor.predict_image(image, options.top, options.threshold), show_in_rgb(image)
+        found = predictor.predict_image(image, options.top, options.threshold, options.reject)
+        picture = show_in_rgb(image)
         yield Prediction(f"image {number}", found, picture=picture, nothing=predictor.card.postprocessor.nothing)
 
 

@@ -70,9 +70,9 @@ class Score:
 @dataclass(frozen=True, repr=False)
 class Prediction:
     """What one image shows. image: its path, or its place among arrays. predictions: [{"label", "probability"}, …],
-    best first, each with a "box" (left, top, right, bottom, in pixels) where objects are found. frame, seconds: of a
-    video. picture: the image, None of a video's frame or a file that is read when it is drawn. nothing: what is
-    said of no predictions."""
+    best first, each with a "box" (left, top, right, bottom, in pixels) where objects are found; of an image that was
+    rejected {"label": "unknown", "score", "threshold"} before them. frame, seconds: of a video. picture: the image,
+    None of a video's frame or a file that is read when it is drawn. nothing: what is said of no predictions."""
 
     image: str
     predictions: list[dict[str, Any]]
@@ -83,13 +83,14 @@ class Prediction:
 
     @property
     def label(self) -> str | None:
-        """The most likely label, or that of the most likely object; None where nothing is found."""
+        """The most likely label, or that of the most likely object; None where nothing is found; "unknown" of an image
+        that was rejected."""
         return self.predictions[0]["label"] if self.predictions else None
 
     @property
     def probability(self) -> float | None:
-        """The probability of `label`, 0–1."""
-        return self.predictions[0]["probability"] if self.predictions else None
+        """The probability of `label`, 0–1; None where there is none, also of "unknown"."""
+        return self.predictions[0].get("probability") if self.predictions else None
 
     def as_dict(self) -> dict[str, Any]:
         """Return what `kresnet predict --json` prints of the image."""
@@ -119,7 +120,7 @@ class Prediction:
         return [
             str(self).partition(": ")[0],
             "" if self.frame is not None else html_tables.thumbnail(self.draw() if has_boxes else self.read()),
-            html_tables.bars([(each["label"], each["probability"]) for each in self.predictions]),
+            html_tables.bars([(each["label"], each.get("probability")) for each in self.predictions]),
         ]
 
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Unpack
 from keras_resnet import progress
 from keras_resnet.api.files import ExportedFiles
 from keras_resnet.api.keywords import to_text
-from keras_resnet.api.options import CompressOptions, ExportOptions, RobustnessOptions, VerifyOptions
+from keras_resnet.api.options import CalibrateOptions, CompressOptions, ExportOptions, RobustnessOptions, VerifyOptions
 from keras_resnet.api.predicting import Predicting
 from keras_resnet.api.results import Score
 from keras_resnet.api.session import from_python, log_once
@@ -27,6 +27,7 @@ from keras_resnet.runtime.plurals import counted
 if TYPE_CHECKING:
     import keras
 
+    from keras_resnet.api.calibrating import CalibrationReport
     from keras_resnet.api.device_verdicts import DeviceVerdicts
     from keras_resnet.api.robustness import RobustnessReport
     from keras_resnet.export.predict import Predictor
@@ -161,6 +162,20 @@ class Run(Predicting):
         from keras_resnet.api.robustness import measure_run
 
         return measure_run(self.stored, options)
+
+    @document_options(CalibrateOptions)
+    @from_python
+    def calibrate(self, **options: Unpack[CalibrateOptions]) -> CalibrationReport:
+        """Fit a classifier's temperature, so that its confidences are its accuracies, and the rule by which `predict`
+        with `reject` answers "unknown", on the validation images.
+
+        What is fitted is returned, kept in the run's folder and in its exported files, and shown in its report. Raises
+        UsageError for a run that is no classifier of one label an image.
+        """
+        from keras_resnet.api.calibrating import calibrate_run
+
+        self.__dict__.pop("_predictor", None)  # which has the former temperature
+        return calibrate_run(self.stored, options)
 
     @from_python
     def report(self, *, open: bool = False, again: bool = False) -> Path:

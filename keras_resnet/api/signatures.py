@@ -16,6 +16,7 @@ from keras_resnet.config.given_options import COMPRESS_SETTINGS, SETTINGS
 from keras_resnet.config.option_groups import COMMON, GROUPS, OTHER
 from keras_resnet.config.readable_signature import ReadableSignature
 from keras_resnet.config.settings import Setting, iterate_settings
+from keras_resnet.export.confidence_settings import CalibrationSettings
 from keras_resnet.export.device_settings import DeviceSettings
 from keras_resnet.export.robustness_settings import RobustnessSettings
 from keras_resnet.export.settings import ExportSettings
@@ -24,7 +25,7 @@ from keras_resnet.network_search.settings import PLACE_SETTINGS, SearchSettings
 F = TypeVar("F", bound=Callable[..., Any])
 PATH = "StrPath"
 # Settings that are paths, or names of runs.
-PATHS = ("runs", "data_dir", "weights", "deepen", "teacher", "calibration_data")
+PATHS = ("runs", "data_dir", "weights", "deepen", "teacher", "calibration_data", "unknown")
 # Settings of an export that a verification takes.
 VERIFY_SETTINGS = ("max_drop", "require_proof", "samples")
 # What is given by position.
@@ -121,6 +122,7 @@ SEARCH = (
     *(Keyword.of(each.key, each) for each in iterate_settings(SearchSettings) if each.key not in _OF_SEARCH),
     *(each for each in _DEVICES if each.name in PLACE_SETTINGS),
 )
+CALIBRATE = tuple(Keyword.of(each.key, each) for each in iterate_settings(CalibrationSettings))
 ROBUSTNESS = tuple(Keyword.of(each.key, each) for each in iterate_settings(RobustnessSettings))
 # By the name of the TypedDict.
 KEYWORDS = {
@@ -131,6 +133,7 @@ KEYWORDS = {
     "VerifyOptions": VERIFY,
     "SearchOptions": SEARCH,
     "RobustnessOptions": ROBUSTNESS,
+    "CalibrateOptions": CALIBRATE,
 }
 
 

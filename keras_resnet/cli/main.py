@@ -65,6 +65,11 @@ COMMANDS = {
     "robustness": LazyCommand(
         "keras_resnet.cli.robustness:robustness", "Score RUN's model and files, or a FILE, on bad images.", COMPARE
     ),
+    "calibrate": LazyCommand(
+        "keras_resnet.cli.calibrate:calibrate",
+        'Fit RUN\'s confidence, and when it answers "unknown".',
+        COMPARE,
+    ),
     "report": LazyCommand("keras_resnet.cli.report:report", "Write the report of RUN, report.html.", COMPARE),
     "compare": LazyCommand(
         "keras_resnet.cli.compare:compare", "Compare runs, or exported files, on the same images.", COMPARE

@@ -44,6 +44,13 @@ from keras_resnet.runtime.runtimes import INTERPRETER, RUNTIMES
     group=COMMON,
 )
 @click.option(
+    "--reject",
+    is_flag=True,
+    help='Say "unknown" first of images that are of none of the classes, by the rule of kresnet calibrate.',
+    cls=GroupedOption,
+    group=COMMON,
+)
+@click.option(
     "--save",
     type=click.Path(path_type=Path),
     metavar="PATH",
@@ -95,7 +102,7 @@ def predict(typed: tuple[str, ...], camera: str | None, save: Path | None, runs:
     """
     from keras_resnet.export.predict import PredictOptions, load_predictor, predict_files, predict_video, resolve_inputs
     from keras_resnet.run import runs_home
-    from keras_resnet.runtime.predictions import format_predictions
+    from keras_resnet.runtime.predictions import format_predictions, require_rejection
     from keras_resnet.runtime.video import is_video
 
     target, images = find_predictor(runs, typed) if typed or camera else ("", ())
@@ -118,7 +125,9 @@ def predict(typed: tuple[str, ...], camera: str | None, save: Path | None, runs:
         prepare_save(save, is_folder=bool(sources) and sources[0].save != save)
     log_newest(target, typed and target == typed[0])
     predictor = load_predictor(target, runs_home(runs), options["runtime"])
-    how = PredictOptions(options["top"], options["threshold"], options["every"], options["frames"])
+    if options["reject"]:
+        require_rejection(predictor.card, predictor.name)
+    how = PredictOptions(options["top"], options["threshold"], options["every"], options["frames"], options["reject"])
     if camera:
         rows = predict_video(predictor, camera, how, save)
     else:

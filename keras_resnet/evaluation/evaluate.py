@@ -119,9 +119,9 @@ def graph_predictor(model: keras.Model, input_shape: tuple[int, int, int]) -> Ca
 
 
 def load_task(run: Run, classes: tuple[str, ...]) -> Task:
-    """Return the task of a finished `run` over `classes`, with the thresholds that were fitted. Raises RunError if
-    these cannot be read, or are not those of as many labels."""
-    task = get_task(run.spec(), classes)
+    """Return the task of a finished `run` over `classes`, with the thresholds, the temperature and the rule for unknown
+    images that were fitted. Raises RunError if these cannot be read, or are not those of as many labels."""
+    task = get_task(run.spec(), classes).with_confidence(run.confidence())
     if not task.output_metadata()["thresholds"]:
         return task
     thresholds = run.metrics().get("thresholds", [])

@@ -65,20 +65,22 @@ def _most_confused(matrix: np.ndarray, classes: Sequence[str]) -> list[dict[str,
     ]
 
 
-def compute_calibration(confidence: np.ndarray, correct: np.ndarray) -> dict[str, Any]:
-    """Compare confidence (N,), 0–1, with accuracy: correct bool (N,).
+def compute_calibration(
+    confidence: np.ndarray, correct: np.ndarray, bin_count: int = CALIBRATION_BINS
+) -> dict[str, Any]:
+    """Compare confidence (N,), 0–1, with accuracy, in bins of equal width, each with its upper end: correct bool (N,).
 
     Returns {"error": the expected calibration error (Guo et al. 2017, section 2), "bins": [{"confidence", "accuracy",
     "images"}, …]}: of predictions with a confidence near 80%, 80% are correct if calibration is perfect.
     """
-    bin_numbers = np.minimum((confidence * CALIBRATION_BINS).astype(int), CALIBRATION_BINS - 1)
+    bin_numbers = np.clip(np.ceil(confidence * bin_count).astype(int) - 1, 0, bin_count - 1)
     bins = [
         {
             "confidence": float(confidence[rows].mean()),
             "accuracy": float(correct[rows].mean()),
             "images": int(rows.sum()),
         }
-        for rows in (bin_numbers == number for number in range(CALIBRATION_BINS))
+        for rows in (bin_numbers == number for number in range(bin_count))
         if rows.any()
     ]
     error = sum(each["images"] * abs(each["confidence"] - each["accuracy"]) for each in bins) / len(confidence)

@@ -48,9 +48,12 @@ def _picture(content: bytes, kind: str, alt: str) -> Markup:
     return Markup(f'<img alt="{html.escape(alt)}" src="data:image/{kind};base64,{data}" style="max-width: 100%">')
 
 
-def bars(shares: Sequence[tuple[str, float]]) -> Markup:
-    """Return labels with their probabilities, 0–1, each with a bar."""
-    lines = (f"{_meter(share)} {html.escape(label)} {share:.1%}" for label, share in shares)
+def bars(shares: Sequence[tuple[str, float | None]]) -> Markup:
+    """Return labels with their probabilities, 0–1, each with a bar; a label alone where that is None."""
+    lines = (
+        html.escape(label) if share is None else f"{_meter(share)} {html.escape(label)} {share:.1%}"
+        for label, share in shares
+    )
     return Markup("<br>".join(lines) or "nothing")
 
 

@@ -30,12 +30,14 @@ from keras_resnet.metrics.outcome import (
 )
 from keras_resnet.progress import log, show_activity
 from keras_resnet.reporting.charts import Chart
+from keras_resnet.reporting.confidence import confidence_charts, describe_confidence, read_calibration
 from keras_resnet.reporting.headline import Doubts, describe_headline
 from keras_resnet.reporting.microcontroller import list_needs, list_notes
 from keras_resnet.reporting.recommend import DescribedVerdict, Recommendation, describe_verdicts, recommend_file
 from keras_resnet.reporting.robustness import describe_section, robustness_charts
 from keras_resnet.reporting.templates import draw_charts, render_template
 from keras_resnet.run import Run
+from keras_resnet.run.calibration_documents import CalibrationDocument
 from keras_resnet.run.command import training_command
 from keras_resnet.run.documents import Analysis, BaselineRow, Diagnosis, RobustnessDocument, list_warnings
 from keras_resnet.runtime.plurals import counted, format_large
@@ -57,13 +59,14 @@ class _Contents:
     device_rows: list[dict[str, Any]]
     diagnosis: Diagnosis | None
     robustness: RobustnessDocument | None
+    calibration: CalibrationDocument | None
 
     @classmethod
     def read(cls, run: Run) -> _Contents:
         """Read the files of `run`. Raises RunError for one that is missing or damaged."""
         run.require_finished()
         verdicts, devices = describe_verdicts(run), run.device_verdicts()
-        parts = (verdicts, devices, run.diagnosis(), run.robustness())
+        parts = (verdicts, devices, run.diagnosis(), run.robustness(), read_calibration(run))
         return cls(run, run.spec(), run.classes(), run.read_log(), run.analysis(), *parts)
 
     @property
@@ -100,6 +103,7 @@ class _Contents:
             "classes": [chart for chart in in_classes if chart],
             "layers": charts.sensitivity_charts(self.diagnosis["layers"]) if self.diagnosis else [],
             "robustness": robustness_charts(self.robustness) if self.robustness else [],
+            "confidence": confidence_charts(self.calibration) if self.calibration else [],
         }
 
     @property
@@ -115,6 +119,7 @@ class _Contents:
             "classes": "Results by class",
             "samples": samples,
             "robustness": "Robustness" if self.robustness else "",
+            "confidence": "Confidence and unknown images" if self.calibration else "",
             "sensitivity": "Quantization sensitivity by layer" if self.diagnosis else "",
             "network": "Network",
             "reproduce": "Reproduce",
@@ -186,6 +191,7 @@ def _context(contents: _Contents) -> dict[str, Any]:
         "files": _list_files(run, verdicts),
         **_describe_tables(contents),
         "robustness": describe_section(contents.robustness) if contents.robustness else None,
+        "confidence": describe_confidence(contents.calibration) if contents.calibration else None,
     }
 
 
@@ -314,5 +320,6 @@ def _list_files(run: Run, verdicts: list[DescribedVerdict]) -> dict[str, str]:
         run.diagnosis_file: "sensitivity of the layers to 8 bits",
         run.robustness_file: "metrics on corrupted images",
         run.robustness_plot: "metric by severity, drawn",
+        run.confidence_file: "temperature, and the rule for unknown images",
     }
     return {file.relative_to(run.folder).as_posix(): words for file, words in purposes.items() if file.exists()}

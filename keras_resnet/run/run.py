@@ -17,6 +17,7 @@ from keras_resnet.errors import RunError, UsageError, did_you_mean
 from keras_resnet.metrics.outcome import ACCEPTED
 from keras_resnet.progress import Log
 from keras_resnet.progress import log as log_message
+from keras_resnet.run.calibration_documents import CalibrationDocument
 from keras_resnet.run.description import default_run_name, describe_network, package_versions
 from keras_resnet.run.documents import (
     LOG_COLUMNS,
@@ -36,6 +37,7 @@ from keras_resnet.run.model_file import require_model
 from keras_resnet.run.reading import parse_json, parse_log, parse_verdicts, read_bytes, read_text
 from keras_resnet.run.run_files import RunFiles
 from keras_resnet.run.verdict_documents import UnverifiedRow
+from keras_resnet.runtime.confidence import UNCALIBRATED, Confidence
 from keras_resnet.runtime.plurals import counted
 
 T = TypeVar("T")
@@ -212,6 +214,24 @@ class Run(RunFiles):
             log(f"left out of the report: {self._unreadable(self.robustness_file, why)}")
             return None
         return document
+
+    def calibration(self) -> CalibrationDocument | None:
+        """Read what `kresnet calibrate` fitted; None before it. Raises RunError if that is damaged."""
+        if not self.confidence_file.is_file():
+            return None
+        try:
+            document = self._read(self.confidence_file, CalibrationDocument)
+            Confidence.from_dict(document)
+            return document
+        except (RunError, ValueError) as error:
+            unreadable = error if isinstance(error, RunError) else self._unreadable(self.confidence_file, str(error))
+            raise RunError(f"{unreadable}; make it with: kresnet calibrate {self.name}") from error
+
+    def confidence(self) -> Confidence:
+        """Return the temperature and the rule for unknown images, 1 and none before `kresnet calibrate`. Raises
+        RunError if they cannot be read."""
+        document = self.calibration()
+        return UNCALIBRATED if document is None else Confidence.from_dict(document)
 
     def _read_part(self, file: Path, document_type: type[T], log: Log) -> T | None:
         """Read a part of the report that there need not be."""

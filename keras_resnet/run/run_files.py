@@ -116,6 +116,11 @@ class RunFiles:
         return self.folder / "robustness.png"
 
     @property
+    def confidence_file(self) -> Path:
+        """The temperature and the rule for unknown images; after kresnet calibrate."""
+        return self.folder / "confidence.json"
+
+    @property
     def written_whole(self) -> tuple[Path, ...]:
         """Files that are written under a hidden name first (see `atomic_write.write_atomically`)."""
         return (
@@ -129,6 +134,7 @@ class RunFiles:
             self.curves_file,
             self.robustness_file,
             self.robustness_plot,
+            self.confidence_file,
         )
 
     def write_text(self, path: Path, text: str) -> None:

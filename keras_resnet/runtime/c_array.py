@@ -14,17 +14,10 @@ BYTES_PER_LINE = 16
 
 
 def write_c_array(content: bytes, folder: Path, comment: Sequence[str] = ()) -> Path:
-    """Write `content` as kresnet_model.c and .h, with `comment` in it, in `folder`; returns the former."""
+    """Write `content` as kresnet_model.c and .h, with `comment` in the latter, in `folder`; returns the former."""
     folder.mkdir(parents=True, exist_ok=True)
-    lines = (content[start : start + BYTES_PER_LINE] for start in range(0, len(content), BYTES_PER_LINE))
-    body = "\n".join("    " + " ".join(f"0x{byte:02x}," for byte in line) for line in lines)
     source = folder / f"{ARRAY_NAME}{C_SUFFIX}"
-    # TFLite Micro reads tensors in place and wants them aligned.
-    source.write_text(
-        f'#include "{ARRAY_NAME}.h"\n\nconst _Alignas(16) unsigned char {ARRAY_NAME}[] = {{\n{body}\n}};\n'
-        f"const unsigned int {ARRAY_NAME}_len = {len(content)};\n",
-        encoding="utf-8",
-    )
+    source.write_text(format_c_source(content), encoding="utf-8")
     (folder / f"{ARRAY_NAME}.h").write_text(
         f"{_write_comment(comment)}#ifndef KRESNET_MODEL_H_\n#define KRESNET_MODEL_H_\n"
         '#ifdef __cplusplus\nextern "C" {\n#endif\n'
@@ -33,6 +26,17 @@ def write_c_array(content: bytes, folder: Path, comment: Sequence[str] = ()) -> 
         encoding="utf-8",
     )
     return source
+
+
+def format_c_source(content: bytes) -> str:
+    """Return `content` as C source."""
+    lines = (content[start : start + BYTES_PER_LINE] for start in range(0, len(content), BYTES_PER_LINE))
+    body = "\n".join("    " + " ".join(f"0x{byte:02x}," for byte in line) for line in lines)
+    # TFLite Micro reads tensors in place and wants them aligned.
+    return (
+        f'#include "{ARRAY_NAME}.h"\n\nconst _Alignas(16) unsigned char {ARRAY_NAME}[] = {{\n{body}\n}};\n'
+        f"const unsigned int {ARRAY_NAME}_len = {len(content)};\n"
+    )
 
 
 def _write_comment(lines: Sequence[str]) -> str:

@@ -19,7 +19,7 @@ from .image import Picture, read_image, size_of
 from .inputs import UnreadableFiles, expand_paths, read_images, require_colors
 from .native_log import without_notes
 from .prediction_server import create_server
-from .predictions import decode_predictions, format_predictions
+from .predictions import decode_predictions, format_predictions, require_rejection
 from .printable import make_printable
 from .runtimes import INTERPRETER, RUNTIMES, load_tflite
 from .tflite_model import TFLiteModel, require_file
@@ -39,6 +39,8 @@ def main(arguments: list[str] | None = None) -> int:
             options.images = expand_paths(options.images)
         with without_notes():
             model = load_tflite(options.file, options.threads, options.runtime)
+        if options.reject:
+            require_rejection(model.card, options.file)
         options.run(model, options)
     except KresnetError as error:
         print(f"kresnet-edge: {make_printable(str(error))}", file=sys.stderr)
@@ -52,20 +54,20 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 def predict(
-    model: TFLiteModel, images: list[Picture], top: int | None, threshold: float | None = None
+    model: TFLiteModel, images: list[Picture], top: int | None, threshold: float | None = None, reject: bool = False
 ) -> list[list[dict[str, Any]]]:
-    """Return the predictions for each image: the most likely labels, or objects with their boxes. top, threshold: see
-    `decode_predictions`."""
+    """Return the predictions for each image: the most likely labels, or objects with their boxes. top, threshold,
+    reject: see `decode_predictions`."""
     card = model.card
     pixels = np.stack([card.preprocess(image) for image in images])
-    return decode_predictions(card, model(pixels), top, [size_of(image) for image in images], threshold)
+    return decode_predictions(card, model(pixels), top, [size_of(image) for image in images], threshold, reject)
 
 
 def _predict(model: TFLiteModel, options: argparse.Namespace) -> None:
     damaged = UnreadableFiles(len(options.images), _log)
     images = read_images(options.images, damaged, model.card)
     while part := list(islice(images, options.batch)):
-        every_found = predict(model, [image for _, image in part], options.top, options.threshold)
+        every_found = predict(model, [image for _, image in part], options.top, options.threshold, options.reject)
         for (name, _), found in zip(part, every_found, strict=True):
             _print_predictions(name, found, model, options.json)
     damaged.require_none()
@@ -79,22 +81,22 @@ def _camera(model: TFLiteModel, options: argparse.Namespace) -> None:
     """Predict the frames of a camera, until there are no more."""
     require_colors(model.card)
     for frame in islice(read_frames(options.device), options.frames):
-        (found,) = predict(model, [frame.image], options.top, options.threshold)
+        found = _predict_one(model, options, frame.image)
         _print_predictions(f"frame {frame.number}", found, model, options.json)
 
 
 def _serve(model: TFLiteModel, options: argparse.Namespace) -> None:
     """Answer images that are POSTed with JSON."""
     about = {"file": options.file.name, "task": model.card.task, "labels": list(model.card.classes)}
-    answer = partial(_predict_one, model, options.top, options.threshold)
+    answer = partial(_predict_one, model, options)
     read = partial(read_image, levels=model.card.levels, channels=model.card.channels)
     with create_server(answer, about, options.host, options.port, read) as server:
         print(f"kresnet-edge: POST an image to {server.address}", file=sys.stderr, flush=True)
         server.serve_forever()
 
 
-def _predict_one(model: TFLiteModel, top: int | None, threshold: float | None, image: Picture) -> list[dict[str, Any]]:
-    return predict(model, [image], top, threshold)[0]
+def _predict_one(model: TFLiteModel, options: argparse.Namespace, image: Picture) -> list[dict[str, Any]]:
+    return predict(model, [image], options.top, options.threshold, options.reject)[0]
 
 
 def _print_predictions(name: str, found: list[dict[str, Any]], model: TFLiteModel, as_json: bool) -> None:
@@ -123,6 +125,8 @@ def _parser() -> argparse.ArgumentParser:
             "least probability of what is printed, 0 to 1 (default: 0.3 for objects; fitted where several labels apply)"
         )
         command.add_argument("--threshold", type=_probability, metavar="X", help=words)
+        words = 'say "unknown" first of images that are of none of the classes, by the rule in the file'
+        command.add_argument("--reject", action="store_true", help=words)
         command.set_defaults(run=run)
         if name == "predict":
             command.add_argument("images", nargs="+", help="image files, and folders of images")

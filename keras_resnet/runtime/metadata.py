@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 
+from .confidence import UNCALIBRATED, Confidence
 from .errors import ExportError
 from .predictions import POSTPROCESSORS, Postprocessor
 from .preprocess import HEAD, MAX_CHANNELS, PREPROCESSORS, ImageSize, Picture, height_and_width, kind_of, preprocess
@@ -33,9 +34,9 @@ class ModelMetadata:
     as (height, width). task: what the network was trained for. preprocessing, postprocessing: how an image is brought
     to the network and what is made of its outputs, as `preprocess.PREPROCESSORS` and `predictions.POSTPROCESSORS` name
     it. cells: of the levels of a detector's pyramid (see `postprocess`). thresholds: of each label the probability from
-    which it is predicted, where several labels are. levels: the values that are black and white in images of more than
-    8 bits (see `preprocess.decode_image`). channels: of the input. provenance: where the file comes from (run, scheme,
-    versions, normalization in the graph, hashes)."""
+    which it is predicted, where several labels are. confidence: of a classifier that was calibrated. levels: the values
+    that are black and white in images of more than 8 bits (see `preprocess.decode_image`). channels: of the input.
+    provenance: where the file comes from (run, scheme, versions, normalization in the graph, hashes)."""
 
     classes: tuple[str, ...]
     resize: ImageSize
@@ -48,6 +49,7 @@ class ModelMetadata:
     levels: tuple[float, ...] = ()
     channels: int = 3
     thresholds: tuple[float, ...] = ()
+    confidence: Confidence = UNCALIBRATED
 
     @property
     def input_shape(self) -> tuple[int, int, int]:
@@ -74,7 +76,8 @@ class ModelMetadata:
         levels = {"levels": self.levels} if self.levels else {}
         thresholds = {"thresholds": self.thresholds} if self.thresholds else {}
         methods = {"preprocessing": self.preprocessing, "postprocessing": self.postprocessing}
-        return {"task": self.task, **methods, **sizes, **cells, **levels, **thresholds, "provenance": self.provenance}
+        fitted = {**thresholds, **self.confidence.as_dict()}
+        return {"task": self.task, **methods, **sizes, **cells, **levels, **fitted, "provenance": self.provenance}
 
 
 def parse_metadata(labels: str, details: str, source: Path) -> ModelMetadata:
@@ -96,6 +99,7 @@ def parse_metadata(labels: str, details: str, source: Path) -> ModelMetadata:
             levels,
             found.get("channels", 3),
             thresholds,
+            Confidence.from_dict(found),
         )
     except (KeyError, ValueError, TypeError, AttributeError, RecursionError, OverflowError) as error:
         raise foreign_file_error(source) from error
@@ -175,6 +179,7 @@ def _is_valid(card: ModelMetadata) -> bool:
         and card.postprocessor.has_boxes == bool(card.cells)
         and len(card.thresholds) == len(card.classes) * card.postprocessor.has_thresholds
         and all(0 <= each <= 1 for each in card.thresholds)
+        and (card.postprocessor.has_one_label or card.confidence == UNCALIBRATED)
         and isinstance(card.provenance, dict)
         and isinstance(card.provenance.get("scheme"), str)
         and isinstance(card.provenance.get("run", ""), str)

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 
-from .errors import ExportError
+from .confidence import UNKNOWN, Rejection, softmax
+from .errors import ExportError, UsageError
 from .postprocess import describe_objects
 
 if TYPE_CHECKING:
@@ -28,6 +29,11 @@ class Postprocessor:
     has_boxes: bool = False
     one_object: bool = False
     has_thresholds: bool = False
+
+    @property
+    def has_one_label(self) -> bool:
+        """Whether an image has one of the labels, as a whole."""
+        return not (self.has_boxes or self.has_thresholds)
 
     @property
     def nothing(self) -> str:
@@ -56,11 +62,10 @@ def name_outputs(outputs: T | dict[str, T]) -> dict[str, T]:
     return outputs if isinstance(outputs, dict) else {"logits": outputs}
 
 
-def top_k(logits: np.ndarray, labels: Sequence[str], top: int) -> list[list[dict[str, Any]]]:
+def top_k(logits: np.ndarray, labels: Sequence[str], top: int, temperature: float = 1.0) -> list[list[dict[str, Any]]]:
     """Return the `top` most likely labels of each sample, the first one first: logits (N, classes) →
     [[{"label": str, "probability": float}, …], …]."""
-    exponents = np.exp(logits - logits.max(axis=-1, keepdims=True))
-    probabilities = exponents / exponents.sum(axis=-1, keepdims=True)
+    probabilities = softmax(logits, temperature)
     order = np.argsort(-logits, axis=-1, kind="stable")[:, :top]
     return [
         [{"label": labels[c], "probability": float(values[c])} for c in best]
@@ -92,25 +97,53 @@ def label_sets(
     ]
 
 
+def mark_unknown(
+    found: list[list[dict[str, Any]]], logits: np.ndarray, rejection: Rejection
+) -> list[list[dict[str, Any]]]:
+    """Put {"label": "unknown", "score": float, "threshold": float} before the labels of each image that `rejection`
+    rejects, of logits (N, classes)."""
+    scores = rejection.scores(logits).tolist()
+    marks = [{"label": UNKNOWN, "score": score, "threshold": rejection.threshold} for score in scores]
+    rejected = rejection.rejects(logits)
+    return [[mark, *each] if is_out else each for mark, each, is_out in zip(marks, found, rejected, strict=True)]
+
+
+def require_rejection(card: ModelMetadata, name: object) -> Rejection:
+    """Return the rejection rule of `card`. Raises UsageError where there is none: `name`, a run or a file, has never
+    been calibrated."""
+    if card.confidence.rejection is None:
+        how = "kresnet calibrate sets one, in a run and in its exported files"
+        words = how if card.postprocessor.has_one_label else "classifiers of one label an image alone can have one"
+        raise UsageError(f"{name} has no rule by which images are rejected as unknown; {words}")
+    return card.confidence.rejection
+
+
 def decode_predictions(
     card: ModelMetadata,
     outputs: Outputs,
     top: int | None,
     sizes: Sequence[tuple[int, int]],
     threshold: float | None = None,
+    reject: bool = False,
 ) -> list[list[dict[str, Any]]]:
     """Decode the outputs for images of (width, height) `sizes` as the file's metadata say: see `top_k`,
     `postprocess.describe_objects`. Only what has at least the probability `threshold` is returned; None stands for the
     labels' own thresholds, `postprocess.DISPLAY_THRESHOLD` for objects, and no limit for the labels of a classifier.
-    Raises ExportError for outputs that mean nothing: numbers that are not finite, or of labels that are not there."""
+    reject: whether "unknown" stands first for an image that is of none of the classes, see `mark_unknown`.
+
+    Raises ExportError for outputs that mean nothing: numbers that are not finite, or of labels that are not there; and
+    UsageError for `reject` with metadata that have no rule for it.
+    """
     _require_valid_outputs(outputs, len(card.classes))
     postprocessor = card.postprocessor
+    rejection = require_rejection(card, "the file") if reject else None
     if postprocessor.has_thresholds:
         thresholds = card.thresholds if threshold is None else [threshold] * len(card.classes)
         return label_sets(outputs, card.classes, thresholds, top)
-    if not postprocessor.has_boxes:
-        best = top_k(outputs, card.classes, top or DEFAULT_TOP)
-        return [[each for each in labels if each["probability"] >= (threshold or 0)] for labels in best]
+    if postprocessor.has_one_label:
+        best = top_k(outputs, card.classes, top or DEFAULT_TOP, card.confidence.temperature)
+        found = [[each for each in labels if each["probability"] >= (threshold or 0)] for labels in best]
+        return mark_unknown(found, outputs, rejection) if rejection else found
     rows = ({name: value[row] for name, value in outputs.items()} for row in range(len(sizes)))
     main = postprocessor.one_object
     return [
@@ -132,8 +165,14 @@ def _require_valid_outputs(outputs: Outputs, classes: int) -> None:
 def format_predictions(found: list[dict[str, Any]], nothing: str = "nothing") -> str:
     """Format one image's predictions in a line; `nothing` stands for none, see `Postprocessor.nothing`."""
     words = [
-        f"{each['label']} {each['probability']:.1%}"
-        + (f" at {', '.join(f'{edge:g}' for edge in each['box'])}" if "box" in each else "")
+        _format_label(each) + (f" at {', '.join(f'{edge:g}' for edge in each['box'])}" if "box" in each else "")
         for each in found
     ]
     return ("; " if any("box" in each for each in found) else ", ").join(words) or nothing
+
+
+def _format_label(found: dict[str, Any]) -> str:
+    """Format a label with its probability; where it was rejected, with the score that is too low."""
+    if "score" in found:
+        return f"{found['label']} (score {found['score']:.2f}, threshold {found['threshold']:.2f})"
+    return f"{found['label']} {found['probability']:.1%}"

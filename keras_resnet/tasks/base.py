@@ -16,6 +16,7 @@ from keras_resnet.metrics.result import Evaluation, GroundTruthT, Metrics, Outpu
 from keras_resnet.models.backbone import Backbone, Features
 from keras_resnet.models.build import Outputs, build_model
 from keras_resnet.models.layers import Layers
+from keras_resnet.runtime.confidence import UNCALIBRATED, Confidence
 from keras_resnet.runtime.predictions import POSTPROCESSORS
 
 if TYPE_CHECKING:
@@ -44,6 +45,7 @@ class OutputMetadata(TypedDict):
     postprocessing: str
     cells: tuple[int, ...]
     thresholds: tuple[float, ...]
+    confidence: Confidence
 
 
 @dataclass(frozen=True)
@@ -85,6 +87,11 @@ class Task(ABC, Generic[OutputsT, GroundTruthT, PredictionT]):
     def finds_objects(cls) -> bool:
         """Return whether predictions have boxes."""
         return POSTPROCESSORS[cls.postprocessing].has_boxes
+
+    @classmethod
+    def has_one_label(cls) -> bool:
+        """Return whether an image has one of the labels, as a whole."""
+        return POSTPROCESSORS[cls.postprocessing].has_one_label
 
     @abstractmethod
     def build_heads(self, layers: Layers, backbone: Backbone, features: Features, spec: Spec) -> Outputs:
@@ -128,6 +135,10 @@ class Task(ABC, Generic[OutputsT, GroundTruthT, PredictionT]):
         """Return the task with the thresholds of a finished run, by class; itself where it has none."""
         return self
 
+    def with_confidence(self, confidence: Confidence) -> Task:
+        """Return the task with what `kresnet calibrate` fitted to a finished run; itself where it has none of that."""
+        return self
+
     def refit(
         self, evaluation: Evaluation[OutputsT, GroundTruthT, PredictionT]
     ) -> tuple[Task, Evaluation[OutputsT, GroundTruthT, PredictionT]]:
@@ -160,4 +171,10 @@ class Task(ABC, Generic[OutputsT, GroundTruthT, PredictionT]):
 
     def output_metadata(self) -> OutputMetadata:
         """Return what an exported file says of its outputs."""
-        return {"task": self.name, "postprocessing": self.postprocessing, "cells": (), "thresholds": ()}
+        return {
+            "task": self.name,
+            "postprocessing": self.postprocessing,
+            "cells": (),
+            "thresholds": (),
+            "confidence": UNCALIBRATED,
+        }

@@ -6,7 +6,7 @@ The reference for a task: `tasks.base.Task` says what each member is for.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -20,7 +20,8 @@ from keras_resnet.metrics.result import Evaluation, Metrics, accuracy_by_class
 from keras_resnet.models.backbone import Backbone, Features
 from keras_resnet.models.build import build_logits
 from keras_resnet.models.layers import Layers, Tensor
-from keras_resnet.tasks.base import Loss, SamplePrediction, Task
+from keras_resnet.runtime.confidence import UNCALIBRATED, Confidence
+from keras_resnet.tasks.base import Loss, OutputMetadata, SamplePrediction, Task
 
 if TYPE_CHECKING:
     import tensorflow as tf
@@ -32,7 +33,10 @@ ClassificationEvaluation = Evaluation[np.ndarray, np.ndarray, np.ndarray]
 @dataclass(frozen=True)
 class Classification(Task[np.ndarray, np.ndarray, np.ndarray]):
     """Which of `classes` an image shows. Outputs are logits (B, classes), the ground truth labels (B,), a prediction
-    the logits (classes,) of one image."""
+    the logits (classes,) of one image. confidence: what `kresnet calibrate` fitted, which exported files have; metrics
+    and analyses are of the logits as they are."""
+
+    confidence: Confidence = UNCALIBRATED
 
     name: ClassVar[str] = "classify"
     title: ClassVar[str] = "image classification"
@@ -51,6 +55,14 @@ class Classification(Task[np.ndarray, np.ndarray, np.ndarray]):
     def default_config(cls) -> Spec:
         """Return the spec that is trained where no recipe is named."""
         return Spec()
+
+    def with_confidence(self, confidence: Confidence) -> Classification:
+        """Return the task with what was fitted."""
+        return replace(self, confidence=confidence)
+
+    def output_metadata(self) -> OutputMetadata:
+        """Return what an exported file says of its outputs."""
+        return {**super().output_metadata(), "confidence": self.confidence}
 
     def build_heads(self, layers: Layers, backbone: Backbone, features: Features, spec: Spec) -> Tensor:
         """Build a classifier on the last of the features: logits (B, classes)."""

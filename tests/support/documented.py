@@ -116,6 +116,7 @@ kresnet export RUN --tflite --quantize dynamic --quantize int8-float-io
 kresnet export RUN --tflite --quantize * --with-nms
 kresnet export RUN --c-array*
 kresnet export RUN --savedmodel*
+kresnet calibrate RUN*
 kresnet robustness
 kresnet robustness RUN
 kresnet robustness exports/int8.tflite
@@ -132,6 +133,7 @@ kresnet study identity --quick
 
 # What needs what is not here: a network, data, a GPU, a camera, a compiler, a run that only a longer command makes.
 FAILING = {
+    "kresnet predict exports/int8.tflite --reject photo.jpg": Fails(2, "has no rule by which images are rejected"),
     "kresnet verify * --outputs *": Fails(1, "there is no file"),
     "kresnet train --recipe timm-a2": Fails(1, "'imagenet2012' is not prepared"),
     "kresnet train --recipe timm-a2 --data-dir /data/tfds": Fails(1, "'imagenet2012' is not prepared"),

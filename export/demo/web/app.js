@@ -171,6 +171,13 @@ function changeThreshold() {
   });
 }
 
+function changeRejection() {
+  for (const panel of panels) panel.rejects = $('reject').checked;
+  enqueue(() => {
+    if (current) for (const panel of openPanels()) panel.show(current);
+  });
+}
+
 function listen() {
   const drop = $('drop');
   document.addEventListener('dragover', (event) => {
@@ -191,6 +198,7 @@ function listen() {
   $('camera').addEventListener('click', () => (camera.isFilming ? stopFilming() : enqueue(startFilming)));
   $('all').addEventListener('click', tryAll);
   $('threshold').addEventListener('input', changeThreshold);
+  $('reject').addEventListener('change', changeRejection);
 }
 
 function describePage() {
@@ -202,6 +210,8 @@ function describePage() {
   $('no-samples').hidden = !run.no_samples;
   $('no-samples').textContent = run.no_samples && `${run.no_samples[0].toUpperCase()}${run.no_samples.slice(1)}.`;
   $('confidence').hidden = run.postprocessing !== 'objects';
+  $('rejection').hidden = run.files.every((each) => !each.card.rejection);
+  $('reject').checked = false; // also where the browser remembers it
   $('threshold').value = Math.round(100 * run.constants.display_threshold);
   $('threshold-value').textContent = percent(readThreshold()).replace('.0', '');
 }

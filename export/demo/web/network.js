@@ -84,7 +84,7 @@ export class Network {
     const { card } = this.about;
     if (card.postprocessing === 'label_set') return labelSet(outputs.logits.data, card);
     return card.postprocessing === 'top_k'
-      ? topK(outputs.logits.data, card.labels, this.constants.top_k)
+      ? topK(outputs.logits.data, card, this.constants.top_k)
       : decodeObjects(outputs, card, width, height, { ...this.constants, display_threshold: threshold });
   }
 

@@ -5,7 +5,7 @@ import { counted, median, milliseconds, percent } from './format.js';
 import { drawPicture, drawPredictions } from './visualize.js';
 import { hasTruth, isRight, scoreSample } from './score.js';
 import { openNetwork } from './network.js';
-import { rankLabels } from './postprocess.js';
+import { isRejected, rankLabels } from './postprocess.js';
 
 // The height of letters in images on the screen, in pixels of the page.
 const LETTERS = 12.5;
@@ -36,6 +36,7 @@ export class Panel {
       this.find('.file').add(new Option(each.recommended ? `${each.file} ★` : each.file, each.file));
     }
     this.find('.file').value = file;
+    this.rejects = false;
     this.addAccelerators(runtime);
     root.addEventListener('change', changed);
     this.clearScores();
@@ -138,8 +139,19 @@ export class Panel {
     this.score = hasTruth(image.sample, this.run.postprocessing) ? scoreSample(predictions, image.sample, this.run.postprocessing) : null;
     if (!this.isOfWholeImages) this.drawObjects(image, shown);
     this.showOutcome(image.sample);
-    this.find('.predictions').replaceChildren(...this.createRows(predictions, image.sample));
+    this.find('.predictions').replaceChildren(...this.createRejection(), ...this.createRows(predictions, image.sample));
     this.showLatency();
+  }
+
+  /** Whether the image that is shown is of none of the classes, by the rule of the file, where that is asked. */
+  get isUnknown() {
+    const { rejection } = this.network.about.card;
+    return Boolean(this.rejects && rejection && isRejected(this.result.outputs.logits.data, rejection));
+  }
+
+  /** The answer before the predictions: "unknown", or nothing. */
+  createRejection() {
+    return this.isUnknown ? [createElement('li', 'unknown', 'unknown: it is of none of the classes, by the rule of this file')] : [];
   }
 
   /** The list of predictions: of labels with thresholds the highest ones where none is reached. */

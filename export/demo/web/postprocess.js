@@ -7,17 +7,25 @@ import { BILINEAR, resize } from './preprocess.js';
 
 export const sigmoid = (x) => Math.fround(1 / (1 + Math.exp(-x)));
 
-/** Returns the probabilities of logits. */
-export function softmax(logits) {
+/** Returns the probabilities of logits, divided by a temperature. */
+export function softmax(logits, temperature = 1) {
   const largest = logits.reduce((a, b) => Math.max(a, b), -Infinity);
-  const exponents = Array.from(logits, (x) => Math.exp(x - largest));
+  const exponents = Array.from(logits, (x) => Math.exp((x - largest) / temperature));
   const sum = exponents.reduce((a, b) => a + b, 0);
   return exponents.map((x) => x / sum);
 }
 
+/** Returns whether an image is of none of the classes, by the rule of a file: see confidence.py. */
+export function isRejected(logits, { score, temperature, threshold }) {
+  const largest = logits.reduce((a, b) => Math.max(a, b), -Infinity);
+  if (score === 'max-logit') return largest < threshold;
+  const sum = Array.from(logits, (x) => Math.exp((x - largest) / temperature)).reduce((a, b) => a + b, 0);
+  return largest + temperature * Math.log(sum) < threshold;
+}
+
 /** Returns the `top` most probable labels of logits: [{label, probability}, …]. */
-export function topK(logits, labels, top) {
-  const probabilities = softmax(logits);
+export function topK(logits, { labels, temperature }, top) {
+  const probabilities = softmax(logits, temperature);
   const order = probabilities.map((_, c) => c).sort((a, b) => logits[b] - logits[a]);
   return order.slice(0, top).map((c) => ({ label: labels[c], probability: probabilities[c] }));
 }

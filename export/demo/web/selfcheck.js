@@ -60,7 +60,7 @@ export async function checkGolden(network, golden, threshold) {
 function compare(network, outputs, expected, threshold) {
   const { card } = network.about;
   if (card.postprocessing === 'top_k') {
-    const [ours, theirs] = [outputs, expected].map(({ logits }) => softmax(logits.data));
+    const [ours, theirs] = [outputs, expected].map(({ logits }) => softmax(logits.data, card.temperature));
     const same = Number(ours.indexOf(Math.max(...ours)) === theirs.indexOf(Math.max(...theirs)));
     return { same, of: 1, difference: largestDifference(ours, theirs) };
   }

@@ -1,0 +1,84 @@
+"""Fit a temperature to a classifier's logits, and a threshold from which images count as those of its classes."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from keras_resnet.metrics.classification import compute_calibration
+from keras_resnet.runtime.confidence import MAX_TEMPERATURE, MIN_TEMPERATURE, softmax
+
+# As many as in Guo et al. 2017, section 5.
+ERROR_BINS = 15
+# A probability of 0 has no logarithm.
+TINY = np.finfo(np.float64).tiny
+# How far below the lowest score the threshold lies that accepts all: other runtimes round otherwise.
+MARGIN = 1e-6
+
+
+@dataclass(frozen=True)
+class Temperature:
+    """A temperature, and why it was not fitted; "" where it was."""
+
+    value: float
+    note: str = ""
+
+
+def negative_log_likelihood(logits: np.ndarray, labels: np.ndarray, temperature: float = 1.0) -> float:
+    """Return the mean of -log p over images, of logits (N, classes) divided by `temperature` and labels (N,)."""
+    probabilities = softmax(logits.astype(np.float64), temperature)
+    return float(-np.log(np.maximum(probabilities[np.arange(len(labels)), labels], TINY)).mean())
+
+
+def expected_calibration_error(logits: np.ndarray, labels: np.ndarray, temperature: float = 1.0) -> float:
+    """Return the mean distance, 0–1, of confidence and accuracy over 15 bins of confidence (Guo et al. 2017, equation
+    3), of logits (N, classes) divided by `temperature` and labels (N,)."""
+    probabilities = softmax(logits.astype(np.float64), temperature)
+    correct = logits.argmax(axis=1) == labels
+    return float(compute_calibration(probabilities.max(axis=1), correct, ERROR_BINS)["error"])
+
+
+def fit_temperature(logits: np.ndarray, labels: np.ndarray) -> Temperature:
+    """Return the temperature, 0.05–20, with the least negative log-likelihood (Guo et al. 2017, section 4.2), of logits
+    (N, classes) and labels (N,).
+
+    It is 1 where every image is classified correctly: the colder, the better it seems then, without an end.
+    """
+    if (logits.argmax(axis=1) == labels).all():
+        return Temperature(1.0, f"all {len(labels)} images are classified correctly, which tells no temperature")
+    from scipy.optimize import minimize_scalar
+
+    found = minimize_scalar(
+        lambda exponent: negative_log_likelihood(logits, labels, float(np.exp(exponent))),
+        bounds=(np.log(MIN_TEMPERATURE), np.log(MAX_TEMPERATURE)),
+        method="bounded",
+        options={"xatol": 1e-6},
+    )
+    return Temperature(float(np.exp(found.x)))
+
+
+def split_in_halves(count: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
+    """Return the rows of two halves of `count` images, drawn by `seed`; the second may have one more."""
+    rows = np.random.default_rng(seed).permutation(count)
+    return rows[: count // 2], rows[count // 2 :]
+
+
+def acceptance_threshold(scores: np.ndarray, accept: float) -> float:
+    """Return the threshold from which the share `accept`, 0–1, of `scores` (N,) is accepted, or the least more that
+    there can be. It lies between two scores, so that rounding in another runtime changes no answer."""
+    ordered = np.sort(scores)
+    # A share such as 0.9 of 10 is a little less than 9 in binary.
+    rejected = min(int((1 - accept) * len(ordered) + 1e-9), len(ordered) - 1)
+    if rejected == 0:
+        return float(ordered[0] - MARGIN * max(1.0, abs(ordered[0])))
+    return float((ordered[rejected - 1] + ordered[rejected]) / 2)
+
+
+def separation(scores: np.ndarray, unknown: np.ndarray) -> float:
+    """Return the area under the ROC curve, 0–1, of `scores` (N,) of images of the classes against those of `unknown`
+    ones (M,): how often one of the former has the higher score."""
+    from sklearn.metrics import roc_auc_score
+
+    is_known = np.repeat([1, 0], [len(scores), len(unknown)])
+    return float(roc_auc_score(is_known, np.concatenate([scores, unknown])))

@@ -1,0 +1,248 @@
+"""What kresnet calibrate fits, keeps and says, and that every runtime answers alike with it."""
+
+import base64
+import io
+import json
+import shutil
+import subprocess
+import sys
+import zipfile
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+from samples import silent
+
+import keras_resnet as kr
+from keras_resnet.data.load import load_dataset
+from keras_resnet.data.odd_images import KINDS, generate_odd_images
+from keras_resnet.evaluation.evaluate import load_model
+from keras_resnet.export import device_scripts
+from keras_resnet.export.load import load_file
+from keras_resnet.reporting.confidence import forget_calibration
+from keras_resnet.reporting.page import render_report
+from keras_resnet.run import Run
+from keras_resnet.runtime import cli, preprocess
+
+FILES = ("float32.tflite", "int8.tflite", "model.onnx", "c_array")
+
+
+def copied(run, folder, files):
+    """A copy of a run with verdicts on `files` alone."""
+    copy = Run(shutil.copytree(run.folder, folder))
+    copy.write_json(copy.verdicts_file, [row for row in copy.verdict_rows() if row["file"] in files])
+    return copy
+
+
+@pytest.fixture(scope="module")
+def run(exported, tmp_path_factory):
+    """A copy with some of its exported files."""
+    return copied(exported[0], tmp_path_factory.mktemp("confidence") / "calibrated", (*FILES, "saved_model"))
+
+
+@pytest.fixture(scope="module")
+def odd(run, tmp_path_factory):
+    """Fifty image files of the generator's kinds, ten of each, and where they are."""
+    folder = tmp_path_factory.mktemp("odd")
+    pixels = load_dataset(run.spec().data, silent).splits["validation"].pixels[:10]
+    for kind, images in generate_odd_images(pixels, 3):
+        for number, image in enumerate(images):
+            Image.fromarray(image).save(folder / f"{kind} {number}.png")
+    assert len(list(folder.iterdir())) == 50
+    return folder
+
+
+@pytest.fixture(scope="module")
+def before(run):
+    """The bytes of the files before."""
+    return {name: (run.exports / name).read_bytes() for name in FILES[:2]}
+
+
+@pytest.fixture(scope="module")
+def calibrated(run, before):
+    return kr.Run(run).calibrate(accept=0.9)
+
+
+def test_the_numbers_are_those_of_sklearn_and_a_plain_loop(run, calibrated):
+    from sklearn.metrics import log_loss, roc_auc_score
+
+    split, model = load_dataset(run.spec().data, silent).splits["validation"], load_model(run)
+    logits = model.predict_on_batch(split.pixels).astype(np.float64)
+    row, document = calibrated["Keras model"], calibrated.document
+
+    def shares(temperature):
+        exponents = np.exp(logits / temperature - (logits / temperature).max(axis=1, keepdims=True))
+        return exponents / exponents.sum(axis=1, keepdims=True)
+
+    for name, temperature in (("before", 1.0), ("after", calibrated.temperature)):
+        confidence, correct = shares(temperature).max(axis=1), logits.argmax(axis=1) == split.labels
+        error = 0.0
+        for number in range(15):
+            rows = (confidence > number / 15) & (confidence <= (number + 1) / 15)
+            if rows.any():
+                error += rows.mean() * abs(confidence[rows].mean() - correct[rows].mean())
+        assert row[f"error_{name}"] == pytest.approx(error, abs=1e-5)
+        loss = log_loss(split.labels, shares(temperature), labels=list(range(10)))
+        assert row[f"loss_{name}"] == pytest.approx(loss, abs=1e-5)
+        assert document[name]["error"] == row[f"error_{name}"]
+    near = [log_loss(split.labels, shares(calibrated.temperature * each)) for each in (0.98, 1, 1.02)]
+    assert min(near) == near[1]
+    energy = np.log(np.exp(logits).sum(axis=1))
+    assert (energy >= calibrated.threshold).mean() == pytest.approx(0.9, abs=1.5 / len(energy))
+    assert row["accepted"] == pytest.approx((energy >= calibrated.threshold).mean())
+    spread = split.pixels[np.linspace(0, split.count - 1, min(200, split.count)).astype(int)]
+    others = {
+        kind: np.log(np.exp(model.predict_on_batch(images).astype(np.float64)).sum(axis=1))
+        for kind, images in generate_odd_images(spread, 0)
+    }
+    everything = np.concatenate(list(others.values()))
+    truth = np.repeat([1, 0], [len(energy), len(everything)])
+    assert row["auroc"] == pytest.approx(roc_auc_score(truth, np.concatenate([energy, everything])), abs=1e-4)
+    assert row["accepted_unknown"] == pytest.approx((everything >= calibrated.threshold).mean(), abs=2e-3)
+    assert list(document["unknown"]["kinds"]) == list(KINDS) == list(others)
+    assert document["check"]["images"] == (split.count + 1) // 2
+
+
+def test_files_keep_their_networks_and_get_the_metadata(run, before, calibrated):
+    assert set(calibrated.renewed) >= set(FILES)
+    assert "saved_model" in calibrated.stale and not set(calibrated.stale) & set(FILES)
+    document = json.loads(run.confidence_file.read_text())
+    assert document == json.loads(json.dumps(calibrated.document))
+    for name in FILES:
+        card = load_file(run.exports / name).card
+        assert card.confidence == run.confidence(), name
+        assert card.confidence.rejection.accepts == 0.9 and card.confidence.temperature == calibrated.temperature
+        assert calibrated[name]["accepted"] > 0.7
+    for name, content in before.items():
+        now = (run.exports / name).read_bytes()
+        with zipfile.ZipFile(io.BytesIO(content)) as archive:
+            network = min(each.header_offset for each in archive.infolist())
+        assert now[:network] == content[:network] and now[network:] != content[network:] and network > 1000
+
+
+def test_every_runtime_answers_alike(run, calibrated, odd, kresnet, capsys, monkeypatch):
+    """The Keras model's rule, on the same file: kresnet, Python, kresnet-edge, and classify.py without kresnet."""
+    for source in (preprocess.__file__, Path(device_scripts.__file__).with_name("classify.py")):
+        shutil.copy(source, run.exports)
+    images = sorted(map(str, odd.iterdir()))
+    for name in ("int8.tflite", "float32.tflite"):
+        file = run.exports / name
+        code, out, err = kresnet("predict", file, *images, "--reject", "--json")
+        assert code == 0, err
+        rows = [json.loads(line)["predictions"] for line in out.splitlines()]
+        rejected = [each[0]["label"] == "unknown" for each in rows]
+        assert sum(rejected) > 0 and all(len(each) == 5 + is_out for each, is_out in zip(rows, rejected, strict=True))
+        for is_out, row in zip(rejected, rows, strict=True):
+            assert not is_out or row[0]["score"] < row[0]["threshold"] == pytest.approx(calibrated.threshold)
+            assert is_out == ("probability" not in row[0])
+        assert cli.main(["predict", str(file), *images, "--reject", "--json", "--batch", "7"]) == 0
+        of_edge = [json.loads(line)["predictions"] for line in capsys.readouterr().out.splitlines()]
+        script = [sys.executable, "classify.py", name, "--reject", *images]
+        done = subprocess.run(script, cwd=run.exports, capture_output=True, text=True, check=True)
+        of_script = [line.rpartition(": ")[2].split(", ") for line in done.stdout.splitlines()]
+        for here, edge, words in zip(rows, of_edge, of_script, strict=True):
+            assert [each["label"] for each in here] == [each["label"] for each in edge]
+            assert [word.split()[0] for word in words] == [each["label"] for each in here]
+            for each, other, word in zip(here, edge, words, strict=True):
+                if "probability" in each:
+                    assert each["probability"] == pytest.approx(other["probability"], abs=1e-6)
+                    assert float(word.split()[1].rstrip("%")) == pytest.approx(100 * each["probability"], abs=0.0501)
+        assert cli.main(["predict", str(file), *images[:9], "--json"]) == 0
+        plain = [json.loads(line)["predictions"] for line in capsys.readouterr().out.splitlines()]
+        assert plain == [[each for each in row if "probability" in each] for row in of_edge[:9]]
+
+
+def test_python_says_unknown_when_it_is_asked(run, calibrated, odd):
+    opened = kr.Run(run)
+    images = sorted(map(str, odd.iterdir()))
+    found = opened.predict(images, reject=True)
+    unknown = [each for each in found if each.label == "unknown"]
+    assert unknown and unknown[0].probability is None and "unknown (score " in str(unknown[0])
+    assert "unknown" in unknown[0]._repr_html_() and "unknown 0.0%" not in unknown[0]._repr_html_()
+    assert not any(each.label == "unknown" for each in opened.predict(images))
+    assert opened.files["int8"].predict(Image.open(images[0]), reject=True).predictions[-1]["probability"] >= 0
+
+
+def test_probabilities_are_of_the_temperature(run, calibrated):
+    pixels = load_dataset(run.spec().data, silent).splits["validation"].pixels[0]
+    (logits,) = load_model(run).predict_on_batch(pixels[None])
+    exponents = np.exp(logits / calibrated.temperature - (logits / calibrated.temperature).max())
+    found = kr.Run(run).predict(pixels)
+    assert found.probability == pytest.approx((exponents / exponents.sum()).max(), abs=1e-5)
+
+
+def test_the_command_prints_what_was_fitted_and_the_report_shows_it(exported, odd, kresnet, tmp_path):
+    run = copied(exported[0], tmp_path / "other", ("int8.tflite", "saved_model"))
+    code, out, err = kresnet("calibrate", run.folder, "--unknown", odd, "--score", "max-logit", "--samples", "200")
+    assert code == 0, err
+    document = json.loads(run.confidence_file.read_text())
+    assert document["samples"] == 200 and document["unknown"]["images"] == 50
+    assert document["rejection"]["score"] == "max-logit" and document["rejection"]["accepts"] == 0.95
+    assert f"AUROC {document['models'][0]['auroc']:.4f}" in out and "int8.tflite" in out and "ECE after" in out
+    assert f"temperature {document['temperature']:.3f}" in out and "50 unknown images" in out
+    assert "written into the metadata of int8.tflite; networks and verdicts are as they were" in err
+    assert "not written into saved_model: write again with kresnet export other" in err
+    page = render_report(run)
+    assert 'id="confidence"' in page and "Images accepted by threshold" in page
+    assert page.count('data-chart="confidence-') == 3
+    forget_calibration(run, "int8.tflite")  # as after another export of it
+    assert [each["name"] for each in run.calibration()["models"]] == ["Keras model", "saved_model"]
+
+
+def test_what_is_wrong_is_said_in_a_sentence(run, calibrated, exported, segmented, odd, kresnet, tmp_path, capsys):
+    image = next(odd.iterdir())
+    for words, code, said in (
+        (["calibrate", run.folder, "--accept", "0"], 2, "--accept must be above 0"),
+        (["calibrate", run.folder, "--accept", "95"], 2, "--accept must be"),
+        (["calibrate", run.folder, "--score", "odds"], 2, "odds"),
+        (["calibrate", run.folder, "--unknown", tmp_path / "gone"], 1, "no such file or folder"),
+        (["calibrate", run.folder, "--unknown", tmp_path], 1, "there are no images in"),
+        (["calibrate", segmented.folder], 2, "kresnet calibrate is for classifiers of one label an image"),
+        (["predict", exported[0].folder, image, "--reject"], 2, "has no rule by which images are rejected as unknown"),
+        (["predict", exported[0].exports / "int8.tflite", image, "--reject"], 2, "kresnet calibrate sets one"),
+    ):
+        found, _, err = kresnet(*words)
+        assert found == code and said in err[-1], (words, err)
+        assert "Traceback" not in "".join(err)
+    assert cli.main(["predict", str(exported[0].exports / "int8.tflite"), str(image), "--reject"]) == 2
+    assert "has no rule by which images are rejected as unknown" in capsys.readouterr().err
+    assert not exported[0].confidence_file.exists()
+
+
+def test_a_damaged_document_is_named(run, calibrated, kresnet, tmp_path):
+    other = Run(shutil.copytree(run.folder, tmp_path / "other"))
+    document = json.loads(other.confidence_file.read_text())
+    for damage in ({"temperature": -1}, {"rejection": {**document["rejection"], "score": "odds"}}, {"models": []}):
+        other.confidence_file.write_text(json.dumps({**document, **damage}))
+        code, _, err = kresnet("evaluate", other.folder)
+        assert code == 1 and "confidence.json" in err[-1] and "kresnet calibrate other" in err[-1]
+        assert 'id="confidence"' not in render_report(other)
+
+
+@pytest.mark.slow
+def test_the_page_answers_as_python(litert, run, calibrated, odd):
+    from browsing import DROP, chromium, opened
+    from playwright.sync_api import expect
+
+    from keras_resnet.export.demo.page import build_site
+
+    site = build_site(run, silent)
+    described = json.loads(site.pages["run.json"])
+    first = described["initial_files"][0]
+    predictor = kr.Run(run).files[first.removesuffix(".tflite")]
+    images = sorted(odd.iterdir())[::5]
+    expected = [predictor.predict(str(each), reject=True) for each in images]
+    assert {each.label == "unknown" for each in expected} >= {True}
+    with chromium() as browser, opened(browser, site) as page:
+        assert page.locator("#rejection").is_visible() and not page.locator("#reject").is_checked()
+        for image, answer in zip(images, expected, strict=True):
+            page.evaluate(DROP, [base64.b64encode(image.read_bytes()).decode()])
+            panel = page.locator(".panel").first
+            assert panel.locator(".unknown").count() == 0
+            page.check("#reject")
+            expect(panel.locator(".unknown")).to_have_count(int(answer.label == "unknown"))
+            best = next(each for each in answer.predictions if "probability" in each)
+            share = float(panel.locator(".share").first.inner_text().rstrip("%"))
+            assert share == pytest.approx(100 * best["probability"], abs=0.15)
+            page.uncheck("#reject")
