@@ -46,7 +46,7 @@ def fit_temperature(logits: np.ndarray, labels: np.ndarray) -> Temperature:
     It is 1 where every image is classified correctly: the colder, the better it seems then, without an end.
     """
     if (logits.argmax(axis=1) == labels).all():
-        return Temperature(1.0, f"all {len(labels)} images are classified correctly, which tells no temperature")
+        return Temperature(1.0, "every image is classified correctly, so no temperature can be fitted")
     from scipy.optimize import minimize_scalar
 
     found = minimize_scalar(
