@@ -47,7 +47,7 @@ class ComparedModel:
 
     @property
     def place(self) -> Path:
-        """Where it stands, by which it is told from others."""
+        """Where it is: two models of one place are the same."""
         return (self.file or self.run.folder).resolve()
 
     def load(self) -> Predict:

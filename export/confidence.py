@@ -22,15 +22,14 @@ from keras_resnet.export.metadata import build_metadata
 from keras_resnet.export.pipeline import load_run_data
 from keras_resnet.export.verify import draw_samples, spread_images
 from keras_resnet.metrics.calibration import (
-    ERROR_BINS,
     acceptance_threshold,
     expected_calibration_error,
     fit_temperature,
+    measure_reliability,
     negative_log_likelihood,
     separation,
     split_in_halves,
 )
-from keras_resnet.metrics.classification import compute_calibration
 from keras_resnet.progress import Log, show_progress
 from keras_resnet.reporting.robustness import KERAS_MODEL
 from keras_resnet.run import Run
@@ -43,7 +42,7 @@ from keras_resnet.run.calibration_documents import (
     UnknownKind,
 )
 from keras_resnet.run.documents import Calibration
-from keras_resnet.runtime.confidence import ENERGY_TEMPERATURE, Rejection, softmax
+from keras_resnet.runtime.confidence import ENERGY_TEMPERATURE, Rejection
 from keras_resnet.runtime.inputs import UnreadableFiles, expand_paths, read_images
 from keras_resnet.runtime.metadata import ModelMetadata
 from keras_resnet.runtime.plurals import counted
@@ -225,9 +224,8 @@ def _predict_kinds(
 
 
 def _describe_reliability(logits: np.ndarray, labels: np.ndarray, temperature: float) -> Calibration:
-    probabilities = softmax(logits.astype(np.float64), temperature)
-    described = compute_calibration(probabilities.max(axis=1), logits.argmax(axis=1) == labels, ERROR_BINS)
-    return Calibration(error=described["error"], bins=described["bins"])
+    measured = measure_reliability(logits, labels, temperature)
+    return Calibration(error=measured["error"], bins=measured["bins"])
 
 
 def _check(logits: np.ndarray, labels: np.ndarray, seed: int) -> CalibrationCheck:

@@ -58,7 +58,7 @@ class Format(ABC):
     those that can be asked for, none where there is no choice. usual_schemes: those that are written unless others
     are. only_on: the system that alone runs such files, "" where all do. toolkit: of an environment of its own that
     makes such files, "" where kresnet's own does. is_for_microcontrollers: whether firmware runs them. has_logits:
-    whether classifiers give logits, from which unknown images can be told, and not their probabilities alone.
+    whether classifiers give logits, by which unknown images are recognized, and not their probabilities alone.
     """
 
     name: ClassVar[str]

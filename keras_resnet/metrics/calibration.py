@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -34,9 +35,13 @@ def negative_log_likelihood(logits: np.ndarray, labels: np.ndarray, temperature:
 def expected_calibration_error(logits: np.ndarray, labels: np.ndarray, temperature: float = 1.0) -> float:
     """Return the mean distance, 0–1, of confidence and accuracy over 15 bins of confidence (Guo et al. 2017, equation
     3), of logits (N, classes) divided by `temperature` and labels (N,)."""
+    return float(measure_reliability(logits, labels, temperature)["error"])
+
+
+def measure_reliability(logits: np.ndarray, labels: np.ndarray, temperature: float = 1.0) -> dict[str, Any]:
+    """Return the expected calibration error and its 15 bins, as `compute_calibration` has them."""
     probabilities = softmax(logits.astype(np.float64), temperature)
-    correct = logits.argmax(axis=1) == labels
-    return float(compute_calibration(probabilities.max(axis=1), correct, ERROR_BINS)["error"])
+    return compute_calibration(probabilities.max(axis=1), logits.argmax(axis=1) == labels, ERROR_BINS)
 
 
 def fit_temperature(logits: np.ndarray, labels: np.ndarray) -> Temperature:
