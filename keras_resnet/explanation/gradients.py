@@ -1,0 +1,69 @@
+"""Compute the feature maps of a Keras network, and the gradients of a score by them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from keras_resnet.models.layers import deep_graphs
+from keras_resnet.runtime.predictions import name_outputs
+
+if TYPE_CHECKING:
+    import keras
+
+# The score of one image: the name of an output, and its place there.
+Score = tuple[str, tuple[int, ...]]
+
+
+@dataclass(frozen=True)
+class Gradients:
+    """Of each layer that was asked for, by its name: its feature maps (B, h, w, C), and the gradients of each image's
+    score by them, both float32. Of a layer that has no way to the score the gradients are 0."""
+
+    features: dict[str, np.ndarray]
+    gradients: dict[str, np.ndarray]
+
+
+def compute_gradients(
+    model: keras.Model,
+    layers: Sequence[str],
+    images: np.ndarray,
+    choose: Callable[[list[dict[str, np.ndarray]]], list[Score]],
+) -> Gradients:
+    """Run `model` on images (B, H, W, C) of 0–255 as in inference, and differentiate the score of each.
+
+    choose: given the outputs of each image by name, float32, names its score. One pass forward and one back, whatever the
+    number of images; those of one image depend on it alone.
+    """
+    import tensorflow as tf
+
+    with deep_graphs():
+        inner = _build_inner_model(model, tuple(layers))
+        pixels = tf.constant(images, tf.float32)
+        with tf.GradientTape(watch_accessed_variables=False) as tape:
+            tape.watch(pixels)
+            features, outputs = inner(pixels, training=False)
+            named = name_outputs(outputs)
+            with tape.stop_recording():
+                arrays = {name: np.asarray(tf.cast(value, tf.float32)) for name, value in named.items()}
+                rows = [{name: value[row] for name, value in arrays.items()} for row in range(len(images))]
+                scores = choose(rows)
+            total = tf.add_n([named[name][(row, *place)] for row, (name, place) in enumerate(scores)])
+        gradients = tape.gradient(total, features, unconnected_gradients="zero")
+    return Gradients(*(dict(zip(layers, map(_to_float32, each), strict=True)) for each in (features, gradients)))
+
+
+def _build_inner_model(model: keras.Model, layers: tuple[str, ...]) -> keras.Model:
+    """Return `model` with the outputs of `layers` in front of its own."""
+    import keras
+
+    return keras.Model(model.inputs, [[model.get_layer(name).output for name in layers], model.output])
+
+
+def _to_float32(values: object) -> np.ndarray:
+    import tensorflow as tf
+
+    return np.asarray(tf.cast(values, tf.float32))
