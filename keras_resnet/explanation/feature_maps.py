@@ -53,7 +53,7 @@ def find_feature_map(model: keras.Model, name: str | None = None) -> str:
     why = "has no map (B, H, W, C) of its own" if known else "is no layer of this network"
     near = "" if known else did_you_mean(name, names)
     examples = ", ".join(list_stages(model)[-SHOWN:])
-    raise UsageError(f"{name!r} {why}; the last map of each resolution is that of {examples}.{near}")
+    raise UsageError(f"--layer {name} {why}; the last map of each resolution is that of {examples}.{near}")
 
 
 def list_stages(model: keras.Model) -> list[str]:

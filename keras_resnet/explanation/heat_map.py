@@ -85,7 +85,7 @@ class Explainer:
 
     def __post_init__(self) -> None:
         if self.method is not None:
-            require_one_of("method", self.method, tuple(METHODS))
+            require_one_of("--method", self.method, tuple(METHODS))
         if self.layer is not None:
             find_feature_map(self.model, self.layer)
 

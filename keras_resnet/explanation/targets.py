@@ -47,11 +47,11 @@ class Question:
     def require_valid(self, card: ModelMetadata) -> None:
         """Raise UsageError for a label that the network does not have, and for a number of what has no objects."""
         if self.label is not None and self.number is not None:
-            raise UsageError("label and object both say what is explained: give one of them")
+            raise UsageError("--label and --object both say what is explained: give one of them")
         if self.label is not None and self.label not in card.classes:
-            raise UsageError(one_of_sentence("label", self.label, card.classes))
+            raise UsageError(one_of_sentence("--label", self.label, card.classes))
         if self.number is not None and (not card.postprocessor.has_boxes or card.postprocessor.one_object):
-            raise UsageError(f"object is for detectors, which find several; this network was trained to {card.task}")
+            raise UsageError(f"--object is for networks that find several objects; this one was trained to {card.task}")
 
 
 def choose_target(
@@ -91,10 +91,10 @@ def _choose_object(
     )
     if question.number is not None and question.number > len(found.labels):
         raise UsageError(
-            f"object must be 1 to {len(found.labels)}, as {counted(len(found.labels), 'object')} are found."
+            f"--object must be 1 to {len(found.labels)}, as {counted(len(found.labels), 'object')} are found."
             f" Received: {question.number}"
             if len(found.labels)
-            else f"there is no object {question.number}: none is found in the image"
+            else f"--object {question.number} is not there: no object is found in the image"
         )
     rows = np.arange(len(found.labels))
     if question.label is not None:

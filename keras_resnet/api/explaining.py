@@ -1,0 +1,205 @@
+"""Heat maps from Python and from the command line: which parts of images the scores of a run's model rest on."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, overload
+
+import numpy as np
+from PIL import Image
+
+from keras_resnet import progress
+from keras_resnet.api.predicting import Images, list_images, to_pictures
+from keras_resnet.atomic_write import write_atomically
+from keras_resnet.errors import DataError, UsageError
+from keras_resnet.explanation.methods import METHODS
+from keras_resnet.explanation.targets import Question
+from keras_resnet.reporting import html_tables
+from keras_resnet.runtime.image import Picture, read_image
+from keras_resnet.runtime.plurals import counted
+from keras_resnet.runtime.video import is_video
+
+if TYPE_CHECKING:
+    from keras_resnet.explanation.heat_map import Explainer, HeatMap
+
+# Images of many that a notebook shows.
+SHOWN = 20
+
+
+@dataclass(frozen=True, repr=False)
+class Explanation:
+    """Which parts of one image a score rests on. image: its path, or its place among arrays. heat_map: the map, with
+    what it explains and how it was made."""
+
+    image: str
+    heat_map: HeatMap
+
+    @property
+    def map(self) -> np.ndarray:
+        """The heat map in the pixels that the network sees: float32 (H, W), 0–1."""
+        return self.heat_map.map
+
+    @property
+    def on_image(self) -> np.ndarray:
+        """The heat map in the pixels of the image: float32 (height, width), 0 where the network does not see it."""
+        return self.heat_map.on_image
+
+    @property
+    def label(self) -> str:
+        """The class, the label or the class of the object whose score is explained."""
+        return self.heat_map.target.label
+
+    @property
+    def probability(self) -> float:
+        """The probability of `label`, 0–1."""
+        return self.heat_map.target.probability
+
+    @property
+    def box(self) -> tuple[float, float, float, float] | None:
+        """The object's left, top, right and bottom edge in pixels of the image; None where no object is explained."""
+        return self.heat_map.target.box
+
+    def overlay(self) -> Image.Image:
+        """Return a copy of the image with the heat map over it."""
+        return self.heat_map.overlay()
+
+    def side_by_side(self) -> Image.Image:
+        """Return the image, and beside it the overlay."""
+        return self.heat_map.side_by_side()
+
+    def save(self, path: str | os.PathLike[str]) -> None:
+        """Write the image with the overlay beside it as a file, such as map.png."""
+        write_picture(self.side_by_side(), Path(path))
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return what `kresnet predict --explain --json` prints of the image."""
+        target = self.heat_map.target
+        found = {"label": target.label, "probability": target.probability, "is_predicted": target.is_predicted}
+        box = {} if target.box is None else {"box": list(target.box)}
+        peak = None if self.heat_map.is_empty else list(self.heat_map.peak)
+        how = {"method": self.heat_map.method, "layer": self.heat_map.layer, "peak": peak}
+        return {"image": self.image, **found, **box, **how}
+
+    def __str__(self) -> str:
+        return f"{self.image}: {describe_heat_map(self.heat_map)}"
+
+    def __repr__(self) -> str:
+        return f"<Explanation {self}>"
+
+    def _repr_html_(self) -> str:
+        return html_tables.table(["", "", "explained"], [self._cells()])
+
+    def _cells(self) -> list[str]:
+        words = describe_heat_map(self.heat_map)
+        shown = html_tables.thumbnail(self.overlay(), f"heat map of {words}")
+        return [html_tables.thumbnail(self.heat_map.picture, self.image), shown, str(self)]
+
+
+@dataclass(frozen=True, repr=False)
+class Explanations(Sequence[Explanation]):
+    """Heat maps of several images, in their order. unreadable: files that were left out, for they are damaged."""
+
+    items: tuple[Explanation, ...]
+    unreadable: tuple[str, ...] = field(default=())
+
+    @overload
+    def __getitem__(self, place: int) -> Explanation: ...
+    @overload
+    def __getitem__(self, place: slice) -> tuple[Explanation, ...]: ...
+    def __getitem__(self, place: int | slice) -> Explanation | tuple[Explanation, ...]:
+        return self.items[place]
+
+    def __len__(self) -> int:
+        return len(self.items)
+
+    def __iter__(self) -> Iterator[Explanation]:
+        return iter(self.items)
+
+    def __str__(self) -> str:
+        return "\n".join(map(str, self.items))
+
+    def __repr__(self) -> str:
+        more = f", … {len(self) - 1} more" if len(self) > 1 else ""
+        return f"<Explanations {self.items[0]}{more}>" if self.items else "<Explanations of no images>"
+
+    def _repr_html_(self) -> str:
+        shown = html_tables.table(["", "", "explained"], [each._cells() for each in self.items[:SHOWN]])
+        left = len(self) - SHOWN
+        return f"{shown}<p>… and {left} more</p>" if left > 0 else shown
+
+
+def describe_heat_map(heat_map: HeatMap) -> str:
+    """Say what a heat map explains and how it was made: "cat 98.1%, warmest at 120, 44 (Grad-CAM, stage4_unit2_out)"."""
+    target, how = heat_map.target, f"{METHODS[heat_map.method].title}, {heat_map.layer}"
+    place = "" if target.box is None else f" at {', '.join(f'{edge:g}' for edge in target.box)}"
+    predicted = "" if target.is_predicted else " (not predicted)"
+    warmest = "warmest at {:.0f}, {:.0f}".format(*heat_map.peak)
+    found = "nothing there speaks for it" if heat_map.is_empty else warmest
+    return f"{target.label} {target.probability:.1%}{place}{predicted}, {found} ({how})"
+
+
+def explain_image_file(explainer: Explainer, file: str, question: Question) -> Explanation:
+    """Explain one image file. Raises DataError if it cannot be read, UsageError for a video."""
+    if is_video(file):
+        raise UsageError(f"--explain is for images; {file} is a video")
+    picture = read_image(file, explainer.card.levels, explainer.card.channels)
+    return Explanation(file, explain_picture(explainer, picture, question))
+
+
+def explain_picture(explainer: Explainer, picture: Picture, question: Question) -> HeatMap:
+    """Explain one image."""
+    (heat_map,) = explainer.explain([picture], question)
+    return heat_map
+
+
+def explain_images(explainer: Explainer, images: Images, question: Question) -> Explanation | Explanations:
+    """Explain one image, or several: of a list, a folder, or an array of several.
+
+    A damaged file among several is logged and left out. Raises DataError for one alone, or where all are damaged, and
+    UsageError for what is no image.
+    """
+    several, is_one = list_images(images)
+    found: list[Explanation] = []
+    unreadable: list[str] = []
+    for place, each in enumerate(several):
+        if isinstance(each, (str, os.PathLike)):
+            found.extend(_explain_paths(explainer, os.fspath(each), question, unreadable, is_one))
+        else:
+            pictures = enumerate(to_pictures(each, explainer.card.channels), place)
+            found.extend(Explanation(f"image {n}", explain_picture(explainer, one, question)) for n, one in pictures)
+    if unreadable and not found:
+        raise DataError(f"none of {counted(len(unreadable), 'file')} could be read, such as {unreadable[0]}")
+    return found[0] if is_one else Explanations(tuple(found), tuple(unreadable))
+
+
+def _explain_paths(
+    explainer: Explainer, name: str, question: Question, unreadable: list[str], is_one: bool
+) -> Iterator[Explanation]:
+    """Yield a heat map of each file that `name` names; adds to `unreadable` those that are damaged, unless it
+    `is_one`."""
+    from keras_resnet.export.predict import resolve_inputs
+
+    if is_video(name):
+        raise UsageError(f"explain is for images; {name} is a video")
+    with progress.track(resolve_inputs([name]), "making heat maps", "images") as tracked:
+        for each in tracked:
+            try:
+                yield explain_image_file(explainer, each.name, question)
+            except DataError as error:
+                if is_one:
+                    raise
+                progress.log(str(error))
+                unreadable.append(each.name)
+
+
+def write_picture(picture: Image.Image, path: Path) -> None:
+    """Write a picture as a file of the kind that its suffix names, whole or not at all. Raises UsageError for a suffix
+    that no kind has."""
+    kinds = Image.registered_extensions()
+    if path.suffix.lower() not in kinds:
+        raise UsageError(f"a heat map must be saved as an image file, such as map.png. Received: {path}")
+    with write_atomically(path) as temporary:
+        picture.save(temporary, format=kinds[path.suffix.lower()])
