@@ -122,6 +122,20 @@ class Explainer:
             maps.append(self._make_map(values, target, layer, picture))
         return maps
 
+    def describe_choices(self) -> list[str]:
+        """Say which method and which layer are chosen by default, and why; nothing of what was asked for."""
+        has_boxes, lines = self.card.postprocessor.has_boxes, []
+        if self.method is None:
+            why = "which tells objects of one class apart" if has_boxes else "the default of classes and labels"
+            lines.append(f"method: {METHODS[self.chosen_method].title}, {why}")
+        if self.layer is None:
+            *_, last = names = list(self._layers)
+            fit = "the one with the resolution at which an object was found"
+            lines.append(
+                f"layer: {last}, the last feature map" if len(names) == 1 else f"layer: of {', '.join(names)} {fit}"
+            )
+        return lines
+
     def _choose_layer(self, target: Target) -> str:
         """Return the coarsest layer that is at least as fine as the level of the target, or the coarsest of all."""
         fine = [name for name, cells in self._layers.items() if target.cells is not None and cells >= target.cells]

@@ -8,7 +8,6 @@ import numpy as np
 
 from keras_resnet.errors import UsageError, one_of_sentence
 from keras_resnet.runtime.metadata import ModelMetadata
-from keras_resnet.runtime.plurals import counted
 from keras_resnet.runtime.postprocess import (
     DISPLAY_THRESHOLD,
     MAX_GUESSES,
@@ -19,6 +18,9 @@ from keras_resnet.runtime.postprocess import (
 )
 from keras_resnet.runtime.predictions import decode_predictions, sigmoid
 
+
+class MissingObjectError(UsageError):
+    """An image has no object of the number that was asked for."""
 
 
 @dataclass(frozen=True)
@@ -60,7 +62,7 @@ def choose_target(
     """Choose the score that the heat map of one image is made of.
 
     outputs: of this image alone, by name, without the axis of the batch. size: (width, height) of the image. Raises
-    UsageError for the number of an object that is not found.
+    MissingObjectError for the number of an object that is not found.
     """
     choose = _choose_object if card.postprocessor.has_boxes else _choose_label
     return choose(card, outputs, size, question)
@@ -90,8 +92,8 @@ def _choose_object(
         MAX_GUESSES if main else 0,
     )
     if question.number is not None and question.number > len(found.labels):
-        raise UsageError(
-            f"--object must be 1 to {len(found.labels)}, as {counted(len(found.labels), 'object')} are found."
+        raise MissingObjectError(
+            f"--object must be 1 to {len(found.labels)}, for so many objects are found in the image."
             f" Received: {question.number}"
             if len(found.labels)
             else f"--object {question.number} is not there: no object is found in the image"
