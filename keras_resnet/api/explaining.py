@@ -132,7 +132,7 @@ class Explanations(Sequence[Explanation]):
 
 
 def describe_heat_map(heat_map: HeatMap) -> str:
-    """Say what a heat map explains and how it was made: "cat 98.1%, warmest at 120, 44 (Grad-CAM, stage4_unit2_out)"."""
+    """Say what a heat map explains and how it was made: "cat 98%, warmest at 120, 44 (Grad-CAM, stage4_unit2_out)"."""
     target, how = heat_map.target, f"{METHODS[heat_map.method].title}, {heat_map.layer}"
     place = "" if target.box is None else f" at {', '.join(f'{edge:g}' for edge in target.box)}"
     predicted = "" if target.is_predicted else " (not predicted)"

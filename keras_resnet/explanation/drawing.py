@@ -34,7 +34,8 @@ def draw_overlay(
     colors = 255 * colormaps[COLOR_MAP](values)[..., :3]
     low, high = OPACITY
     opacity = (low + (high - low) * values)[..., None]
-    pixels = np.asarray(image.convert("RGB"), np.float32)
+    # In gray, so that all color is the map's.
+    pixels = np.asarray(image.convert("L").convert("RGB"), np.float32)
     mixed = np.where(seen[..., None], (1 - opacity) * pixels + opacity * colors, UNSEEN_BRIGHTNESS * pixels)
     drawn = Image.fromarray(mixed.round().astype(np.uint8))
     return draw_predictions(drawn, [{"label": label, "box": box}]) if box is not None else drawn

@@ -35,8 +35,8 @@ def compute_gradients(
 ) -> Gradients:
     """Run `model` on images (B, H, W, C) of 0–255 as in inference, and differentiate the score of each.
 
-    choose: given the outputs of each image by name, float32, names its score. One pass forward and one back, whatever the
-    number of images; those of one image depend on it alone.
+    choose: given the outputs of each image by name, float32, names its score. One pass forward and one back for all
+    images; what is computed of one depends on it alone.
     """
     import tensorflow as tf
 

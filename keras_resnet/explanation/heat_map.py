@@ -24,6 +24,10 @@ if TYPE_CHECKING:
     import keras
 
 
+# Images of one pass: what all layers compute of them is kept until the gradients are there.
+BATCH_SIZE = 8
+
+
 @dataclass(frozen=True)
 class HeatMap:
     """Which parts of an image the score of `target` rests on, at one layer by one method (see METHODS).
@@ -102,10 +106,14 @@ class Explainer:
         features = list_backbone_features(self.model) if self.card.postprocessor.has_boxes else {}
         return features or {find_feature_map(self.model): 0}
 
-    def explain(self, pictures: Sequence[Picture], question: Question = Question()) -> list[HeatMap]:  # noqa: B008
+    def explain(self, pictures: Sequence[Picture], question: Question) -> list[HeatMap]:
         """Return a heat map of each image. Raises UsageError for a question that the network cannot be asked, or where
         an object is not found."""
         question.require_valid(self.card)
+        batches = range(0, len(pictures), BATCH_SIZE)
+        return [each for start in batches for each in self._explain(pictures[start : start + BATCH_SIZE], question)]
+
+    def _explain(self, pictures: Sequence[Picture], question: Question) -> list[HeatMap]:
         pixels = np.stack([self.card.preprocess(picture) for picture in pictures])
         targets: list[Target] = []
 
@@ -129,11 +137,9 @@ class Explainer:
             why = "which tells objects of one class apart" if has_boxes else "the default of classes and labels"
             lines.append(f"method: {METHODS[self.chosen_method].title}, {why}")
         if self.layer is None:
-            *_, last = names = list(self._layers)
-            fit = "the one with the resolution at which an object was found"
-            lines.append(
-                f"layer: {last}, the last feature map" if len(names) == 1 else f"layer: of {', '.join(names)} {fit}"
-            )
+            names, is_one = ", ".join(self._layers), len(self._layers) == 1
+            fit = "the one with the resolution at which the object is found"
+            lines.append(f"layer: {names}, the last feature map" if is_one else f"layer: of {names} {fit}")
         return lines
 
     def _choose_layer(self, target: Target) -> str:
