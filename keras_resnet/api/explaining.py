@@ -151,7 +151,7 @@ def explain_image_file(explainer: Explainer, file: str, question: Question) -> E
 
 def explain_picture(explainer: Explainer, picture: Picture, question: Question) -> HeatMap:
     """Explain one image."""
-    (heat_map,) = explainer.explain([picture], question)
+    (heat_map,) = explainer.explain([picture], [question])
     return heat_map
 
 

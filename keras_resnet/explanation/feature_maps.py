@@ -33,7 +33,7 @@ def _is_feature_map(layer: keras.Layer) -> bool:
 
     if isinstance(layer, keras.layers.InputLayer) or len(layer._inbound_nodes) != 1:
         return False
-    shape = getattr(layer.output, "shape", ())
+    shape: tuple[int | None, ...] = tuple(getattr(layer.output, "shape", ()))
     return len(shape) == 4 and (shape[1], shape[2]) != (1, 1)
 
 

@@ -27,40 +27,39 @@ class Gradients:
     gradients: dict[str, np.ndarray]
 
 
+def build_inner_model(model: keras.Model, layers: Sequence[str]) -> keras.Model:
+    """Return a model of images → (the feature maps of `layers`, the outputs of `model`), with the layers of `model`."""
+    import keras
+
+    with deep_graphs():
+        return keras.Model(model.inputs, [[model.get_layer(name).output for name in layers], model.output])
+
+
 def compute_gradients(
-    model: keras.Model,
+    inner: keras.Model,
     layers: Sequence[str],
     images: np.ndarray,
     choose: Callable[[list[dict[str, np.ndarray]]], list[Score]],
 ) -> Gradients:
-    """Run `model` on images (B, H, W, C) of 0–255 as in inference, and differentiate the score of each.
+    """Run a model of `build_inner_model` on images (B, H, W, C) of 0–255 as in inference, and differentiate the score
+    of each.
 
     choose: given the outputs of each image by name, float32, names its score. One pass forward and one back for all
     images; what is computed of one depends on it alone.
     """
     import tensorflow as tf
 
-    with deep_graphs():
-        inner = _build_inner_model(model, tuple(layers))
-        pixels = tf.constant(images, tf.float32)
-        with tf.GradientTape(watch_accessed_variables=False) as tape:
-            tape.watch(pixels)
-            features, outputs = inner(pixels, training=False)
-            named = name_outputs(outputs)
-            with tape.stop_recording():
-                arrays = {name: np.asarray(tf.cast(value, tf.float32)) for name, value in named.items()}
-                rows = [{name: value[row] for name, value in arrays.items()} for row in range(len(images))]
-                scores = choose(rows)
-            total = tf.add_n([named[name][(row, *place)] for row, (name, place) in enumerate(scores)])
-        gradients = tape.gradient(total, features, unconnected_gradients="zero")
+    pixels = tf.constant(images, tf.float32)
+    with deep_graphs(), tf.GradientTape(watch_accessed_variables=False) as tape:
+        tape.watch(pixels)
+        features, outputs = inner(pixels, training=False)
+        named = name_outputs(outputs)
+        with tape.stop_recording():
+            arrays = {name: _to_float32(value) for name, value in named.items()}
+            scores = choose([{name: value[row] for name, value in arrays.items()} for row in range(len(images))])
+        total = tf.add_n([named[name][(row, *place)] for row, (name, place) in enumerate(scores)])
+    gradients = tape.gradient(total, features, unconnected_gradients="zero")
     return Gradients(*(dict(zip(layers, map(_to_float32, each), strict=True)) for each in (features, gradients)))
-
-
-def _build_inner_model(model: keras.Model, layers: tuple[str, ...]) -> keras.Model:
-    """Return `model` with the outputs of `layers` in front of its own."""
-    import keras
-
-    return keras.Model(model.inputs, [[model.get_layer(name).output for name in layers], model.output])
 
 
 def _to_float32(values: object) -> np.ndarray:

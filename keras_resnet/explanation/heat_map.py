@@ -14,7 +14,7 @@ from keras_resnet.errors import require_one_of
 from keras_resnet.explanation.drawing import draw_overlay, put_side_by_side
 from keras_resnet.explanation.feature_maps import find_feature_map, list_backbone_features
 from keras_resnet.explanation.geometry import Placement, find_placement, place_on_image, resize_map
-from keras_resnet.explanation.gradients import compute_gradients
+from keras_resnet.explanation.gradients import build_inner_model, compute_gradients
 from keras_resnet.explanation.methods import GRADCAM, LAYERCAM, METHODS
 from keras_resnet.explanation.targets import Question, Target, choose_target
 from keras_resnet.runtime.metadata import ModelMetadata
@@ -106,25 +106,31 @@ class Explainer:
         features = list_backbone_features(self.model) if self.card.postprocessor.has_boxes else {}
         return features or {find_feature_map(self.model): 0}
 
-    def explain(self, pictures: Sequence[Picture], question: Question) -> list[HeatMap]:
-        """Return a heat map of each image. Raises UsageError for a question that the network cannot be asked, or where
-        an object is not found."""
-        question.require_valid(self.card)
-        batches = range(0, len(pictures), BATCH_SIZE)
-        return [each for start in batches for each in self._explain(pictures[start : start + BATCH_SIZE], question)]
+    @cached_property
+    def _inner(self) -> keras.Model:
+        return build_inner_model(self.model, list(self._layers))
 
-    def _explain(self, pictures: Sequence[Picture], question: Question) -> list[HeatMap]:
-        pixels = np.stack([self.card.preprocess(picture) for picture in pictures])
+    def explain(self, pictures: Sequence[Picture], questions: Sequence[Question]) -> list[HeatMap]:
+        """Return a heat map of each image, of what is asked of it. Raises UsageError for a question that the network
+        cannot be asked, or where an object is not found."""
+        for question in questions:
+            question.require_valid(self.card)
+        asked = list(zip(pictures, questions, strict=True))
+        batches = [asked[start : start + BATCH_SIZE] for start in range(0, len(asked), BATCH_SIZE)]
+        return [heat_map for batch in batches for heat_map in self._explain_batch(batch)]
+
+    def _explain_batch(self, asked: Sequence[tuple[Picture, Question]]) -> list[HeatMap]:
+        pixels = np.stack([self.card.preprocess(picture) for picture, _ in asked])
         targets: list[Target] = []
 
         def choose(outputs: list[dict[str, np.ndarray]]) -> list[tuple[str, tuple[int, ...]]]:
-            rows = zip(outputs, map(size_of, pictures), strict=True)
-            targets.extend(choose_target(self.card, row, size, question) for row, size in rows)
+            for row, (picture, question) in zip(outputs, asked, strict=True):
+                targets.append(choose_target(self.card, row, size_of(picture), question))
             return [(target.output, target.place) for target in targets]
 
-        found = compute_gradients(self.model, list(self._layers), pixels, choose)
+        found = compute_gradients(self._inner, list(self._layers), pixels, choose)
         maps = []
-        for row, (picture, target) in enumerate(zip(pictures, targets, strict=True)):
+        for row, ((picture, _), target) in enumerate(zip(asked, targets, strict=True)):
             layer = self._choose_layer(target)
             values = METHODS[self.chosen_method].combine(found.features[layer][row], found.gradients[layer][row])
             maps.append(self._make_map(values, target, layer, picture))

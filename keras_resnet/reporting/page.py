@@ -111,6 +111,7 @@ class _Contents:
             "training": "Training" if self.log else "",
             "classes": "Results by class",
             "samples": samples,
+            "heat_maps": "Heat maps" if self.analysis.get("heat_maps") else "",
             "robustness": "Robustness" if self.robustness else "",
             "sensitivity": "Quantization sensitivity by layer" if self.diagnosis else "",
             "network": "Network",
