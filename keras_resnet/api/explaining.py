@@ -13,20 +13,62 @@ from PIL import Image
 
 from keras_resnet import progress
 from keras_resnet.api.predicting import Images, list_images, to_pictures
+from keras_resnet.api.session import from_python
 from keras_resnet.atomic_write import write_atomically
-from keras_resnet.errors import DataError, UsageError
+from keras_resnet.config.data import FITS
+from keras_resnet.errors import DataError, UsageError, require_one_of
 from keras_resnet.explanation.methods import METHODS
 from keras_resnet.explanation.targets import Question
 from keras_resnet.reporting import html_tables
 from keras_resnet.runtime.image import Picture, read_image
+from keras_resnet.runtime.metadata import ModelMetadata
 from keras_resnet.runtime.plurals import counted
 from keras_resnet.runtime.video import is_video
 
 if TYPE_CHECKING:
+    import keras
+
     from keras_resnet.explanation.heat_map import Explainer, HeatMap
 
 # Images of many that a notebook shows.
 SHOWN = 20
+
+
+@from_python
+def explain(
+    model: keras.Model,
+    images: Images,
+    classes: Sequence[str],
+    *,
+    label: str | None = None,
+    method: str | None = None,
+    layer: str | None = None,
+    fit: str = "stretch",
+) -> Explanation | Explanations:
+    """Show by heat maps which parts of `images` a score of any Keras classifier rests on; those of runs have
+    `Run.explain`.
+
+    model: functional or sequential, from pixels (B, H, W, C) in 0–255 to logits (B, classes). classes: the labels, in
+    the order of the logits. fit: how images of other sizes are brought to the model: "stretch", "crop" or "pad", see
+    `--fit`. images, label, method, layer, and what is returned: see `Run.explain`.
+
+    Raises UsageError for a model that is not of this kind, and as `Run.explain`.
+    """
+    from keras_resnet.compression.quantization.graph_reader import require_logits
+    from keras_resnet.explanation.heat_map import Explainer
+
+    require_one_of("fit", fit, tuple(FITS))
+    shape, outputs = (getattr(model, name, None) for name in ("input_shape", "output_shape"))
+    is_image = isinstance(shape, tuple) and len(shape) == 4 and None not in shape[1:]
+    if not is_image or not isinstance(outputs, tuple) or outputs[1:] != (len(classes),):
+        raise UsageError(
+            f"the model must go from images of one size, (None, height, width, channels), to (None, {len(classes)}), a"
+            f" logit for each class. Received: from {shape} to {outputs}"
+        )
+    require_logits(model)
+    size = (shape[1], shape[2])
+    card = ModelMetadata(tuple(classes), size, size, {}, preprocessing=FITS[fit], channels=shape[3])
+    return explain_images(Explainer(model, card, method, layer), images, Question(label))
 
 
 @dataclass(frozen=True, repr=False)

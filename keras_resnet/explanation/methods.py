@@ -28,7 +28,7 @@ def gradcam(features: np.ndarray, gradients: np.ndarray) -> np.ndarray:
 
 
 def layercam(features: np.ndarray, gradients: np.ndarray) -> np.ndarray:
-    """Weigh each value by its own gradient where that is above 0: Jiang et al. 2021, equations 4 to 6."""
+    """Weigh each value by its own gradient where that is above 0: Jiang et al. 2021."""
     return np.asarray(np.maximum((np.maximum(gradients, 0) * features).sum(axis=-1), 0), np.float32)
 
 
