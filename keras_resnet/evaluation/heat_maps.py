@@ -9,7 +9,7 @@ from PIL import Image
 from keras_resnet.data.dataset import Split
 from keras_resnet.data.load import DatasetSplits
 from keras_resnet.evaluation.embedded_images import encode_webp
-from keras_resnet.explanation.feature_maps import list_feature_maps
+from keras_resnet.explanation.feature_maps import has_graph, read_feature_maps
 from keras_resnet.explanation.heat_map import Explainer, HeatMap
 from keras_resnet.explanation.methods import METHODS
 from keras_resnet.explanation.targets import Question
@@ -32,8 +32,8 @@ SIDE, MAX_BYTES = 240, 12_000
 def make_heat_maps(model: keras.Model, task: Task, evaluation: Evaluation, data: DatasetSplits) -> list[dict[str, Any]]:
     """Return the heat maps of a report, in groups: [{"title", "method", "maps": [{"caption", "file", "image",
     "overlay"}, …]}, …], images as WebP files in base64. A group without images is left out, and all are for a network
-    without feature maps."""
-    if not list_feature_maps(model):
+    without feature maps or a graph."""
+    if not has_graph(model) or not read_feature_maps(model):
         return []
     split = data.splits["validation"]
     explainer = Explainer(model, build_metadata(data.classes, data, {}, task.output_metadata()))

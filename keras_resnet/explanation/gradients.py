@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from keras_resnet.explanation.feature_maps import read_feature_maps
 from keras_resnet.models.layers import deep_graphs
 from keras_resnet.runtime.predictions import name_outputs
 
@@ -31,8 +32,11 @@ def build_inner_model(model: keras.Model, layers: Sequence[str]) -> keras.Model:
     """Return a model of images → (the feature maps of `layers`, the outputs of `model`), with the layers of `model`."""
     import keras
 
+    from keras_resnet.compression.quantization.graph_reader import get_functional
+
+    maps, functional = read_feature_maps(model), get_functional(model)
     with deep_graphs():
-        return keras.Model(model.inputs, [[model.get_layer(name).output for name in layers], model.output])
+        return keras.Model(functional.inputs, [[maps[name] for name in layers], functional.output])
 
 
 def compute_gradients(

@@ -7,7 +7,7 @@ import tensorflow as tf
 from PIL import Image
 
 from keras_resnet.errors import UsageError
-from keras_resnet.explanation.feature_maps import find_feature_map, list_feature_maps, list_stages
+from keras_resnet.explanation.feature_maps import find_feature_map, list_stages, read_feature_maps
 from keras_resnet.explanation.gradients import build_inner_model, compute_gradients
 from keras_resnet.explanation.heat_map import Explainer
 from keras_resnet.explanation.methods import METHODS, gradcam, layercam
@@ -110,18 +110,32 @@ def test_many_images_are_explained_as_one_by_one(network):
 
 
 def test_feature_maps_are_found_in_the_graph(network):
-    assert list_feature_maps(network) == ["scale", "first", "last"]
+    assert list(read_feature_maps(network)) == ["scale", "first", "last"]
     assert list_stages(network) == ["scale", "last"]
     assert find_feature_map(network) == "last"
 
 
-def test_a_nested_backbone_is_one_layer(images):
+@pytest.mark.parametrize("kind", ["functional", "sequential"])
+def test_a_nested_backbone_is_one_layer(network, images, kind):
+    """As networks of keras.applications are used: the map is that of the network without nesting."""
+    front = keras.Model(network.inputs, network.get_layer("last").output, name="body")
+    body = front if kind == "functional" else keras.Sequential([front], name="body")
     pixels = keras.Input((SIDE, SIDE, 3))
-    body = keras.Sequential([keras.Input((SIDE, SIDE, 3)), keras.layers.Conv2D(4, 3, 4)], name="body")
-    x = keras.layers.GlobalMaxPooling2D()(body(pixels))
-    model = keras.Model(pixels, keras.layers.Dense(3)(x))
+    x = body(pixels)
+    for layer in ("pool", "flatten", "logits"):
+        x = next(each for each in network.layers if each.name.startswith(layer))(x)
+    pictures, asked = [Image.fromarray(images[0])], [Question("dog")]
+    (nested,) = Explainer(keras.Model(pixels, x), CARD).explain(pictures, asked)
+    (flat,) = Explainer(network, CARD).explain(pictures, asked)
+    assert nested.layer == "body" and nested.map.max() == 1
+    np.testing.assert_allclose(nested.map, flat.map, atol=1e-5)
+
+
+def test_a_sequential_model_is_read_too(images):
+    layers = [keras.layers.Conv2D(4, 3, 4, name="only"), keras.layers.GlobalMaxPooling2D(), keras.layers.Dense(3)]
+    model = keras.Sequential([keras.Input((SIDE, SIDE, 3)), *layers])
     (heat_map,) = Explainer(model, CARD).explain([Image.fromarray(images[0])], [Question()])
-    assert heat_map.layer == "body"
+    assert heat_map.layer == "only"
 
 
 @pytest.mark.parametrize(
@@ -145,7 +159,9 @@ def test_models_without_maps_or_graph_are_refused():
         def call(self, x):
             return x
 
-    with pytest.raises(UsageError, match=r"heat maps need a model of keras\.Model\(inputs, outputs\)"):
+    with pytest.raises(
+        UsageError, match=r"heat maps need a functional or Sequential model with a known input, .* Received: Own"
+    ):
         find_feature_map(Own())
 
 
