@@ -23,8 +23,8 @@ def has_graph(model: keras.Model) -> bool:
 
 
 def read_feature_maps(model: keras.Model) -> dict[str, keras.KerasTensor]:
-    """Return the outputs of layers that are maps (B, H, W, C) of more than one position, by the layers' names, the first
-    one first; those of the network's input and of layers that are called several times are left out. A model inside the
+    """Return the outputs of layers that are maps (B, H, W, C) of more than one position, by the layers' names, in the
+    order of the graph. The network's input and layers that are called several times are left out. A model inside the
     model is one layer.
 
     Raises UsageError for a model without a graph, as a subclass of keras.Model is.
@@ -78,7 +78,6 @@ def list_backbone_features(model: keras.Model) -> dict[str, int]:
     maps = read_feature_maps(model)
     laterals = find_lateral_layers(layer.name for layer in model.layers)
     inputs = {id(model.get_layer(name).input) for name in laterals}
-    found = {
-        name: int(tensor.shape[1]) for name, tensor in maps.items() if id(tensor) in inputs and name not in laterals
-    }
-    return dict(sorted(found.items(), key=lambda item: -item[1]))
+    taken = {name: tensor for name, tensor in maps.items() if id(tensor) in inputs and name not in laterals}
+    sides = {name: int(tensor.shape[1]) for name, tensor in taken.items()}
+    return dict(sorted(sides.items(), key=lambda item: -item[1]))
