@@ -2,6 +2,7 @@
 
 import json
 
+import keras
 import numpy as np
 import pytest
 from PIL import Image
@@ -30,7 +31,6 @@ def drawings(tmp_path):
     return folder
 
 
-@pytest.mark.usefixtures("photos")
 def test_a_picture_and_a_line_of_each_image(kresnet, trained, photos, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     code, out, err = kresnet("predict", trained.folder, photos, "--explain")
@@ -39,7 +39,7 @@ def test_a_picture_and_a_line_of_each_image(kresnet, trained, photos, tmp_path, 
     for number, line in enumerate(lines):
         assert line.startswith(f"{photos}/{number}.png: ")
         assert line.endswith(f"(Grad-CAM, stage3_unit1_out): heatmaps/{number}.png")
-        assert "% , warmest at" not in line and "%, warmest at" in line
+        assert "%, warmest at" in line or "%, nothing there speaks for it" in line
     assert "method: Grad-CAM, the default of classes and labels" in err
     assert "layer: stage3_unit1_out, the last feature map" in err
     # 60 × 40 pixels, five times as large, beside itself.
@@ -155,6 +155,34 @@ def test_python_refuses_in_its_own_words(trained, photos):
         run.explain(photos / "none.png")
     with pytest.raises(AttributeError, match=r"Use run\.explain\(…\)"):
         run.gradcam(photos)
+
+
+def test_any_keras_classifier_is_explained(trained, photos):
+    """The network of a run, taken for one of the user's own, has the maps of the run."""
+    run = keras_resnet.open_run(trained.folder)
+    own = keras_resnet.explain(run.model, photos, run.classes, label="3", fit=run.spec.data.fit)
+    ours = run.explain(photos, label="3")
+    for one, other in zip(own, ours, strict=True):
+        assert (one.label, one.probability) == (other.label, pytest.approx(other.probability, rel=1e-4))
+
+
+@pytest.mark.parametrize(
+    ("change", "classes", "fit", "words"),
+    [
+        (lambda model: model, ["a", "b"], "stretch", r"to \(None, 2\), a logit for each class\. Received: from"),
+        (lambda model: model, list("0123456789"), "letterbox", r"^fit must be one of crop, pad, stretch"),
+        (
+            lambda model: keras.Model(model.inputs, keras.layers.Softmax()(model.output)),
+            list("0123456789"),
+            "crop",
+            "the model must end in logits, without a softmax",
+        ),
+    ],
+)
+def test_what_is_no_classifier_of_images_is_refused(trained, photos, change, classes, fit, words):
+    model = change(keras_resnet.open_run(trained.folder).model)
+    with pytest.raises(UsageError, match=words):
+        keras_resnet.explain(model, photos, classes, fit=fit)
 
 
 def test_the_report_shows_mistakes_and_a_typical_image_of_each_class(trained):
