@@ -54,7 +54,7 @@ def explain(
 
     Raises UsageError for a model that is not of this kind, and as `Run.explain`.
     """
-    from keras_resnet.compression.quantization.graph_reader import require_logits
+    from keras_resnet.compression.quantization.graph_reader import find_softmax
     from keras_resnet.explanation.heat_map import Explainer
 
     require_one_of("fit", fit, tuple(FITS))
@@ -65,7 +65,11 @@ def explain(
             f"the model must go from images of one size, (None, height, width, channels), to (None, {len(classes)}), a"
             f" logit for each class. Received: from {shape} to {outputs}"
         )
-    require_logits(model)
+    if softmax := find_softmax(model):
+        raise UsageError(
+            "the model must end in logits, without a softmax, whose gradient is nearly 0 where the model is confident."
+            f" Received: {model.name}, which ends in {softmax.name}"
+        )
     size = (shape[1], shape[2])
     card = ModelMetadata(tuple(classes), size, size, {}, preprocessing=FITS[fit], channels=shape[3])
     return explain_images(Explainer(model, card, method, layer), images, Question(label))
