@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, overload
 
@@ -20,7 +20,7 @@ from keras_resnet.errors import DataError, UsageError, require_one_of
 from keras_resnet.explanation.methods import METHODS
 from keras_resnet.explanation.targets import Question
 from keras_resnet.reporting import html_tables
-from keras_resnet.runtime.image import Picture, read_image
+from keras_resnet.runtime.image import Picture, read_for_display, read_image, show_in_rgb
 from keras_resnet.runtime.metadata import ModelMetadata
 from keras_resnet.runtime.plurals import counted
 from keras_resnet.runtime.video import is_video
@@ -78,10 +78,11 @@ def explain(
 @dataclass(frozen=True, repr=False)
 class Explanation:
     """Which parts of one image a score rests on. image: its path, or its place among arrays. heat_map: the map, with
-    what it explains and how it was made."""
+    what it explains and how it was made. picture: the image, None of a file that is read when it is drawn."""
 
     image: str
     heat_map: HeatMap
+    picture: Image.Image | None = field(default=None, compare=False)
 
     @property
     def map(self) -> np.ndarray:
@@ -108,13 +109,17 @@ class Explanation:
         """The object's left, top, right and bottom edge in pixels of the image; None where no object is explained."""
         return self.heat_map.target.box
 
+    def read(self) -> Image.Image:
+        """Return the image."""
+        return self.picture or read_for_display(self.image)
+
     def overlay(self) -> Image.Image:
-        """Return a copy of the image with the heat map over it."""
-        return self.heat_map.overlay()
+        """Return a copy of the image, in gray under the heat map; what the network does not see is darkened."""
+        return self.heat_map.overlay(self.read())
 
     def side_by_side(self) -> Image.Image:
         """Return the image, and beside it the overlay."""
-        return self.heat_map.side_by_side()
+        return self.heat_map.side_by_side(self.read())
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write the image with the overlay beside it as a file, such as map.png."""
@@ -125,7 +130,7 @@ class Explanation:
         target = self.heat_map.target
         found = {"label": target.label, "probability": target.probability, "is_predicted": target.is_predicted}
         box = {} if target.box is None else {"box": list(target.box)}
-        peak = None if self.heat_map.is_empty else list(self.heat_map.peak)
+        peak = self.heat_map.peak and list(self.heat_map.peak)
         how = {"method": self.heat_map.method, "layer": self.heat_map.layer, "peak": peak}
         return {"image": self.image, **found, **box, **how}
 
@@ -141,7 +146,7 @@ class Explanation:
     def _cells(self) -> list[str]:
         words = describe_heat_map(self.heat_map)
         shown = html_tables.thumbnail(self.overlay(), f"heat map of {words}")
-        return [html_tables.thumbnail(self.heat_map.picture, self.image), shown, str(self)]
+        return [html_tables.thumbnail(self.read(), self.image), shown, str(self)]
 
 
 @dataclass(frozen=True, repr=False)
@@ -182,8 +187,8 @@ def describe_heat_map(heat_map: HeatMap) -> str:
     target, how = heat_map.target, f"{METHODS[heat_map.method].title}, {heat_map.layer}"
     place = "" if target.box is None else f" at {', '.join(f'{edge:g}' for edge in target.box)}"
     predicted = "" if target.is_predicted else " (not predicted)"
-    warmest = "warmest at {:.0f}, {:.0f}".format(*heat_map.peak)
-    found = "nothing there speaks for it" if heat_map.is_empty else warmest
+    peak = heat_map.peak
+    found = f"warmest at {peak[0]:.0f}, {peak[1]:.0f}" if peak else "nothing in the image speaks for it"
     return f"{target.label} {target.probability:.1%}{place}{predicted}, {found} ({how})"
 
 
@@ -192,13 +197,13 @@ def explain_image_file(explainer: Explainer, file: str, question: Question) -> E
     if is_video(file):
         raise UsageError(f"--explain is for images; {file} is a video")
     picture = read_image(file, explainer.card.levels, explainer.card.channels)
-    return Explanation(file, explain_picture(explainer, picture, question))
+    return explain_picture(explainer, file, picture, question)
 
 
-def explain_picture(explainer: Explainer, picture: Picture, question: Question) -> HeatMap:
-    """Explain one image."""
+def explain_picture(explainer: Explainer, name: str, picture: Picture, question: Question) -> Explanation:
+    """Explain one image, called `name`."""
     (heat_map,) = explainer.explain([picture], [question])
-    return heat_map
+    return Explanation(name, heat_map, show_in_rgb(picture))
 
 
 def explain_images(explainer: Explainer, images: Images, question: Question) -> Explanation | Explanations:
@@ -215,7 +220,7 @@ def explain_images(explainer: Explainer, images: Images, question: Question) -> 
             found.extend(_explain_paths(explainer, os.fspath(each), question, unreadable, is_one))
         else:
             pictures = enumerate(to_pictures(each, explainer.card.channels), place)
-            found.extend(Explanation(f"image {n}", explain_picture(explainer, one, question)) for n, one in pictures)
+            found.extend(explain_picture(explainer, f"image {n}", one, question) for n, one in pictures)
     if unreadable and not found:
         raise DataError(f"none of {counted(len(unreadable), 'file')} could be read, such as {unreadable[0]}")
     return found[0] if is_one else Explanations(tuple(found), tuple(unreadable))
@@ -233,7 +238,9 @@ def _explain_paths(
     with progress.track(resolve_inputs([name]), "making heat maps", "images") as tracked:
         for each in tracked:
             try:
-                yield explain_image_file(explainer, each.name, question)
+                explanation = explain_image_file(explainer, each.name, question)
+                # Of many photographs the pixels would fill the memory.
+                yield explanation if is_one else replace(explanation, picture=None)
             except DataError as error:
                 if is_one:
                     raise

@@ -8,13 +8,15 @@ from PIL import Image
 
 from keras_resnet.data.dataset import Split
 from keras_resnet.data.load import DatasetSplits
+from keras_resnet.errors import ExportError
 from keras_resnet.evaluation.embedded_images import encode_webp
 from keras_resnet.explanation.feature_maps import has_graph, read_feature_maps
 from keras_resnet.explanation.heat_map import Explainer, HeatMap
 from keras_resnet.explanation.methods import METHODS
 from keras_resnet.explanation.targets import Question
 from keras_resnet.metrics.result import Evaluation
-from keras_resnet.progress import show_activity
+from keras_resnet.progress import log, show_activity
+from keras_resnet.runtime.image import show_in_rgb
 from keras_resnet.runtime.printable import make_printable
 from keras_resnet.tasks import Task
 from keras_resnet.tasks.metadata import build_metadata
@@ -42,24 +44,30 @@ def make_heat_maps(model: keras.Model, task: Task, evaluation: Evaluation, data:
         typical = task.typical_images(evaluation, MAX_TYPICAL)
         rows = [*(each.row for each in mistakes), *(each.row for each in typical)]
         questions = [*(Question() for _ in mistakes), *(Question(each.label) for each in typical)]
-        found = explainer.explain([split.image(row) for row in rows], questions)
+        images = [split.image(row) for row in rows]
+        try:
+            found = explainer.explain(images, questions)
+        except ExportError as error:  # outputs that are not finite
+            log(f"the report has no heat maps: {error}")
+            return []
     captions = [each.caption for each in mistakes]
     captions += [f"{each.target.label} {each.target.probability:.0%}" for each in found[len(mistakes) :]]
-    maps = [_describe(split, *each) for each in zip(rows, captions, found, strict=True)]
+    pictures = [show_in_rgb(each) for each in images]
+    maps = [_describe(split, *each) for each in zip(rows, captions, pictures, found, strict=True)]
     wrong, right = maps[: len(mistakes)], maps[len(mistakes) :]
     groups = {"Most confident mistakes": wrong, "Most confident right prediction of each class": right}
     method = METHODS[explainer.chosen_method].title
     return [{"title": title, "method": method, "maps": maps} for title, maps in groups.items() if maps]
 
 
-def _describe(split: Split, row: int, caption: str, heat_map: HeatMap) -> dict[str, str]:
+def _describe(split: Split, row: int, caption: str, picture: Image.Image, heat_map: HeatMap) -> dict[str, str]:
     """Return one image of a group: see `make_heat_maps`."""
     return {
         "caption": make_printable(caption),
         "file": make_printable(split.name_image(row)),
         "label": make_printable(heat_map.target.label),
-        "image": encode_webp(_shrink(heat_map.picture), MAX_BYTES),
-        "overlay": encode_webp(_shrink(heat_map.overlay()), MAX_BYTES),
+        "image": encode_webp(_shrink(picture), MAX_BYTES),
+        "overlay": encode_webp(_shrink(heat_map.overlay(picture)), MAX_BYTES),
     }
 
 

@@ -18,11 +18,10 @@ from keras_resnet.explanation.gradients import build_inner_model, compute_gradie
 from keras_resnet.explanation.methods import GRADCAM, LAYERCAM, METHODS
 from keras_resnet.explanation.targets import Question, Target, choose_target
 from keras_resnet.runtime.metadata import ModelMetadata
-from keras_resnet.runtime.preprocess import Picture, show_in_rgb, size_of
+from keras_resnet.runtime.preprocess import Picture, size_of
 
 if TYPE_CHECKING:
     import keras
-
 
 # Images of one pass: what all layers compute of them is kept until the gradients are there.
 BATCH_SIZE = 8
@@ -33,40 +32,40 @@ class HeatMap:
     """Which parts of an image the score of `target` rests on, at one layer by one method (see METHODS).
 
     map: float32 (H, W), in the pixels that the network sees, 0–1: divided by its largest value, and all 0 where nothing
-    speaks for the score. picture: the image. placement: where it is in the network's input.
+    speaks for the score. size: width and height of the image. placement: where the image is in the network's input.
     """
 
     map: np.ndarray
     target: Target
     method: str
     layer: str
-    picture: Image.Image
+    size: tuple[int, int]
     placement: Placement
 
-    @cached_property
+    @property
     def on_image(self) -> np.ndarray:
         """The map in the pixels of the image, float32 (height, width); 0 where the network does not see the image."""
-        return place_on_image(self.map, self.placement, self.picture.size)[0]
+        return place_on_image(self.map, self.placement, self.size)[0]
 
-    @property
-    def is_empty(self) -> bool:
-        """Whether nothing at this layer speaks for the score."""
-        return not self.map.any()
-
-    @property
-    def peak(self) -> tuple[float, float]:
-        """The middle of the warmest pixel of the image, x and y in pixels."""
-        row, column = np.unravel_index(int(self.on_image.argmax()), self.on_image.shape)
+    @cached_property
+    def peak(self) -> tuple[float, float] | None:
+        """The middle of the warmest pixel of the image, x and y in pixels; None where nothing in the image speaks for
+        the score."""
+        values = self.on_image
+        if not values.any():
+            return None
+        row, column = np.unravel_index(int(values.argmax()), values.shape)
         return float(column) + 0.5, float(row) + 0.5
 
-    def overlay(self) -> Image.Image:
-        """Return a copy of the image with the heat map over it; what the network does not see is darkened."""
-        placed, seen = place_on_image(self.map, self.placement, self.picture.size)
-        return draw_overlay(self.picture, placed, seen, self.target.label, self.target.box)
+    def overlay(self, picture: Image.Image) -> Image.Image:
+        """Return a copy of `picture`, the image, in gray under the heat map; what the network does not see is
+        darkened."""
+        placed, seen = place_on_image(self.map, self.placement, self.size)
+        return draw_overlay(picture, placed, seen, self.target.label, self.target.box)
 
-    def side_by_side(self) -> Image.Image:
-        """Return the image, and beside it the overlay."""
-        return put_side_by_side(self.picture, self.overlay())
+    def side_by_side(self, picture: Image.Image) -> Image.Image:
+        """Return `picture`, the image, and beside it the overlay."""
+        return put_side_by_side(picture, self.overlay(picture))
 
 
 @dataclass(frozen=True)
@@ -158,5 +157,5 @@ class Explainer:
         sized = resize_map(values, (width, height))
         largest = float(sized.max())
         scaled = sized / largest if largest > 0 else np.zeros_like(sized)
-        placement = find_placement(self.card, size_of(picture))
-        return HeatMap(scaled, target, self.chosen_method, layer, show_in_rgb(picture), placement)
+        size = size_of(picture)
+        return HeatMap(scaled, target, self.chosen_method, layer, size, find_placement(self.card, size))

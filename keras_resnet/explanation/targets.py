@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
-from keras_resnet.errors import UsageError, one_of_sentence
+from keras_resnet.errors import UsageError, did_you_mean, one_of_sentence
 from keras_resnet.runtime.metadata import ModelMetadata
 from keras_resnet.runtime.postprocess import (
     DISPLAY_THRESHOLD,
@@ -17,6 +18,9 @@ from keras_resnet.runtime.postprocess import (
     scale_boxes,
 )
 from keras_resnet.runtime.predictions import decode_predictions, sigmoid
+
+# Labels that a message lists.
+MAX_NAMED = 20
 
 
 class MissingObjectError(UsageError):
@@ -51,9 +55,16 @@ class Question:
         if self.label is not None and self.number is not None:
             raise UsageError("--label and --object both say what is explained: give one of them")
         if self.label is not None and self.label not in card.classes:
-            raise UsageError(one_of_sentence("--label", self.label, card.classes))
+            raise UsageError(_describe_unknown_label(self.label, card.classes))
         if self.number is not None and (not card.postprocessor.has_boxes or card.postprocessor.one_object):
-            raise UsageError(f"--object is for networks that find several objects; this one was trained to {card.task}")
+            raise UsageError(f"--object is for networks that find several objects; the task of this one is {card.task}")
+
+
+def _describe_unknown_label(label: str, classes: Sequence[str]) -> str:
+    if len(classes) <= MAX_NAMED:
+        return one_of_sentence("--label", label, classes)
+    near = did_you_mean(label, classes)
+    return f"--label must be one of the network's {len(classes):,} labels. Received: {label!r}{near and '.'}{near}"
 
 
 def choose_target(

@@ -39,7 +39,7 @@ def test_a_picture_and_a_line_of_each_image(kresnet, trained, photos, tmp_path, 
     for number, line in enumerate(lines):
         assert line.startswith(f"{photos}/{number}.png: ")
         assert line.endswith(f"(Grad-CAM, stage3_unit1_out): heatmaps/{number}.png")
-        assert "%, warmest at" in line or "%, nothing there speaks for it" in line
+        assert "%, warmest at" in line or "%, nothing in the image speaks for it" in line
     assert "method: Grad-CAM, the default of classes and labels" in err
     assert "layer: stage3_unit1_out, the last feature map" in err
     # 60 × 40 pixels, five times as large, beside itself.
@@ -90,7 +90,10 @@ def test_an_object_that_is_not_found_is_said(kresnet, segmented, drawings, tmp_p
     [
         (("--explain", "--label", "tree"), "--label must be one of 0, 1, 2"),
         (("--explain", "--layer", "stage9"), "--layer stage9 is no layer of this network; the last map"),
-        (("--explain", "--object", "1"), "--object is for networks that find several objects; this one was trained to"),
+        (
+            ("--explain", "--object", "1"),
+            "--object is for networks that find several objects; the task of this one is classify",
+        ),
         (("--explain", "--top", "3"), "--top is not for heat maps, which are of one score of each image: leave it out"),
         (("--layer", "stage3_unit1_out"), "--layer is for heat maps: add --explain"),
         (("--explain", "--method", "cam"), "--method must be one of gradcam, layercam. Received: 'cam'"),

@@ -167,7 +167,7 @@ def test_models_without_maps_or_graph_are_refused():
     ("question", "words"),
     [
         (Question("dgo"), "--label must be one of cat, dog, owl. Received: 'dgo'. Did you mean 'dog'?"),
-        (Question(number=2), "--object is for networks that find several objects; this one was trained to classify"),
+        (Question(number=2), "--object is for networks that find several objects; the task of this one is classify"),
         (Question("dog", 1), "--label and --object both say what is explained: give one of them"),
     ],
 )

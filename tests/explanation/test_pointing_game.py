@@ -27,8 +27,9 @@ def play(model, card, numbers, most, method=None):
         boxes = drawing.boxes[drawing.kinds == shapes.KINDS.index(found.target.label)]
         if not len(boxes) or not found.target.is_predicted:
             continue
-        x, y = found.peak
-        hits.append(bool(((boxes[:, :2] <= (x, y)) & (boxes[:, 2:] >= (x, y))).all(axis=1).any()))
+        # A map without a peak points nowhere.
+        point = found.peak or (-1, -1)
+        hits.append(bool(((boxes[:, :2] <= point) & (boxes[:, 2:] >= point)).all(axis=1).any()))
         covered = np.zeros((shapes.SIDE, shapes.SIDE), bool)
         for left, top, right, bottom in boxes.astype(int):
             covered[top:bottom, left:right] = True
@@ -40,10 +41,10 @@ def test_the_peak_is_the_warmest_point_of_the_image():
     values = np.zeros((8, 8), np.float32)
     values[2, 5] = 1
     target = Target("circle", 0.9, "logits", (0,))
-    picture = Image.new("RGB", (80, 40))
-    heat_map = HeatMap(values, target, "gradcam", "last", picture, Placement((0.1, 0.2), (0, 0)))
+    heat_map = HeatMap(values, target, "gradcam", "last", (80, 40), Placement((0.1, 0.2), (0, 0)))
     x, y = heat_map.peak
     assert 50 <= x <= 60 and 10 <= y <= 15
+    assert HeatMap(0 * values, target, "gradcam", "last", (80, 40), Placement((0.1, 0.2), (0, 0))).peak is None
 
 
 @pytest.mark.slow
