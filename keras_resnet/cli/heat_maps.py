@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 # Where pictures go that --save names no place for.
 FOLDER = Path("heatmaps")
 # Options of `predict` that mean nothing to heat maps, and what they are where they are not given.
-OTHERS = {"top": None, "camera": None, "every": 1, "frames": None, "runtime": INTERPRETER}
+OTHERS = {"top": None, "threshold": None, "camera": None, "every": 1, "frames": None, "runtime": INTERPRETER}
 _OPTIONS = (
     click.option(
         "--explain",
@@ -91,7 +91,7 @@ def explain_images(target: str, images: Sequence[str], save: Path | None, runs: 
     from keras_resnet.export.load import is_exported_file
     from keras_resnet.run import Run, runs_home
 
-    if given := next((name for name, usual in OTHERS.items() if options[name] != usual), None):
+    if given := next((name for name, usual in OTHERS.items() if options.get(name, usual) != usual), None):
         raise UsageError(f"--{given} is not for heat maps, which are of one score of each image: leave it out")
     if is_exported_file(target):
         raise UsageError(
