@@ -11,6 +11,7 @@ from samples import photo
 import keras_resnet
 from keras_resnet.data.sources import shapes
 from keras_resnet.errors import DataError, UsageError
+from keras_resnet.reporting.page import render_report
 
 
 @pytest.fixture
@@ -197,7 +198,7 @@ def test_the_report_shows_mistakes_and_a_typical_image_of_each_class(trained):
     assert [each["caption"] for each in mistakes] == [
         each["caption"] for each in trained.analysis()["samples"][: len(mistakes)]
     ]
-    page = trained.report_file.read_text(encoding="utf-8")
+    page = render_report(trained)
     assert page.count(": heat map of ") == len(right) + len(mistakes)
     assert '<h2 id="heat_maps">Heat maps</h2>' in page and len(page.encode()) < 2_000_000
 
