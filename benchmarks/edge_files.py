@@ -78,11 +78,11 @@ class Subject:
         from keras_resnet.cli import console
         from keras_resnet.evaluation.evaluate import evaluation_batches, load_model, load_task
         from keras_resnet.export.calibration import build_calibration
-        from keras_resnet.export.metadata import build_metadata
         from keras_resnet.export.pipeline import load_run_data
         from keras_resnet.export.verify import draw_samples
         from keras_resnet.run import Run, runs_home
         from keras_resnet.run.description import describe_network
+        from keras_resnet.tasks.metadata import build_metadata
 
         run = Run.find(runs_home(runs), name)
         if run.spec().task != "classify":

@@ -19,7 +19,6 @@ from keras_resnet.export.conversion_errors import explain_conversion_error
 from keras_resnet.export.convert import convert
 from keras_resnet.export.formats import get_format
 from keras_resnet.export.formats.base import Conversion
-from keras_resnet.export.metadata import build_metadata
 from keras_resnet.export.pipeline import Placement, build_provenance, require_writable, write_and_verify
 from keras_resnet.export.request import ExportFile
 from keras_resnet.export.settings import Io
@@ -32,6 +31,7 @@ from keras_resnet.runtime.metadata import ModelMetadata
 from keras_resnet.runtime.predictions import Outputs
 from keras_resnet.runtime.temporary_files import remove_leftovers
 from keras_resnet.tasks.classification import Classification
+from keras_resnet.tasks.metadata import build_metadata
 
 if TYPE_CHECKING:
     import keras

@@ -18,7 +18,6 @@ from keras_resnet.export.confidence_settings import CalibrationSettings
 from keras_resnet.export.evaluate import Predict, list_passed_files
 from keras_resnet.export.formats import find_format
 from keras_resnet.export.load import load_file
-from keras_resnet.export.metadata import build_metadata
 from keras_resnet.export.pipeline import load_run_data
 from keras_resnet.export.verify import draw_samples, spread_images
 from keras_resnet.metrics.calibration import (
@@ -48,6 +47,7 @@ from keras_resnet.runtime.metadata import ModelMetadata
 from keras_resnet.runtime.plurals import counted
 from keras_resnet.runtime.printable import make_printable
 from keras_resnet.tasks import TASKS, get_task
+from keras_resnet.tasks.metadata import build_metadata
 
 # Of a curve.
 STEPS = 101

@@ -19,7 +19,6 @@ from keras_resnet.export.artifacts import write_artifacts
 from keras_resnet.export.calibration import Calibration, build_calibration, measure_convergence
 from keras_resnet.export.convert import CONVERTER, convert
 from keras_resnet.export.formats.base import Conversion
-from keras_resnet.export.metadata import build_metadata
 from keras_resnet.export.request import ExportFile, ExportRequest, ExportResult
 from keras_resnet.export.unverified import UnverifiedFile, keep_unverified
 from keras_resnet.export.verdict import Budget, Verdict
@@ -34,6 +33,7 @@ from keras_resnet.run.description import package_versions
 from keras_resnet.runtime.metadata import ModelMetadata
 from keras_resnet.runtime.plurals import counted
 from keras_resnet.runtime.temporary_files import hidden_name, remove_leftovers
+from keras_resnet.tasks.metadata import build_metadata
 
 
 @dataclass(frozen=True)

@@ -15,7 +15,6 @@ from PIL import Image
 from keras_resnet.atomic_write import write_atomically
 from keras_resnet.errors import DataError, UsageError
 from keras_resnet.export.load import is_exported_file, load_file, require_file
-from keras_resnet.export.metadata import build_metadata
 from keras_resnet.progress import Log
 from keras_resnet.run import Run
 from keras_resnet.runtime.image import Picture, read_image, show_in_rgb, size_of
@@ -25,6 +24,7 @@ from keras_resnet.runtime.predictions import Outputs, decode_predictions
 from keras_resnet.runtime.runtimes import INTERPRETER, load_tflite
 from keras_resnet.runtime.video import Frame, import_opencv, is_video, open_video_writer, read_frames
 from keras_resnet.runtime.visualize import draw_predictions
+from keras_resnet.tasks.metadata import build_metadata
 
 if TYPE_CHECKING:
     import keras

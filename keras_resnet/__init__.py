@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from keras_resnet.api.bundling import verify_outputs as verify_outputs
     from keras_resnet.api.checking import check as check
     from keras_resnet.api.comparing import compare as compare
+    from keras_resnet.api.explaining import explain as explain
     from keras_resnet.api.functions import compress as compress
     from keras_resnet.api.functions import find_learning_rate as find_learning_rate
     from keras_resnet.api.functions import open_run as open_run
@@ -78,6 +79,7 @@ _HOME = {
     "callbacks": "keras_resnet.api.callbacks:",
     "check": "keras_resnet.api.checking",
     "compare": "keras_resnet.api.comparing",
+    "explain": "keras_resnet.api.explaining",
     "export": "keras_resnet.export:",
     "search": "keras_resnet.api.searching",
     "verify_outputs": "keras_resnet.api.bundling",

@@ -133,6 +133,7 @@ def test_public_names():
         "compare",
         "choose_precision",
         "compress",
+        "explain",
         "export",
         "find_learning_rate",
         "verify_outputs",

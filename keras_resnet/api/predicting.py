@@ -126,15 +126,12 @@ def predict_images(
     if reject:
         require_rejection(predictor.card, predictor.name)
     options = PredictOptions(top, threshold, reject=reject)
-    is_single = isinstance(images, (str, os.PathLike, np.ndarray, Image.Image))
-    # What is no image is refused below, by name.
-    several = cast("list[OneImage]", [images] if is_single or not isinstance(images, Iterable) else list(images))
+    several, is_one = list_images(images)
     found: list[Prediction] = []
     unreadable: list[str] = []
-    is_one = is_single and _is_one(several[0])
     for place, each in enumerate(several):
         if isinstance(each, (str, os.PathLike)):
-            found.extend(_predict_paths(predictor, os.fspath(each), options, unreadable, bool(is_one)))
+            found.extend(_predict_paths(predictor, os.fspath(each), options, unreadable, is_one))
         else:
             found.extend(_predict_pixels(predictor, each, options, place))
     if unreadable and not found:
@@ -144,6 +141,14 @@ def predict_images(
 
 def _is_number(value: object) -> bool:
     return isinstance(value, Real) and not isinstance(value, bool)
+
+
+def list_images(images: Images) -> tuple[list[OneImage], bool]:
+    """Return what `images` holds, as a list, and whether it is a single image. What is no image stays in the list: who
+    reads it refuses it by name."""
+    is_single = isinstance(images, (str, os.PathLike, np.ndarray, Image.Image))
+    several = cast("list[OneImage]", [images] if is_single or not isinstance(images, Iterable) else list(images))
+    return several, is_single and _is_one(several[0])
 
 
 def _is_one(image: OneImage) -> bool:
@@ -178,8 +183,7 @@ def _predict_pixels(
     predictor: Predictor, pixels: np.ndarray | Image.Image, options: PredictOptions, place: int
 ) -> Iterator[Prediction]:
     """Yield what an image shows, or each of an array of several; they are called by their place."""
-    images = [pixels] if isinstance(pixels, Image.Image) else _to_images(pixels, predictor.card.channels)
-    for number, image in enumerate(images, place):
+    for number, image in enumerate(to_pictures(pixels, predictor.card.channels), place):
         found = predictor.predict_image(image, options.top, options.threshold, options.reject)
         picture = show_in_rgb(image)
         yield Prediction(f"image {number}", found, picture=picture, nothing=predictor.card.postprocessor.nothing)
@@ -197,8 +201,11 @@ def _to_uint8(are_shares: bool) -> str:
     return '(255 * images).astype("uint8")' if are_shares else 'images.astype("uint8")'
 
 
-def _to_images(pixels: np.ndarray, channels: int) -> list[Picture]:
-    """Return an array's images. Raises UsageError for one that holds none of a network of `channels`."""
+def to_pictures(pixels: np.ndarray | Image.Image, channels: int) -> list[Picture]:
+    """Return the one image of Pillow's, or an array's images. Raises UsageError for an array that holds none of a
+    network of `channels`."""
+    if isinstance(pixels, Image.Image):
+        return [pixels]
     shape: tuple[int, ...] = getattr(pixels, "shape", ())
     allowed = (1, 3) if channels in (1, 3) else (channels,)
     if len(shape) not in (3, 4) or shape[-1] not in allowed or getattr(pixels, "dtype", None) != np.uint8 or 0 in shape:

@@ -12,7 +12,7 @@ from keras_resnet import progress
 from keras_resnet.api.files import ExportedFiles
 from keras_resnet.api.keywords import to_text
 from keras_resnet.api.options import CalibrateOptions, CompressOptions, ExportOptions, RobustnessOptions, VerifyOptions
-from keras_resnet.api.predicting import Predicting
+from keras_resnet.api.predicting import Images, Predicting
 from keras_resnet.api.results import Score
 from keras_resnet.api.session import from_python, log_once
 from keras_resnet.api.signatures import document_options
@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 
     from keras_resnet.api.calibrating import CalibrationReport
     from keras_resnet.api.device_verdicts import DeviceVerdicts
+    from keras_resnet.api.explaining import Explanation, Explanations
     from keras_resnet.api.robustness import RobustnessReport
     from keras_resnet.export.predict import Predictor
 
@@ -109,6 +110,35 @@ class Run(Predicting):
         from keras_resnet.export.predict import run_predictor
 
         return run_predictor(self.stored, self.model)
+
+    @from_python
+    def explain(
+        self,
+        images: Images,
+        *,
+        label: str | None = None,
+        object: int | None = None,
+        method: str | None = None,
+        layer: str | None = None,
+    ) -> Explanation | Explanations:
+        """Show by heat maps which parts of `images` a score of the model rests on.
+
+        images: as `predict` takes them, without videos. label: the class or label whose score is explained, by default
+        the predicted one. object: of a detector the number of the object, 1 for the most confident, the default.
+        method: "gradcam" (Selvaraju et al. 2017), the default of classes and labels, or "layercam" (Jiang et al. 2021),
+        that of objects. layer: the layer whose feature map is looked at, by default the last one; for an object that of
+        the backbone with the resolution at which it was found.
+
+        Returns one `Explanation` for one image, `Explanations` for several. A damaged file among several is logged and
+        left out; DataError is raised for one alone. Raises UsageError for a label, an object, a method or a layer that
+        there is not.
+        """
+        from keras_resnet.api.explaining import explain_images
+        from keras_resnet.explanation.heat_map import Explainer
+        from keras_resnet.explanation.targets import Question
+
+        question = Question(label, object)
+        return explain_images(Explainer(self.model, self._predictor.card, method, layer), images, question)
 
     @from_python
     def evaluate(self, split: str = "validation") -> Score:

@@ -10,6 +10,7 @@ import click
 
 from keras_resnet.cli import console
 from keras_resnet.cli.command import Command, GroupedOption, format_examples
+from keras_resnet.cli.heat_maps import add_explain_options, explain_images, require_explain
 from keras_resnet.cli.options import complete_run_names, json_option, runs_option
 from keras_resnet.cli.outputs import prepare_save
 from keras_resnet.cli.targets import find_predictor, log_newest, name_missing_target
@@ -22,6 +23,7 @@ from keras_resnet.runtime.runtimes import INTERPRETER, RUNTIMES
     cls=Command,
     epilog=format_examples(
         "kresnet predict RUN photo.jpg",
+        "kresnet predict RUN photo.jpg --explain",
         "kresnet predict exports/int8.tflite photo.jpg --top 3 --json",
         "kresnet predict RUN street.mp4 --save found.mp4 --threshold 0.5",
     ),
@@ -58,6 +60,7 @@ from keras_resnet.runtime.runtimes import INTERPRETER, RUNTIMES
     cls=GroupedOption,
     group=COMMON,
 )
+@add_explain_options
 @click.option(
     "--runtime",
     type=click.Choice(tuple(RUNTIMES)),
@@ -98,7 +101,8 @@ def predict(typed: tuple[str, ...], camera: str | None, save: Path | None, runs:
 
     Uses the Keras model of a run, by default of the newest one, or an exported file; a .tflite file needs no
     TensorFlow. A folder stands for all images in it. A damaged image is named and skipped, and the exit code is then 1.
-    Videos and cameras need OpenCV (extra: video).
+    Videos and cameras need OpenCV (extra: video). --explain shows which parts of an image a prediction rests on; it
+    needs the run.
     """
     from keras_resnet.export.predict import PredictOptions, load_predictor, predict_files, predict_video, resolve_inputs
     from keras_resnet.run import runs_home
@@ -112,8 +116,14 @@ def predict(typed: tuple[str, ...], camera: str | None, save: Path | None, runs:
             "predict needs images, videos or --camera NUMBER, behind a run or a .tflite file if not the newest run is"
             f" meant: kresnet predict RUN photo.jpg. Received: {received}"
         )
-    if camera and save and not options["frames"]:
+    if camera and save and not options["frames"] and not options["explain"]:
         raise UsageError("--save of a camera needs --frames: how many of them make the video")
+    if options["explain"]:
+        explain_images(
+            target, images, save, runs, is_named=bool(typed and target == typed[0]), camera=camera, **options
+        )
+        return
+    require_explain(options)
     with name_missing_target(runs, target):
         sources = resolve_inputs(images, save) if images else []
     if (options["every"] != 1 or options["frames"]) and images and not any(is_video(each.name) for each in sources):

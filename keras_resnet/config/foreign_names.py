@@ -13,8 +13,8 @@ FUNCTIONS = {
     **dict.fromkeys(("tune", "tuner", "sweep", "nas", "automl", "hpo", "optimize"), "search"),
     "fit": "train",
 }
-# Commands that are methods of a run in Python.
-METHODS = ("evaluate", "export", "predict", "report", "verify", "compress")
+# Methods of a run in Python, most of them commands too.
+METHODS = ("evaluate", "explain", "export", "predict", "report", "verify", "compress")
 # What names of networks begin with that other tools train.
 CLASSIFIERS = (
     *("mobilenet", "efficientnet", "mobilevit", "mnasnet", "shufflenet", "squeezenet", "ghostnet", "nasnet", "mcunet"),
@@ -28,6 +28,7 @@ DETECTORS = (
 # Methods of the models of other libraries → the method of a run.
 FOREIGN_METHODS = {
     **dict.fromkeys(("predict_proba", "predict_on_batch", "classify", "detect"), "predict"),
+    **dict.fromkeys(("gradcam", "grad_cam", "cam", "saliency", "heatmap", "heat_map"), "explain"),
     **dict.fromkeys(("save", "to_tflite", "to_onnx", "export_tflite"), "export"),
     **dict.fromkeys(("plot", "show", "confusion_matrix", "classification_report"), "report"),
 }
@@ -49,6 +50,7 @@ FILE_ATTRIBUTES = {
     **dict.fromkeys(("accuracy", "score", "metrics", "results"), "file.verdict.value"),
     **dict.fromkeys(("nbytes", "filesize", "megabytes", "size_mb"), "file.size, in bytes"),
     **dict.fromkeys(("filename", "filepath", "folder", "dir"), "file.path"),
+    "explain": "run.explain(…): an exported file has no gradients to make heat maps of",
     "ok": "file.passed",
 }
 
@@ -61,7 +63,7 @@ def answer_function(name: str) -> str:
 def find_method(name: str) -> str:
     """Return the method of a run that is meant by `name`, a command or another tool's word for one; "" where none
     is."""
-    command = FOREIGN_METHODS.get(name) or COMMANDS.get(name, name)
+    command = name if name in METHODS else FOREIGN_METHODS.get(name) or COMMANDS.get(name, name)
     return command if command in METHODS else ""
 
 

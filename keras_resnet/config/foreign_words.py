@@ -52,6 +52,7 @@ OPTIONS: dict[str, tuple[str, ...]] = {
     **dict.fromkeys(("--topk", "-k", "--max-det"), ("--top",)),
     **dict.fromkeys(("--tolerance", "--max-loss"), ("--max-drop",)),
     **dict.fromkeys(("--hardware", "--board"), ("--target",)),
+    **dict.fromkeys(("--cam", "--gradcam", "--grad-cam", "--heatmap", "--heat-map", "--saliency"), ("--explain",)),
 }
 # Options of other tools for what kresnet decides by itself, or does otherwise.
 UNNEEDED = {
@@ -111,6 +112,7 @@ COMMANDS = {
     **dict.fromkeys(("list", "ls", "history", "experiments"), "runs"),
     **dict.fromkeys(("infer", "inference", "classify-image", "recognize"), "predict"),
     **dict.fromkeys(("fit", "classify"), "train"),
+    **dict.fromkeys(("explain", "gradcam", "grad-cam", "heatmap", "cam"), "predict RUN IMAGE --explain"),
     "detect": "train --task detect",
     "segment": "train --task segment",
     "localize": "train --task localize",

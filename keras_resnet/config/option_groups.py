@@ -7,13 +7,14 @@ AUGMENTATION, DEVICES, LOGGING, OTHER = "Augmentation", "Precision and devices",
 # Of an export.
 FILES, QUANTIZATION, VERDICT, DEVICE = "Files", "Quantization", "Verdict", "Other devices"
 # Of predictions.
-VIDEO = "Videos and cameras"
+VIDEO, EXPLANATION = "Videos and cameras", "Heat maps"
 # A command of many options describes these groups and options at once, and names the others.
 DESCRIBED = (COMMON, FILES, QUANTIZATION, VERDICT, OTHER)
 DESCRIBED_OPTIONS = ("--on",)
 GROUPS = (
     *(
         COMMON,
+        EXPLANATION,
         VIDEO,
         FILES,
         QUANTIZATION,

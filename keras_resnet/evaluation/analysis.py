@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import base64
-import io
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
@@ -13,7 +11,9 @@ from PIL import Image
 from keras_resnet.data.dataset import TRAINING_SPLITS, Split
 from keras_resnet.data.load import DatasetSplits, load_dataset
 from keras_resnet.evaluation.baselines import compare_with_baselines
+from keras_resnet.evaluation.embedded_images import encode_webp
 from keras_resnet.evaluation.evaluate import load_model, load_task, validate
+from keras_resnet.evaluation.heat_maps import make_heat_maps
 from keras_resnet.metrics.result import Evaluation
 from keras_resnet.models import parts
 from keras_resnet.run import Run
@@ -30,8 +30,6 @@ if TYPE_CHECKING:
 # Images that a report shows, their longest side and the size of letters in pixels (a page shows half of these), and
 # the most bytes that each takes: a report stays small.
 MAX_SAMPLES, SAMPLE_SIDE, SAMPLE_LETTERS, MAX_SAMPLE_BYTES = 12, 400, 22, 30_000
-# Qualities of WebP, tried one after another. A smaller image is kept without loss.
-QUALITIES = (85, 60, 35, 10)
 
 
 def analyze_model(
@@ -50,6 +48,7 @@ def analyze_model(
         "intervals": evaluation.metrics.intervals,
         **task.analyze(evaluation),
         "baselines": [each.as_dict() for each in compare_with_baselines(task, data, evaluation)],
+        "heat_maps": make_heat_maps(model, task, evaluation, data),
         "samples": [_describe_sample(split, each) for each in task.sample_predictions(evaluation, MAX_SAMPLES)],
     }
 
@@ -62,7 +61,7 @@ def _describe_sample(split: Split, sample: SamplePrediction) -> dict[str, str]:
     if sample.ground_truth is not None:
         drawn["ground_truth"] = sample.ground_truth
     images = {
-        key: _encode_webp(draw_predictions(original, found, SAMPLE_SIDE, SAMPLE_LETTERS))
+        key: encode_webp(draw_predictions(original, found, SAMPLE_SIDE, SAMPLE_LETTERS), MAX_SAMPLE_BYTES)
         for key, found in drawn.items()
     }
     return {"caption": make_printable(sample.caption), "file": make_printable(split.name_image(sample.row)), **images}
@@ -120,19 +119,3 @@ def count_parts(model: keras.Model) -> list[dict[str, Any]]:
                 positions = int(np.prod(layer.output.shape[1:-1])) if len(kernel.shape) == 4 else 1
                 row["multiply_adds"] += int(np.prod(kernel.shape)) * positions
     return list(rows.values())
-
-
-def _encode_webp(image: Image.Image) -> str:
-    """Encode an image as base64 of a WebP file: without loss where that is small, else as good as is."""
-    content = _compress(image, lossless=True)
-    for quality in QUALITIES:
-        if len(content) <= MAX_SAMPLE_BYTES:
-            break
-        content = _compress(image, quality=quality)
-    return base64.b64encode(content).decode()
-
-
-def _compress(image: Image.Image, **options: int) -> bytes:
-    buffer = io.BytesIO()
-    image.save(buffer, format="WebP", **options)
-    return buffer.getvalue()

@@ -18,7 +18,6 @@ from keras_resnet.export.benchmark import count_threads, measure_cost
 from keras_resnet.export.convert import convert
 from keras_resnet.export.formats.base import Conversion
 from keras_resnet.export.load import file_size, load_file
-from keras_resnet.export.metadata import build_metadata
 from keras_resnet.export.micro_needs import measure_needs
 from keras_resnet.export.verify import TIMING_IMAGES
 from keras_resnet.models.flops import Cost
@@ -27,6 +26,7 @@ from keras_resnet.network_search.candidates import Architecture
 from keras_resnet.network_search.target import Target
 from keras_resnet.progress import Log, show_activity
 from keras_resnet.runtime.tflite_model import TFLiteModel
+from keras_resnet.tasks.metadata import build_metadata
 
 if TYPE_CHECKING:
     import keras

@@ -118,6 +118,7 @@ class _Contents:
             "training": "Training" if self.log else "",
             "classes": "Results by class",
             "samples": samples,
+            "heat_maps": "Heat maps" if self.analysis.get("heat_maps") else "",
             "robustness": "Robustness" if self.robustness else "",
             "confidence": "Confidence and unknown images" if self.calibration else "",
             "sensitivity": "Quantization sensitivity by layer" if self.diagnosis else "",

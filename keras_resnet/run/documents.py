@@ -160,6 +160,27 @@ class Sample(TypedDict):
     ground_truth: NotRequired[Base64]
 
 
+@kept
+class HeatMapImage(TypedDict):
+    """An image of the report with its heat map, WebP files as base64, the label whose score is explained, and the name
+    of its file."""
+
+    caption: str
+    file: str
+    label: str
+    image: Base64
+    overlay: Base64
+
+
+@kept
+class HeatMapGroup(TypedDict):
+    """Heat maps that are shown together, and the method by which they were made."""
+
+    title: Line
+    method: Line
+    maps: Annotated[list[HeatMapImage], Field(min_length=1)]
+
+
 def _require_numbers_beside_label(row: dict[str, Any]) -> dict[str, Any]:
     for key, value in row.items():
         if isinstance(value, str) != (key == "label") or (value is None and key in ("images", "objects")):
@@ -202,6 +223,7 @@ class Analysis(TypedDict):
     threshold: NotRequired[Number]
     metrics: NotRequired[dict[str, Number]]
     intervals: NotRequired[dict[str, Interval]]
+    heat_maps: NotRequired[list[HeatMapGroup]]
     samples: list[Sample]
 
 

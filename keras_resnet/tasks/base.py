@@ -11,6 +11,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, ClassVar, Generic, TypedDict
 
+import numpy as np
+
 from keras_resnet.config.spec import Spec
 from keras_resnet.metrics.result import Evaluation, GroundTruthT, Metrics, OutputsT, PredictionT
 from keras_resnet.models.backbone import Backbone, Features
@@ -36,6 +38,14 @@ class SamplePrediction:
     caption: str
     objects: list[dict[str, Any]] = field(default_factory=list)
     ground_truth: list[dict[str, Any]] | None = None
+
+
+@dataclass(frozen=True)
+class TypicalImage:
+    """The image in which a class is predicted right with the most confidence: its row in the split and the label."""
+
+    row: int
+    label: str
 
 
 class OutputMetadata(TypedDict):
@@ -157,6 +167,13 @@ class Task(ABC, Generic[OutputsT, GroundTruthT, PredictionT]):
         """Choose up to `count` images worth showing."""
 
     @abstractmethod
+    def typical_images(
+        self, evaluation: Evaluation[OutputsT, GroundTruthT, PredictionT], count: int
+    ) -> list[TypicalImage]:
+        """Choose the most confident right prediction of each class, of the `count` classes with the most images; in the
+        order of the classes, without those of which none is right."""
+
+    @abstractmethod
     def drop_confidence_interval(
         self,
         metric: str,
@@ -178,3 +195,13 @@ class Task(ABC, Generic[OutputsT, GroundTruthT, PredictionT]):
             "thresholds": (),
             "confidence": UNCALIBRATED,
         }
+
+
+def choose_typical(
+    confidence: np.ndarray, images: np.ndarray, classes: Sequence[str], count: int
+) -> list[TypicalImage]:
+    """Choose the image of the highest `confidence` (N, classes), which is 0 where a class is not predicted right; of
+    the `count` classes that the most `images` (classes,) show, in the order of the classes."""
+    largest = sorted(np.argsort(-images, kind="stable")[:count].tolist())
+    best = confidence.argmax(axis=0) if len(confidence) else np.zeros(len(classes), int)
+    return [TypicalImage(int(best[each]), classes[each]) for each in largest if confidence[best[each], each] > 0]

@@ -21,7 +21,7 @@ from keras_resnet.models.backbone import Backbone, Features
 from keras_resnet.models.build import build_logits
 from keras_resnet.models.layers import Layers, Tensor
 from keras_resnet.runtime.confidence import UNCALIBRATED, Confidence
-from keras_resnet.tasks.base import Loss, OutputMetadata, SamplePrediction, Task
+from keras_resnet.tasks.base import Loss, OutputMetadata, SamplePrediction, Task, TypicalImage, choose_typical
 
 if TYPE_CHECKING:
     import tensorflow as tf
@@ -151,6 +151,13 @@ class Classification(Task[np.ndarray, np.ndarray, np.ndarray]):
             SamplePrediction(int(row), describe_mistake(self.classes, predicted[row], confidence[row], labels[row]))
             for row in first
         ]
+
+    def typical_images(self, evaluation: ClassificationEvaluation, count: int) -> list[TypicalImage]:
+        """Choose an image of each class."""
+        confidence = softmax(evaluation.predictions).max(axis=1)
+        shown = np.eye(len(self.classes), dtype=bool)[evaluation.ground_truth]
+        right = shown & evaluation.metrics.is_correct[:, None]
+        return choose_typical(np.where(right, confidence[:, None], 0), shown.sum(axis=0), self.classes, count)
 
     def drop_confidence_interval(
         self, metric: str, before: ClassificationEvaluation, after: ClassificationEvaluation

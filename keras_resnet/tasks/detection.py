@@ -30,7 +30,7 @@ from keras_resnet.runtime.postprocess import (
     rle_encode,
     scale_boxes,
 )
-from keras_resnet.tasks.base import Loss, OutputMetadata, SamplePrediction, Task
+from keras_resnet.tasks.base import Loss, OutputMetadata, SamplePrediction, Task, TypicalImage, choose_typical
 
 if TYPE_CHECKING:
     import tensorflow as tf
@@ -174,6 +174,21 @@ class Detection(Task[Arrays, Arrays, Prediction]):
             caption = f"{counted(len(objects), 'object')} predicted, {len(truth)} labeled"
             samples.append(SamplePrediction(int(row), caption, objects, truth))
         return samples
+
+    def typical_images(self, evaluation: DetectionEvaluation, count: int) -> list[TypicalImage]:
+        """Choose an image with an object of each class whose box overlaps enough."""
+        annotations, predictions = unpad_annotations(evaluation.ground_truth), evaluation.predictions
+        confidence = np.zeros((len(predictions), len(self.classes)))
+        shown = np.zeros(confidence.shape, bool)
+        for row, (annotation, prediction) in enumerate(zip(annotations, predictions, strict=True)):
+            shown[row, annotation.labels[~annotation.iscrowd]] = True
+            for label in np.unique(prediction.labels):
+                # The most confident object of a class is the one that a heat map explains.
+                best = int(np.flatnonzero(prediction.labels == label)[0])
+                there = annotation.boxes[(annotation.labels == label) & ~annotation.iscrowd]
+                if len(there) and iou(prediction.boxes[best][None], there).max() >= MATCH_IOU:
+                    confidence[row, label] = prediction.scores[best]
+        return choose_typical(confidence, shown.sum(axis=0), self.classes, count)
 
     def drop_confidence_interval(
         self, metric: str, before: DetectionEvaluation, after: DetectionEvaluation

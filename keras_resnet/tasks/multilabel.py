@@ -29,7 +29,7 @@ from keras_resnet.models.build import build_logits
 from keras_resnet.models.layers import Layers, Tensor
 from keras_resnet.runtime.plurals import counted
 from keras_resnet.runtime.predictions import predict_labels, sigmoid
-from keras_resnet.tasks.base import Loss, OutputMetadata, SamplePrediction, Task
+from keras_resnet.tasks.base import Loss, OutputMetadata, SamplePrediction, Task, TypicalImage, choose_typical
 
 if TYPE_CHECKING:
     import tensorflow as tf
@@ -202,6 +202,12 @@ class Multilabel(Task[np.ndarray, np.ndarray, LabelScores]):
                 f"labeled {self._name(there)}",
             ]
         )
+
+    def typical_images(self, evaluation: MultilabelEvaluation, count: int) -> list[TypicalImage]:
+        """Choose an image of each label."""
+        probabilities, predicted = stack_scores(evaluation.predictions)
+        there = evaluation.ground_truth.astype(bool)
+        return choose_typical(np.where(there & predicted, probabilities, 0), there.sum(axis=0), self.classes, count)
 
     def _name(self, labels: np.ndarray, probabilities: np.ndarray | None = None) -> str:
         """Name labels, bool (classes,); with their `probabilities` the most likely first."""

@@ -53,6 +53,11 @@ class Page(html.parser.HTMLParser):
         self.words.append(text)
 
 
+def count_heat_map_pictures(analysis):
+    """Each heat map stands beside its image."""
+    return 2 * sum(len(group["maps"]) for group in analysis["heat_maps"])
+
+
 def copy_run(run, home):
     return Run(shutil.copytree(run.folder, home / run.name))
 
@@ -77,7 +82,8 @@ def test_a_report_tells_what_was_measured(exported, kresnet, runs):
     assert np.trace(matrix) / matrix.sum() == pytest.approx(run.metrics()["value"])
     assert sum(each["images"] for each in found["by_class"]) == run.metrics()["samples"]
     wrong = int(matrix.sum() - np.trace(matrix))
-    assert len(page.pictures) == len(found["samples"]) == min(12, wrong)
+    assert len(found["samples"]) == min(12, wrong)
+    assert len(page.pictures) == len(found["samples"]) + count_heat_map_pictures(found)
     assert "prefers-color-scheme: dark" in text and text.count("<svg") >= 6
     assert all(f"{each['value']:.2%}" in words for each in found["baselines"]) and "majority class" in words
     assert all(f"labeled {label}" in words for label in {each["caption"].split()[-1] for each in found["samples"]})
@@ -362,7 +368,8 @@ def test_a_report_of_objects(segmented, kresnet):
     assert code == 0, err
     page = Page(segmented.report_file.read_text())
     found = segmented.analysis()
-    assert page.fetched == [] and len(page.pictures) == 24 and set(found["curves"]) <= set(segmented.classes())
+    assert page.fetched == [] and len(page.pictures) == 24 + count_heat_map_pictures(found)
+    assert set(found["curves"]) <= set(segmented.classes())
     assert set(found["f1_curves"]) == set(found["curves"])
     words = " ".join(page.words)
     assert "background" in words and "AP50" in words and "Best F1" in words and "ground truth" in words

@@ -84,6 +84,9 @@ def hostile(exported, tmp_path_factory):
         {**sample, "caption": f"predicted {label}", "file": f"{label}.png", "ground_truth": sample["image"]}
         for label in HOSTILE
     ]
+    for group in found["heat_maps"]:
+        for heat_map, label in zip(group["maps"], HOSTILE, strict=False):
+            heat_map["label"] = heat_map["caption"] = heat_map["file"] = label
     run.write_json(run.analysis_file, found)
     rows = run.verdicts()
     rows[0]["worst_class"] = HOSTILE[1]

@@ -41,6 +41,7 @@ kresnet evaluate
 kresnet evaluate RUN
 kresnet evaluate exports/int8.tflite*
 kresnet predict RUN photo.jpg*
+kresnet predict RUN folder/ --explain --save maps/
 kresnet predict * docs/images/two.png
 kresnet predict RUN street.mp4*
 kresnet predict exports/int8.tflite photo.jpg*

@@ -156,9 +156,14 @@ def _copy_input(layer: keras.layers.InputLayer) -> keras.KerasTensor:
 
 def require_logits(model: keras.Model) -> None:
     """Raise UsageError if `model` ends in a softmax that can be seen in its graph, rounded or not."""
-    for tensor in get_functional(model).outputs if is_functional(model) else ():
-        if softmax := _find_softmax(tensor):
-            raise UsageError(f"{NO_SOFTMAX}. Received: {model.name}, which ends in {softmax.name}")
+    if softmax := find_softmax(model):
+        raise UsageError(f"{NO_SOFTMAX}. Received: {model.name}, which ends in {softmax.name}")
+
+
+def find_softmax(model: keras.Model) -> keras.Operation | None:
+    """Return the layer or operator whose softmax `model` ends in, as its graph shows it; None where there is none."""
+    outputs = get_functional(model).outputs if is_functional(model) else ()
+    return next((softmax for softmax in map(_find_softmax, outputs) if softmax), None)
 
 
 def _find_softmax(tensor: keras.KerasTensor) -> keras.Operation | None:
