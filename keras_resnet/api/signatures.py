@@ -16,6 +16,7 @@ from keras_resnet.config.given_options import COMPRESS_SETTINGS, SETTINGS
 from keras_resnet.config.option_groups import COMMON, GROUPS, OTHER
 from keras_resnet.config.settings import Setting, iterate_settings
 from keras_resnet.export.device_settings import DeviceSettings
+from keras_resnet.export.publish_settings import PublishSettings
 from keras_resnet.export.robustness_settings import RobustnessSettings
 from keras_resnet.export.settings import ExportSettings
 from keras_resnet.network_search.settings import PLACE_SETTINGS, SearchSettings
@@ -120,6 +121,7 @@ SEARCH = (
     *(Keyword.of(each.key, each) for each in iterate_settings(SearchSettings) if each.key not in _OF_SEARCH),
     *(each for each in _DEVICES if each.name in PLACE_SETTINGS),
 )
+PUSH = tuple(Keyword.of(each.key, each) for each in iterate_settings(PublishSettings))
 ROBUSTNESS = tuple(Keyword.of(each.key, each) for each in iterate_settings(RobustnessSettings))
 # By the name of the TypedDict.
 KEYWORDS = {
@@ -130,6 +132,7 @@ KEYWORDS = {
     "VerifyOptions": VERIFY,
     "SearchOptions": SEARCH,
     "RobustnessOptions": ROBUSTNESS,
+    "PushOptions": PUSH,
 }
 
 

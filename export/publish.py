@@ -1,0 +1,298 @@
+"""Publish a run on the Hugging Face hub: its card, model, exported files that passed, labels, scripts and verdicts, in
+one commit."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from keras_resnet.connectivity import is_reachable
+from keras_resnet.errors import ExportError, HubError, UsageError, did_you_mean
+from keras_resnet.export.artifacts import CLASSIFIER_SCRIPTS, DETECTOR_SCRIPTS
+from keras_resnet.export.hub_card import HubCard, public_rows
+from keras_resnet.export.load import file_size
+from keras_resnet.export.public_documents import compile_private_paths, publish_spec, publish_verdicts
+from keras_resnet.export.publish_settings import PublishSettings
+from keras_resnet.metrics.outcome import ACCEPTED
+from keras_resnet.pretrained.hub_repository import (
+    CARD_FILE,
+    DESCRIPTION_FILE,
+    DESCRIPTION_FORMAT,
+    FORM,
+    LOGIN,
+    MODEL_FILE,
+    VERDICTS_FILE,
+    HubRepository,
+    describe_refusal,
+    endpoint,
+    endpoint_host,
+)
+from keras_resnet.pretrained.memory_budget import format_bytes
+from keras_resnet.progress import Log, show_activity
+from keras_resnet.reporting.recommend import DescribedVerdict, describe_verdicts
+from keras_resnet.run import Run
+from keras_resnet.run.run_files import REJECTED
+from keras_resnet.runtime.plurals import counted
+from keras_resnet.tasks import TASKS
+
+if TYPE_CHECKING:
+    from huggingface_hub import HfApi
+
+NO_FILES = "none"
+LABELS_FILE = "labels.txt"
+# Of the verdicts of an earlier push, which say what of the repository is of it.
+MAX_VERDICTS_BYTES = 8 * 2**20
+
+
+@dataclass(frozen=True)
+class PublishedFile:
+    """A file of a repository. name: its path there. content: the bytes, or the file that has them."""
+
+    name: str
+    content: bytes | Path
+
+    @property
+    def size(self) -> int:
+        """Its bytes."""
+        return len(self.content) if isinstance(self.content, bytes) else self.content.stat().st_size
+
+    def read(self) -> bytes:
+        """Return all of it."""
+        return self.content if isinstance(self.content, bytes) else self.content.read_bytes()
+
+
+@dataclass(frozen=True)
+class RemoteState:
+    """What is at a repository. files: names of all. commit: of the main branch; None where there is no repository."""
+
+    files: frozenset[str] = frozenset()
+    commit: str | None = None
+    is_private: bool = False
+
+
+def parse_destination(text: str) -> HubRepository:
+    """Return the repository that a run is published to. Raises UsageError for a name that is none, or has a
+    revision."""
+    repository = HubRepository.parse(text)
+    if repository.revision:
+        raise UsageError(f"a run is published to the main branch: {FORM} without @REVISION. Received: {text!r}")
+    return repository
+
+
+def publish(run: Run, destination: str, settings: PublishSettings, log: Log) -> str:
+    """Publish `run` at `destination`, "hf:USER/NAME", in one commit, and return its address.
+
+    All is checked before anything is sent, what is sent is logged, and nothing of it is there where the hub does not
+    take all. Raises UsageError for a name that is none and for files that there are not, RunError for a run that is not
+    finished, ExportError for files that are not within their budget or not those of their verdicts, HubError where the
+    hub cannot be reached or refuses.
+    """
+    repository = parse_destination(destination)
+    run.require_finished()
+    rows = _select_rows(run, settings.files)
+    files = list(_collect_files(run, rows, repository, settings))
+    _require_nothing_private(run, files)
+    hub = _Hub(repository, _connect(repository))
+    state = hub.look()
+    if state.commit and settings.private and not state.is_private:
+        raise UsageError(
+            f"{repository} is there already, and public; --private is for a new repository. Its settings make it"
+            f" private: {repository.address}/settings"
+        )
+    outdated = hub.list_outdated(state, files)
+    _log_contents(files, outdated, state, repository, settings, log)
+    message = settings.message or f"Publish {run.name} by kresnet"
+    with show_activity("uploading"):
+        hub.commit(state, files, outdated, message, private=settings.private)
+    return repository.address
+
+
+def _select_rows(run: Run, names: Sequence[str]) -> list[DescribedVerdict]:
+    """Return the verdicts on the files to publish: those called `names`, or all that passed."""
+    rows = {row["file"]: row for row in describe_verdicts(run)}
+    accepted = {name: row for name, row in rows.items() if row["verdict"] in ACCEPTED and (run.exports / name).exists()}
+    if names == (NO_FILES,):
+        return []
+    if NO_FILES in names:
+        raise UsageError(f"--files {NO_FILES} leaves all files out; it goes with no other name")
+    for name in names:
+        if name in accepted:
+            continue
+        rejected = rows.get(name, rows.get(f"{REJECTED}/{name}"))
+        if rejected is not None and rejected["verdict"] not in ACCEPTED:
+            raise ExportError(f"{name} is not within its budget, and only files that passed are published")
+        written = ", ".join(accepted) or f"none; write them with: kresnet export {run.name}"
+        raise UsageError(
+            f"run {run.name} has no exported file {name!r} that passed.{did_you_mean(name, accepted)} Those that did:"
+            f" {written}"
+        )
+    chosen = [accepted[name] for name in dict.fromkeys(names)] if names else list(accepted.values())
+    for row in chosen:
+        if file_size(run.exports / row["file"]) != row["bytes"]:
+            raise ExportError(
+                f"{row['file']} is not the file that its verdict is on; verify it again: kresnet export {run.name}"
+            )
+    return chosen
+
+
+def _collect_files(
+    run: Run, rows: list[DescribedVerdict], repository: HubRepository, settings: PublishSettings
+) -> Iterator[PublishedFile]:
+    """Yield all files of the commit."""
+    names = [row["file"] for row in rows]
+    finds_objects = TASKS[run.spec().task].finds_objects()
+    runs_alone = any(name.endswith(".tflite") for name in names)
+    scripts = (DETECTOR_SCRIPTS if finds_objects else CLASSIFIER_SCRIPTS) if runs_alone else ()
+    card = HubCard(run, public_rows(rows), repository, [each.name for each in scripts], settings.license)
+    yield PublishedFile(CARD_FILE, card.render().encode())
+    yield PublishedFile(MODEL_FILE, run.model_file)
+    for name in names:
+        path = run.exports / name
+        inside = sorted(each for each in path.rglob("*") if each.is_file()) if path.is_dir() else [path]
+        yield from (PublishedFile(each.relative_to(run.exports).as_posix(), each) for each in inside)
+    yield PublishedFile(LABELS_FILE, run.labels_file)
+    yield from (PublishedFile(script.name, script) for script in scripts)
+    verdicts = [row for row in run.verdict_rows() if row["file"] in names]
+    yield _as_json(VERDICTS_FILE, publish_verdicts(verdicts))
+    document = run.document()
+    yield _as_json(
+        DESCRIPTION_FILE,
+        {
+            "format": DESCRIPTION_FORMAT,
+            "created": document["created"][:10],
+            "versions": document["versions"],
+            "spec": publish_spec(run.spec()),
+        },
+    )
+
+
+def _as_json(name: str, document: Any) -> PublishedFile:
+    return PublishedFile(name, (json.dumps(document, indent=1, ensure_ascii=False) + "\n").encode())
+
+
+def _require_nothing_private(run: Run, files: Sequence[PublishedFile]) -> None:
+    """Raise ExportError for a file that names a folder of this machine."""
+    paths = compile_private_paths(run, run.spec())
+    for file in files:
+        if found := paths.search(file.read()):
+            raise ExportError(
+                f"{file.name} is not published: it holds {found[0].decode(errors='replace')}, a path of this machine;"
+                " --files names the files to publish"
+            )
+
+
+def _connect(repository: HubRepository) -> HfApi:
+    """Return the hub's API with the user's token. Raises HubError where there is no token, no network, or a token that
+    the hub does not know."""
+    from huggingface_hub import HfApi, get_token
+
+    token = get_token()
+    if not token:
+        raise HubError(f"publishing needs a token with write access: log in with: {LOGIN}; or set HF_TOKEN")
+    if not is_reachable(endpoint_host()):
+        raise HubError(f"cannot publish {repository}: {endpoint_host()} cannot be reached; is this machine online?")
+    api = HfApi(endpoint=endpoint(), token=token, library_name="kresnet")
+    try:
+        api.whoami()
+    except Exception as error:  # of the library, of its HTTP client and of the network
+        raise _explain(error, repository) from error
+    return api
+
+
+@dataclass(frozen=True)
+class _Hub:
+    """The hub as the owner of `repository`."""
+
+    repository: HubRepository
+    api: HfApi
+
+    def look(self) -> RemoteState:
+        """Return what is at the repository. Raises HubError."""
+        from huggingface_hub import errors
+
+        try:
+            found = self.api.model_info(self.repository.id)
+        except errors.GatedRepoError as error:
+            raise _explain(error, self.repository) from error
+        except errors.RepositoryNotFoundError:
+            return RemoteState()
+        except Exception as error:
+            raise _explain(error, self.repository) from error
+        names = frozenset(each.rfilename for each in found.siblings or ())
+        return RemoteState(names, found.sha, bool(found.private))
+
+    def list_outdated(self, state: RemoteState, files: Sequence[PublishedFile]) -> list[str]:
+        """Return the exported files of an earlier push that are not published again: nothing would say what they are
+        worth. Raises HubError where that push cannot be read."""
+        if VERDICTS_FILE not in state.files:
+            return []
+        import huggingface_hub
+
+        try:
+            url = huggingface_hub.hf_hub_url(
+                self.repository.id, VERDICTS_FILE, revision=state.commit, endpoint=endpoint()
+            )
+            size = huggingface_hub.get_hf_file_metadata(url, token=self.api.token).size
+            if size is None or size > MAX_VERDICTS_BYTES:
+                raise ValueError(f"{VERDICTS_FILE} there is too large to be of kresnet")
+            place = self.api.hf_hub_download(self.repository.id, VERDICTS_FILE, revision=state.commit)
+            names = {str(row["file"]) for row in json.loads(Path(place).read_bytes())}
+        except (KeyError, TypeError, ValueError, RecursionError):
+            return []  # of something else
+        except Exception as error:
+            raise _explain(error, self.repository) from error
+        kept = {file.name for file in files}
+        return sorted(
+            each for each in state.files - kept if each in names or any(each.startswith(f"{name}/") for name in names)
+        )
+
+    def commit(
+        self,
+        state: RemoteState,
+        files: Sequence[PublishedFile],
+        outdated: Sequence[str],
+        message: str,
+        private: bool,
+    ) -> None:
+        """Send all in one commit, to a new repository where there is none. Raises HubError."""
+        from huggingface_hub import CommitOperationAdd, CommitOperationDelete
+
+        operations = [
+            *(CommitOperationAdd(each.name, each.content) for each in files),
+            *(CommitOperationDelete(name) for name in outdated),
+        ]
+        try:
+            if state.commit is None:
+                self.api.create_repo(self.repository.id, private=private)
+            self.api.create_commit(self.repository.id, operations, commit_message=message, parent_commit=state.commit)
+        except Exception as error:
+            raise _explain(error, self.repository) from error
+
+
+def _explain(error: Exception, repository: HubRepository) -> HubError:
+    return HubError(f"nothing was published: {describe_refusal(error, repository, writes=True)}")
+
+
+def _log_contents(
+    files: Sequence[PublishedFile],
+    outdated: Sequence[str],
+    state: RemoteState,
+    repository: HubRepository,
+    settings: PublishSettings,
+    log: Log,
+) -> None:
+    """Log what is sent where, and who will see it."""
+    is_private = state.is_private if state.commit else settings.private
+    seen = "private" if is_private else "public: anybody can read it" + ("" if state.commit else "; --private hides it")
+    total = format_bytes(sum(file.size for file in files))
+    where = "to" if state.commit else "to the new"
+    log(f"publishing {counted(len(files), 'file')}, {total}, {where} {repository.address} ({seen})")
+    for file in files:
+        log(f"  {file.name}, {format_bytes(file.size)}{', replaces the one there' * (file.name in state.files)}")
+    for name in outdated:
+        log(f"  {name} is removed: it is of an earlier push, and not among these")
+    if not settings.license and CARD_FILE not in state.files:
+        log("license: none is stated (--license names one), so others may look at it, but not use it")
