@@ -66,8 +66,10 @@ class PublishedFile:
 
 @dataclass(frozen=True)
 class RemoteState:
-    """What is at a repository. files: names of all. commit: of the main branch; None where there is no repository."""
+    """What is at a repository. exists: whether there is one. files: names of all. commit: of the main branch, None of
+    an empty one."""
 
+    exists: bool = False
     files: frozenset[str] = frozenset()
     commit: str | None = None
     is_private: bool = False
@@ -97,7 +99,7 @@ def publish(run: Run, destination: str, settings: PublishSettings, log: Log) -> 
     _require_nothing_private(run, files)
     hub = _Hub(repository, _connect(repository))
     state = hub.look()
-    if state.commit and settings.private and not state.is_private:
+    if state.exists and settings.private and not state.is_private:
         raise UsageError(
             f"{repository} is there already, and public; --private is for a new repository. Its settings make it"
             f" private: {repository.address}/settings"
@@ -222,7 +224,7 @@ class _Hub:
         except Exception as error:
             raise _explain(error, self.repository) from error
         names = frozenset(each.rfilename for each in found.siblings or ())
-        return RemoteState(names, found.sha, bool(found.private))
+        return RemoteState(True, names, found.sha, bool(found.private))
 
     def list_outdated(self, state: RemoteState, files: Sequence[PublishedFile]) -> list[str]:
         """Return the exported files of an earlier push that are not published again: nothing would say what they are
@@ -264,16 +266,18 @@ class _Hub:
             *(CommitOperationAdd(each.name, each.content) for each in files),
             *(CommitOperationDelete(name) for name in outdated),
         ]
+        is_made = False
         try:
-            if state.commit is None:
+            if not state.exists:
                 self.api.create_repo(self.repository.id, private=private)
+                is_made = True
             self.api.create_commit(self.repository.id, operations, commit_message=message, parent_commit=state.commit)
         except Exception as error:
-            raise _explain(error, self.repository) from error
+            raise _explain(error, self.repository, "; the new repository is there, and empty" * is_made) from error
 
 
-def _explain(error: Exception, repository: HubRepository) -> HubError:
-    return HubError(f"nothing was published: {describe_refusal(error, repository, writes=True)}")
+def _explain(error: Exception, repository: HubRepository, more: str = "") -> HubError:
+    return HubError(f"nothing was published: {describe_refusal(error, repository, writes=True)}{more}")
 
 
 def _log_contents(
@@ -285,10 +289,10 @@ def _log_contents(
     log: Log,
 ) -> None:
     """Log what is sent where, and who will see it."""
-    is_private = state.is_private if state.commit else settings.private
-    seen = "private" if is_private else "public: anybody can read it" + ("" if state.commit else "; --private hides it")
+    is_private = state.is_private if state.exists else settings.private
+    seen = "private" if is_private else "public: anybody can read it" + "; --private hides it" * (not state.exists)
     total = format_bytes(sum(file.size for file in files))
-    where = "to" if state.commit else "to the new"
+    where = "to" if state.exists else "to the new"
     log(f"publishing {counted(len(files), 'file')}, {total}, {where} {repository.address} ({seen})")
     for file in files:
         log(f"  {file.name}, {format_bytes(file.size)}{', replaces the one there' * (file.name in state.files)}")

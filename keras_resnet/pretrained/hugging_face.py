@@ -123,7 +123,7 @@ def _download(repository: HubRepository, name: str, limit: int) -> Path:
         if found is None:
             raise WeightsError(f"{repository} has no {name}")
         if found.size is None or found.size > limit:
-            size = "of unknown size" if found.size is None else f"of {format_bytes(found.size)}"
+            size = "of unknown size" if found.size is None else format_bytes(found.size)
             raise WeightsError(f"{name} of {repository} is {size}; at most {format_bytes(limit)} are downloaded")
         try:
             path = Path(

@@ -70,7 +70,7 @@ def test_a_run_is_published_in_one_commit(hub, run, push):
     (row,) = json.loads(found.files["verdicts.json"])
     assert row["file"] == "int8.tflite" and row == verdict("int8.tflite", 400)
     said = "\n".join(err)
-    assert f"publishing 8 files" in said and f"to the new {hub.address}/joe/cats (public: anybody can read it" in said
+    assert "publishing 8 files" in said and f"to the new {hub.address}/joe/cats (public: anybody can read it" in said
     assert all(f"  {name}, " in said for name in NAMES)
 
 
@@ -167,8 +167,19 @@ def test_the_files_that_are_named_and_none(hub, run, push):
 
 @pytest.mark.parametrize(
     "destination",
-    ["joe/cats", "hf:joe", "hf:/cats", "hf:joe/", "hf:joe/cats/more", "hf:../cats", "hf:joe/a--b", "hf:joe/cats.git"]
-    + ["hf:joe/ca ts", "hf:jöe/cats", "hf:joe/-cats", f"hf:joe/{'a' * 96}", "hub:joe/cats", "hf:joe/cats\n"],
+    [
+        *(
+            "joe/cats",
+            "hf:joe",
+            "hf:/cats",
+            "hf:joe/",
+            "hf:joe/cats/more",
+            "hf:../cats",
+            "hf:joe/a--b",
+            "hf:joe/cats.git",
+        ),
+        *("hf:joe/ca ts", "hf:jöe/cats", "hf:joe/-cats", f"hf:joe/{'a' * 96}", "hub:joe/cats", "hf:joe/cats\n"),
+    ],
 )
 def test_what_is_no_repository(destination, push):
     code, out, err = push(destination)
@@ -241,9 +252,9 @@ def test_from_python(hub, run, capsys):
     ours = PythonRun(run)
     assert ours.push("hf:joe/cats", files="int8.tflite", private=True) == f"{hub.address}/joe/cats"
     assert hub.repositories["joe/cats"].private
-    with pytest.raises(UsageError, match="destination must be hf:USER/NAME, as text. Received: 3"):
+    with pytest.raises(UsageError, match=r"destination must be hf:USER/NAME, as text\. Received: 3"):
         ours.push(3)
-    with pytest.raises(UsageError, match="unknown keyword|has no keyword|no option"):
+    with pytest.raises(UsageError, match="visibility"):
         ours.push("hf:joe/cats", visibility="private")
     hub.broken = "whoami"
     with pytest.raises(HubError, match="the hub answered 503"):

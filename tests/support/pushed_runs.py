@@ -78,7 +78,7 @@ def verdict(file, size, **changes):
 
 
 def make_run(home, name="cats", source="digits", **records):
-    """A finished ResNet-8 that tells cats and dogs, with int8.tflite, which passed, and float16.tflite, which did not."""
+    """A finished ResNet-8 that tells cats and dogs: int8.tflite of it passed, and float16.tflite did not."""
     spec = Spec(
         network=NetworkSpec(depth=8, stem="cifar"),
         data=DataSpec(source=source, image_size=8, resize=8, fit="crop", channels=3),
