@@ -7,7 +7,7 @@ import pytest
 import yaml
 from device_verdicts import DEVICE, put_on_device
 from pushed_runs import make_run, verdict
-from stand_in_hub import Repository, serve_hub
+from stand_in_hub import Repository, use_hub
 
 from keras_resnet.api.run import Run as PythonRun
 from keras_resnet.config.spec import Spec
@@ -19,25 +19,10 @@ NAMES = {
 }
 
 
-@pytest.fixture(autouse=True)
-def cache(tmp_path, monkeypatch):
-    """An empty cache of the hub's, no token but that of the environment, and transfers that the stand-in knows."""
-    constants = "huggingface_hub.constants"
-    monkeypatch.setattr(f"{constants}.HF_HUB_CACHE", str(tmp_path / "cache"))
-    monkeypatch.setattr(f"{constants}.HF_TOKEN_PATH", str(tmp_path / "token"))
-    monkeypatch.setattr(f"{constants}.HF_STORED_TOKENS_PATH", str(tmp_path / "tokens"))
-    monkeypatch.setattr(f"{constants}.HF_HUB_DISABLE_XET", True, raising=False)
-    monkeypatch.setenv("HF_TOKEN", "hf_joe")
-    monkeypatch.delenv("HUGGING_FACE_HUB_TOKEN", raising=False)
-
-
 @pytest.fixture
-def hub(monkeypatch):
+def hub(tmp_path, monkeypatch):
     """The hub."""
-    with serve_hub() as served:
-        monkeypatch.delenv("KRESNET_OFFLINE", raising=False)
-        monkeypatch.delenv("HF_HUB_OFFLINE", raising=False)
-        monkeypatch.setenv("HF_ENDPOINT", served.address)
+    with use_hub(monkeypatch, tmp_path) as served:
         yield served
 
 
@@ -181,9 +166,10 @@ def test_the_files_that_are_named_and_none(hub, run, push):
         *("hf:joe/ca ts", "hf:jöe/cats", "hf:joe/-cats", f"hf:joe/{'a' * 96}", "hub:joe/cats", "hf:joe/cats\n"),
     ],
 )
-def test_what_is_no_repository(destination, push):
+def test_what_is_no_repository(destination, push, hub):
     code, out, err = push(destination)
     assert (code, out, len(err)) == (2, "", 1) and "is named hf:USER/NAME" in err[0]
+    assert not hub.requests
 
 
 def test_what_is_wrong_is_said_before_anything_is_sent(hub, run, push, kresnet, monkeypatch):

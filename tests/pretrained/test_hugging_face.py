@@ -6,7 +6,7 @@ import zipfile
 import numpy as np
 import pytest
 from pushed_runs import SHAPES, make_run, write_model
-from stand_in_hub import Repository, serve_hub
+from stand_in_hub import Repository, use_hub
 
 from keras_resnet.config.spec import NetworkSpec, Spec
 from keras_resnet.errors import UsageError, WeightsError
@@ -23,15 +23,8 @@ def silent(_):
 
 @pytest.fixture
 def hub(tmp_path, monkeypatch):
-    """The hub, an empty cache of it, and Joe's token."""
-    constants = "huggingface_hub.constants"
-    monkeypatch.setattr(f"{constants}.HF_HUB_CACHE", str(tmp_path / "cache"))
-    monkeypatch.setattr(f"{constants}.HF_HUB_DISABLE_XET", True, raising=False)
-    with serve_hub() as served:
-        for name in ("KRESNET_OFFLINE", "HF_HUB_OFFLINE", "HUGGING_FACE_HUB_TOKEN"):
-            monkeypatch.delenv(name, raising=False)
-        monkeypatch.setenv("HF_ENDPOINT", served.address)
-        monkeypatch.setenv("HF_TOKEN", "hf_joe")
+    """The hub."""
+    with use_hub(monkeypatch, tmp_path) as served:
         yield served
 
 

@@ -210,3 +210,22 @@ def serve_hub():
         server.shutdown()
         server.server_close()
         thread.join()
+
+
+@contextmanager
+def use_hub(monkeypatch, folder):
+    """Yield a StandInHub that huggingface_hub asks, as Joe, with an empty cache and nobody logged in below `folder`."""
+    constants = "huggingface_hub.constants"
+    with serve_hub() as served:
+        for name in ("KRESNET_OFFLINE", "HF_HUB_OFFLINE", "HUGGING_FACE_HUB_TOKEN"):
+            monkeypatch.delenv(name, raising=False)
+        monkeypatch.setenv("HF_ENDPOINT", served.address)
+        monkeypatch.setenv("HF_TOKEN", "hf_joe")
+        # What the library has read of the environment when it was imported.
+        template = f"{served.address}/{{repo_id}}/resolve/{{revision}}/{{filename}}"
+        values = {"ENDPOINT": served.address, "HUGGINGFACE_CO_URL_TEMPLATE": template, "HF_HUB_DISABLE_XET": True}
+        places = {"HF_HUB_CACHE": "cache", "HF_TOKEN_PATH": "token", "HF_STORED_TOKENS_PATH": "tokens"}
+        paths = {name: str(folder / place) for name, place in places.items()}
+        for name, value in {**values, **paths}.items():
+            monkeypatch.setattr(f"{constants}.{name}", value, raising=False)
+        yield served
