@@ -228,4 +228,5 @@ def use_hub(monkeypatch, folder):
         paths = {name: str(folder / place) for name, place in places.items()}
         for name, value in {**values, **paths}.items():
             monkeypatch.setattr(f"{constants}.{name}", value, raising=False)
+        monkeypatch.setattr("huggingface_hub.file_download.HUGGINGFACE_CO_URL_TEMPLATE", template, raising=False)
         yield served
