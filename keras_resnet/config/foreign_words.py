@@ -173,8 +173,8 @@ SPLITS = {
 }
 # Values of options elsewhere → what to say of them.
 _WEIGHTS = (
-    "Name a source: torchvision:resnet18, keras:resnet50, timm:NAME, a file, or a run; without --weights, images of 64"
-    " pixels and more start from pretrained weights"
+    "Name a source: torchvision:resnet18, keras:resnet50, timm:NAME, hf:USER/NAME, a file, or a run; without --weights,"
+    " images of 64 pixels and more start from pretrained weights"
 )
 _MICRO = "Use --c-array, which writes an int8 file as C source for microcontrollers; it needs no --target"
 VALUES: dict[str, dict[str, str]] = {
