@@ -10,13 +10,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from keras_resnet.connectivity import is_reachable
-from keras_resnet.errors import ExportError, HubError, UsageError, did_you_mean
+from keras_resnet.errors import ExportError, HubError, UsageError
 from keras_resnet.export.artifacts import CLASSIFIER_SCRIPTS, DETECTOR_SCRIPTS
 from keras_resnet.export.hub_card import HubCard, public_rows
 from keras_resnet.export.load import file_size
 from keras_resnet.export.public_documents import compile_private_paths, publish_spec, publish_verdicts
 from keras_resnet.export.publish_settings import PublishSettings
-from keras_resnet.metrics.outcome import ACCEPTED
+from keras_resnet.export.robustness import choose_files
 from keras_resnet.pretrained.hub_repository import (
     CARD_FILE,
     DESCRIPTION_FILE,
@@ -41,7 +41,6 @@ from keras_resnet.tasks import TASKS
 if TYPE_CHECKING:
     from huggingface_hub import HfApi
 
-NO_FILES = "none"
 LABELS_FILE = "labels.txt"
 # Of the verdicts of an earlier push, which say what of the repository is of it.
 MAX_VERDICTS_BYTES = 8 * 2**20
@@ -115,23 +114,11 @@ def publish(run: Run, destination: str, settings: PublishSettings, log: Log) -> 
 def _select_rows(run: Run, names: Sequence[str]) -> list[DescribedVerdict]:
     """Return the verdicts on the files to publish: those called `names`, or all that passed."""
     rows = {row["file"]: row for row in describe_verdicts(run)}
-    accepted = {name: row for name, row in rows.items() if row["verdict"] in ACCEPTED and (run.exports / name).exists()}
-    if names == (NO_FILES,):
-        return []
-    if NO_FILES in names:
-        raise UsageError(f"--files {NO_FILES} leaves all files out; it goes with no other name")
     for name in names:
-        if name in accepted:
-            continue
-        rejected = rows.get(name, rows.get(f"{REJECTED}/{name}"))
-        if rejected is not None and rejected["verdict"] not in ACCEPTED:
+        rejected = rows.get(f"{REJECTED}/{name}")
+        if rejected is not None and name not in rows:
             raise ExportError(f"{name} is not within its budget, and only files that passed are published")
-        written = ", ".join(accepted) or f"none; write them with: kresnet export {run.name}"
-        raise UsageError(
-            f"run {run.name} has no exported file {name!r} that passed.{did_you_mean(name, accepted)} Those that did:"
-            f" {written}"
-        )
-    chosen = [accepted[name] for name in dict.fromkeys(names)] if names else list(accepted.values())
+    chosen = [rows[file.name] for file in choose_files(run, names)]
     for row in chosen:
         if file_size(run.exports / row["file"]) != row["bytes"]:
             raise ExportError(

@@ -12,6 +12,7 @@ from pydantic.dataclasses import dataclass
 from keras_resnet.config.option_groups import OTHER
 from keras_resnet.config.section import STRICT, OptionsSection, not_allowed
 from keras_resnet.config.settings import Option, setting
+from keras_resnet.export.robustness_settings import require_alone
 
 _LICENSE = re.compile(r"[a-z0-9][a-z0-9.+-]*")
 
@@ -25,7 +26,7 @@ class PublishSettings(OptionsSection):
     )
     files: tuple[str, ...] = setting(
         (),
-        "Exported files to publish: int8.tflite,model.onnx; none: only the Keras model.",
+        "Exported files to publish: int8,model.onnx; none: only the Keras model.",
         Option("--files", OTHER, "all that passed", "NAMES"),
     )
     license: str | None = setting(
@@ -38,6 +39,7 @@ class PublishSettings(OptionsSection):
     )
 
     def __post_init__(self) -> None:
+        require_alone(self.files)
         if self.license is not None and not _LICENSE.fullmatch(self.license):
             raise not_allowed("--license", self.license, "a name such as apache-2.0, mit or cc-by-4.0")
         if self.message is not None and not (self.message.strip() and self.message.isprintable()):

@@ -395,7 +395,7 @@ class PushOptions(TypedDict, total=False):
     private: bool | None
     """Show a new repository to nobody but you, or to your organization."""
     files: Sequence[str] | str | None
-    """Exported files to publish: int8.tflite,model.onnx; none: only the Keras model [default: all that passed]."""
+    """Exported files to publish: int8,model.onnx; none: only the Keras model [default: all that passed]."""
     license: str | None
     """License of the model, as the hub names it: apache-2.0, mit, cc-by-4.0, … [default: none is stated]."""
     message: str | None

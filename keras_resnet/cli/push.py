@@ -21,7 +21,7 @@ from keras_resnet.export.publish_settings import PublishSettings
     epilog=format_examples(
         "kresnet push RUN hf:USER/NAME --license apache-2.0",
         "kresnet push hf:USER/NAME --private",
-        "kresnet push RUN hf:USER/NAME --files int8.tflite",
+        "kresnet push RUN hf:USER/NAME --files int8",
     ),
 )
 @click.argument("words", nargs=-1, required=True, metavar="[RUN] hf:USER/NAME", shell_complete=complete_run_names)
@@ -31,8 +31,8 @@ def push(words: tuple[str, ...], runs: str | None, **options: Any) -> None:
     """Publish RUN, the newest by default, on the Hugging Face hub.
 
     One commit with a model card made of the verdicts, the Keras model, the exported files that passed, labels, scripts
-    that run the files, and the verdicts. A new repository is public unless --private is given. Images, paths and the
-    names of machines stay here. Needs a token: hf auth login.
+    that run the files, and the verdicts. A new repository is public unless --private is given. Images, paths and
+    host names stay here. Needs a token: hf auth login.
     """
     settings = PublishSettings(**select_given(options))
     *before, destination = words

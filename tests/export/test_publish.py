@@ -140,11 +140,15 @@ def test_the_files_that_are_named_and_none(hub, run, push):
         "kresnet.json",
     }
     assert "No exported file is published with it." in found.files["README.md"].decode()
-    assert push("hf:joe/cats", "--files", "int8.tflite")[0] == 0 and set(found.files) == NAMES
+    assert push("hf:joe/cats", "--files", "int8")[0] == 0 and set(found.files) == NAMES
     code, _, err = push("hf:joe/cats", "--files", "float16.tflite")
     assert code == 1 and err[-1].startswith("kresnet: float16.tflite is not within its budget")
     code, _, err = push("hf:joe/cats", "--files", "int9.tflite")
-    assert code == 2 and "no exported file 'int9.tflite' that passed. Did you mean 'int8.tflite'?" in err[-1]
+    assert (
+        code == 2
+        and "--files must name exported files of run cats that passed (int8.tflite). Received: 'int9.tflite'."
+        in err[-1]
+    )
     (run.exports / "int8.tflite").write_bytes(b"other")
     code, _, err = push("hf:joe/cats")
     assert code == 1 and "int8.tflite is not the file that its verdict is on" in err[-1]
