@@ -249,7 +249,7 @@ class _Hub:
         """Send all in one commit, to a new repository where there is none. Raises HubError."""
         from huggingface_hub import CommitOperationAdd, CommitOperationDelete
 
-        operations = [
+        operations: list[CommitOperationAdd | CommitOperationDelete] = [
             *(CommitOperationAdd(each.name, each.content) for each in files),
             *(CommitOperationDelete(name) for name in outdated),
         ]

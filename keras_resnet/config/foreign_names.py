@@ -14,7 +14,7 @@ FUNCTIONS = {
     "fit": "train",
 }
 # Commands that are methods of a run in Python.
-METHODS = ("evaluate", "export", "predict", "report", "verify", "compress")
+METHODS = ("evaluate", "export", "predict", "push", "report", "verify", "compress")
 # What names of networks begin with that other tools train.
 CLASSIFIERS = (
     *("mobilenet", "efficientnet", "mobilevit", "mnasnet", "shufflenet", "squeezenet", "ghostnet", "nasnet", "mcunet"),
@@ -29,6 +29,7 @@ DETECTORS = (
 FOREIGN_METHODS = {
     **dict.fromkeys(("predict_proba", "predict_on_batch", "classify", "detect"), "predict"),
     **dict.fromkeys(("save", "to_tflite", "to_onnx", "export_tflite"), "export"),
+    **dict.fromkeys(("push_to_hub", "save_pretrained", "upload"), "push"),
     **dict.fromkeys(("plot", "show", "confusion_matrix", "classification_report"), "report"),
 }
 # The same for what is no method of it → what does it.

@@ -110,6 +110,7 @@ COMMANDS = {
     **dict.fromkeys(("val", "validate", "test", "eval", "score"), "evaluate"),
     **dict.fromkeys(("convert", "quantize", "quantise", "deploy", "compile", "tflite"), "export"),
     **dict.fromkeys(("benchmark", "bench", "profile"), "verify"),
+    **dict.fromkeys(("publish", "upload", "share", "push-to-hub"), "push"),
     **dict.fromkeys(("list", "ls", "history", "experiments"), "runs"),
     **dict.fromkeys(("infer", "inference", "classify-image", "recognize"), "predict"),
     **dict.fromkeys(("fit", "classify"), "train"),
