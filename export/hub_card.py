@@ -10,7 +10,6 @@ from keras_resnet.export.artifacts import ModelCard
 from keras_resnet.export.public_documents import name_data, publish_verdicts, select_public
 from keras_resnet.metrics.labels import list_shown_details, metric_title
 from keras_resnet.metrics.outcome import describe_outcome
-from keras_resnet.models.names import model_name
 from keras_resnet.pretrained.hub_repository import DESCRIPTION_FILE, MODEL_FILE, VERDICTS_FILE, HubRepository
 from keras_resnet.reporting.recommend import DescribedVerdict
 from keras_resnet.run import Run
@@ -47,7 +46,7 @@ class HubCard(ModelCard):
         made_with = ", ".join(f"{name} {version}" for name, version in self.document["versions"].items())
         return (
             f"---\n{self._metadata()}\n---\n\n# {self.repository.name}\n\n{self.task.summary} by"
-            f" {model_name(self.spec.network)}, trained by kresnet on {self._data()}.\n\n{self._score()}\n"
+            f" {self.run.network_summary}, trained by kresnet on {self._data()}.\n\n{self._score()}\n"
             f"Labels: {self._labels()}\n\n{self._inputs_and_outputs()}\n{self._verdicts()}{self._warnings()}"
             "Not known: how it does on images unlike those of its data, and on people or things that those do not"
             f" show.\n\n{self._usage()}Made {self.document['created'][:10]} with {made_with}.\n"
@@ -122,12 +121,13 @@ class HubCard(ModelCard):
     def _usage(self) -> str:
         """Return how to use what is there: commands and Python."""
         place = self.repository.id
+        own_layers = "import keras_resnet.compression.quantization.layers  # its layers\n" * self.spec.compress.is_qat
         lines = [
             "## Use\n",
             "Train on from it, with kresnet:\n",
             f"```\nkresnet train --weights hf:{place} --data photos/\n```\n",
             "Load the Keras model: pixels 0–255 in, as above.\n",
-            "```python\nimport keras\nfrom huggingface_hub import hf_hub_download\n",
+            f"```python\nimport keras\nfrom huggingface_hub import hf_hub_download\n{own_layers}",
             f'model = keras.saving.load_model(hf_hub_download("{place}", "{MODEL_FILE}"))\n```\n',
         ]
         script = next((name for name in self.scripts if name in ("detect.py", "classify.py")), None)
