@@ -5,6 +5,7 @@ import zipfile
 
 import numpy as np
 import pytest
+from exports import copied
 from pushed_runs import SHAPES, make_run, write_model
 from stand_in_hub import Repository, use_hub
 
@@ -14,6 +15,7 @@ from keras_resnet.export.publish import publish
 from keras_resnet.export.publish_settings import PublishSettings
 from keras_resnet.pretrained import hugging_face
 from keras_resnet.pretrained.load import fetch_weights
+from keras_resnet.run import Run
 from keras_resnet.training.initialize import config_from_weights
 
 
@@ -218,3 +220,26 @@ def test_repositories_of_others(put, tmp_path):
         WeightsError, match=r"cannot use weights model\.safetensors of hf:joe/cats@\w+: the names are not"
     ):
         fetch_weights("hf:joe/cats")
+
+
+def test_a_training_starts_from_a_published_run(hub, trained, kresnet, tfds_home, tmp_path):
+    """As typed: every layer has the arrays of the run, whose settings it takes; the commit is kept."""
+    run = copied(trained, tmp_path / "runs" / trained.name)
+    code, _, err = kresnet("push", run.name, "hf:joe/digits", "--runs", run.folder.parent)
+    assert code == 0, err
+    commit = hub.repositories["joe/digits"].head
+    options = ("--data", "digits", "--data-dir", tfds_home, "--steps", 1, "--learning-rate", 1e-9, "--name", "again")
+    code, _, err = kresnet("train", "--weights", "hf:joe/digits", *options, "--runs", run.folder.parent)
+    said = "\n".join(err)
+    assert code == 0, said
+    assert f"weights: hf:joe/digits@{commit} (the newest of hf:joe/digits)" in said and "network: resnet8" in said
+    again = Run(run.folder.parent / "again")
+    assert again.spec().start.weights == f"hf:joe/digits@{commit}" and again.spec().network == run.spec().network
+    from keras_resnet.evaluation.evaluate import load_model
+
+    ours, theirs = load_model(again), load_model(run)
+    for layer in theirs.layers:
+        kernels = [each for each in layer.weights if each.path.endswith("kernel")]
+        for kernel in kernels:
+            found = next(each for each in ours.get_layer(layer.name).weights if each.path.endswith("kernel"))
+            np.testing.assert_allclose(found, kernel, atol=1e-6)
