@@ -136,7 +136,7 @@ def _collect_files(
     runs_alone = any(name.endswith(".tflite") for name in names)
     scripts = (DETECTOR_SCRIPTS if finds_objects else CLASSIFIER_SCRIPTS) if runs_alone else ()
     card = HubCard(run, public_rows(rows), repository, [each.name for each in scripts], settings.license)
-    yield PublishedFile(CARD_FILE, card.render().encode())
+    yield PublishedFile(CARD_FILE, card.render().encode(errors="backslashreplace"))
     yield PublishedFile(MODEL_FILE, run.model_file)
     for name in names:
         path = run.exports / name
@@ -153,13 +153,16 @@ def _collect_files(
             "format": DESCRIPTION_FORMAT,
             "created": document["created"][:10],
             "versions": document["versions"],
+            "metrics": run.metrics(),
             "spec": publish_spec(run.spec()),
         },
     )
 
 
 def _as_json(name: str, document: Any) -> PublishedFile:
-    return PublishedFile(name, (json.dumps(document, indent=1, ensure_ascii=False) + "\n").encode())
+    return PublishedFile(
+        name, (json.dumps(document, indent=1, ensure_ascii=False) + "\n").encode(errors="backslashreplace")
+    )
 
 
 def _require_nothing_private(run: Run, files: Sequence[PublishedFile]) -> None:

@@ -36,7 +36,6 @@ from keras_resnet.pretrained.weights import Weights
 WEIGHT_FILES = (MODEL_FILE, "model.safetensors")
 # More than any network of the catalog takes, and than anybody's description of one.
 MAX_WEIGHTS_BYTES, MAX_DESCRIPTION_BYTES = 4 * 10**9, 2**20
-MAIN = "main"
 _COMMIT = re.compile(r"[0-9a-f]{40}")
 # Filters of the narrowest stage of a network whose width factors are 1.
 _NARROWEST = 16
@@ -55,7 +54,7 @@ def resolve_revision(origin: str) -> tuple[str, str]:
         commit = _find_weights(repository)[1]
         return str(repository.at(commit)), f"the newest of {repository}"
     for name in WEIGHT_FILES:
-        if kept := _find_cached(repository, name):
+        if kept := _find_cached(repository, name) if repository.revision else _find_newest_cached(repository, name):
             words = f"the newest of {repository} in the cache, as {endpoint_host()} cannot be reached"
             return str(repository.at(kept.parent.name)), words
     raise _offline_error(repository)
@@ -139,8 +138,18 @@ def _find_cached(repository: HubRepository, name: str) -> Path | None:
     """Return a file that was downloaded before, at the revision; None if there is none."""
     import huggingface_hub
 
-    found = huggingface_hub.try_to_load_from_cache(repository.id, name, revision=repository.revision or MAIN)
+    found = huggingface_hub.try_to_load_from_cache(repository.id, name, revision=repository.revision)
     return Path(found) if isinstance(found, str) else None
+
+
+def _find_newest_cached(repository: HubRepository, name: str) -> Path | None:
+    """Return a file of the commit that was downloaded last; None if there is none. What is downloaded by its commit has
+    no branch in the cache."""
+    from huggingface_hub import constants
+
+    commits = Path(constants.HF_HUB_CACHE) / f"models--{repository.owner}--{repository.name}" / "snapshots"
+    kept = [each for each in commits.glob(f"*/{name}") if _COMMIT.fullmatch(each.parent.name) and each.is_file()]
+    return max(kept, key=lambda each: each.parent.stat().st_mtime, default=None)
 
 
 def _require_hash(path: Path, called: str) -> None:

@@ -93,15 +93,19 @@ def test_a_commit_is_kept_and_needs_no_network_again(hub, pushed, monkeypatch):
 
 
 def test_the_newest_is_meant_and_offline_the_newest_kept(hub, put, monkeypatch):
-    first = put()
-    import huggingface_hub
-
-    huggingface_hub.hf_hub_download("joe/cats", "model.keras", endpoint=hub.address)
+    put()
+    fetch_weights("hf:joe/cats")
     second = put(README__md=b"newer")
     assert hugging_face.resolve_revision("hf:joe/cats") == (f"hf:joe/cats@{second}", "the newest of hf:joe/cats")
+    fetch_weights("hf:joe/cats@main")
+    put(LICENSE=b"newest, and never downloaded")
     monkeypatch.setenv("HF_HUB_OFFLINE", "1")
+    hub.requests.clear()
     exact, how = hugging_face.resolve_revision("hf:joe/cats")
-    assert exact == f"hf:joe/cats@{first}" and how.startswith("the newest of hf:joe/cats in the cache, as http://127")
+    assert exact == f"hf:joe/cats@{second}" and how.startswith("the newest of hf:joe/cats in the cache, as http://127")
+    assert fetch_weights("hf:joe/cats").layers and not hub.requests
+    with pytest.raises(WeightsError, match="cannot download hf:joe/cats@v1: .* cannot be reached"):
+        fetch_weights("hf:joe/cats@v1")
 
 
 @pytest.mark.parametrize(
