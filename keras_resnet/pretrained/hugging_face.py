@@ -10,6 +10,7 @@ from __future__ import annotations
 import hashlib
 import json
 import re
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -104,11 +105,21 @@ def _ask(repository: HubRepository, name: str) -> Any | None:
 
 
 def _download_if_there(repository: HubRepository, name: str, limit: int) -> Path | None:
-    """Return a file of a repository at a commit; None if it has none of that name, or if that is not known without a
-    network. Raises WeightsError as `_download` does."""
-    if _find_cached(repository, name) is None and not (is_reachable(endpoint_host()) and _ask(repository, name)):
-        return None
-    return _download(repository, name, limit)
+    """Return a file of a repository at a commit; None if it has none of that name, which the cache keeps too. Raises
+    WeightsError as `_download` does, and where it is not known whether there is one."""
+    import huggingface_hub
+    from huggingface_hub import errors
+
+    known = huggingface_hub.try_to_load_from_cache(repository.id, name, revision=repository.revision)
+    if known is not None:
+        return _download(repository, name, limit) if isinstance(known, str) else None
+    if not is_reachable(endpoint_host()):
+        raise _offline_error(repository)
+    if _ask(repository, name):
+        return _download(repository, name, limit)
+    with suppress(errors.EntryNotFoundError):  # notes in the cache that there is none
+        huggingface_hub.hf_hub_download(repository.id, name, revision=repository.revision, endpoint=endpoint())
+    return None
 
 
 def _download(repository: HubRepository, name: str, limit: int) -> Path:

@@ -104,7 +104,7 @@ def test_the_newest_is_meant_and_offline_the_newest_kept(hub, put, monkeypatch):
     exact, how = hugging_face.resolve_revision("hf:joe/cats")
     assert exact == f"hf:joe/cats@{second}" and how.startswith("the newest of hf:joe/cats in the cache, as http://127")
     assert fetch_weights("hf:joe/cats").layers and not hub.requests
-    with pytest.raises(WeightsError, match="cannot download hf:joe/cats@v1: .* cannot be reached"):
+    with pytest.raises(WeightsError, match=r"cannot download hf:joe/cats@v1: .* cannot be reached"):
         fetch_weights("hf:joe/cats@v1")
 
 
