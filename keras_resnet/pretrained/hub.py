@@ -16,7 +16,7 @@ from contextlib import contextmanager, redirect_stdout
 from dataclasses import replace
 from pathlib import Path
 
-from keras_resnet.config.spec import NetworkSpec, Normalization
+from keras_resnet.config.spec import NetworkSpec
 from keras_resnet.connectivity import is_reachable
 from keras_resnet.errors import UsageError, WeightsError, did_you_mean
 from keras_resnet.models.names import parse_model_name
@@ -171,12 +171,7 @@ def _fetch_timm(name: str) -> Weights:
     config = json.loads(_download_hub_file(name, "config.json").read_text(encoding="utf-8"))
     weights = map_keys(read_weights(_download_hub_file(name, "model.safetensors")))
     _require_same_network(name, network, weights.network)
-    preprocessing = config.get("pretrained_cfg", config)
-    size = int(preprocessing["input_size"][-1])
-    mean, std = (tuple(255 * value for value in preprocessing[key]) for key in ("mean", "std"))
-    # timm cuts `crop_pct` of the resized shorter side.
-    resize = int(size / float(preprocessing.get("crop_pct", 0.875)))
-    return replace(weights, normalization=Normalization(mean, std), image_size=size, resize=resize)
+    return hugging_face.take_timm_preprocessing(weights, config.get("pretrained_cfg", config))
 
 
 @contextmanager

@@ -15,7 +15,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from keras_resnet.config.spec import Spec
+from keras_resnet.config.spec import Normalization, Spec
 from keras_resnet.connectivity import is_reachable
 from keras_resnet.errors import WeightsError
 from keras_resnet.pretrained.hub_repository import (
@@ -35,6 +35,8 @@ from keras_resnet.pretrained.weights import Weights
 
 # What weights are looked for in, the first that is there.
 WEIGHT_FILES = (MODEL_FILE, "model.safetensors")
+# How timm describes the preprocessing of its safetensors.
+TIMM_CONFIG = "config.json"
 # More than any network of the catalog takes, and than anybody's description of one.
 MAX_WEIGHTS_BYTES, MAX_DESCRIPTION_BYTES = 4 * 10**9, 2**20
 _COMMIT = re.compile(r"[0-9a-f]{40}")
@@ -75,8 +77,11 @@ def fetch_weights_of(origin: str) -> Weights:
             raise _offline_error(repository)
         name, _ = _find_weights(repository)
     weights = map_file(read_weights(_download(repository, name, MAX_WEIGHTS_BYTES)), f"{name} of {repository}")
-    description = _download_if_there(repository, DESCRIPTION_FILE, MAX_DESCRIPTION_BYTES)
-    return _describe(weights, _read_description(description, repository), repository) if description else weights
+    if description := _download_if_there(repository, DESCRIPTION_FILE, MAX_DESCRIPTION_BYTES):
+        return _describe(weights, _read_description(description, repository), repository)
+    if name != MODEL_FILE and (config := _download_if_there(repository, TIMM_CONFIG, MAX_DESCRIPTION_BYTES)):
+        return _take_config(weights, config, repository)
+    return weights
 
 
 def _find_weights(repository: HubRepository) -> tuple[str, str]:
@@ -190,6 +195,27 @@ def _read_description(path: Path, repository: HubRepository) -> Spec:
         return Spec.from_dict(document.get("spec"))
     except (ValueError, RecursionError, TypeError) as error:
         raise WeightsError(f"{DESCRIPTION_FILE} of {repository} cannot be used: {quote(str(error))}") from error
+
+
+def take_timm_preprocessing(weights: Weights, config: dict[str, Any]) -> Weights:
+    """Return the weights with the normalization and sizes that timm's configuration of them says. Raises KeyError,
+    TypeError, ValueError or IndexError for one that is none."""
+    size = int(config["input_size"][-1])
+    mean, std = (tuple(255 * float(value) for value in config[key]) for key in ("mean", "std"))
+    # timm cuts `crop_pct` of the resized shorter side.
+    resize = int(size / float(config.get("crop_pct", 0.875)))
+    return replace(weights, normalization=Normalization(mean, std), image_size=size, resize=resize)
+
+
+def _take_config(weights: Weights, path: Path, repository: HubRepository) -> Weights:
+    """Return the weights with what timm says of them in the file at `path`; as they are if it is another library's.
+    Raises WeightsError."""
+    try:
+        document = json.loads(path.read_bytes())
+        config = document.get("pretrained_cfg") if isinstance(document, dict) else None
+        return take_timm_preprocessing(weights, config) if isinstance(config, dict) else weights
+    except (KeyError, IndexError, ValueError, TypeError, OverflowError, ZeroDivisionError, RecursionError) as error:
+        raise WeightsError(f"{TIMM_CONFIG} of {repository} cannot be used: {quote(str(error))}") from error
 
 
 def _describe(weights: Weights, spec: Spec, repository: HubRepository) -> Weights:

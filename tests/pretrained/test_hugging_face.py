@@ -2,6 +2,7 @@
 
 import json
 import zipfile
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -17,6 +18,8 @@ from keras_resnet.pretrained import hugging_face
 from keras_resnet.pretrained.load import fetch_weights
 from keras_resnet.run import Run
 from keras_resnet.training.initialize import config_from_weights
+
+GOLDEN = Path(__file__).parents[1] / "golden"
 
 
 def silent(_):
@@ -213,9 +216,23 @@ def test_a_description_that_is_none(put, description, said):
 
 
 def test_repositories_of_others(put, tmp_path):
-    """A Keras file alone leaves the network open, PyTorch's names tell it; other names are refused."""
+    """A Keras file alone leaves the network open, PyTorch's names tell it, and timm its preprocessing; other names are
+    refused."""
     from safetensors.numpy import save
 
+    from keras_resnet.pretrained.readers import read_weights
+
+    resnet8 = save({name: np.ascontiguousarray(each) for name, each in read_weights(GOLDEN / "resnet8.pth").items()})
+    config = {"pretrained_cfg": {"input_size": [3, 40, 40], "mean": [0.5] * 3, "std": [0.25] * 3, "crop_pct": 0.8}}
+    put(model__keras=None, model__safetensors=resnet8, config__json=json.dumps(config).encode())
+    weights = fetch_weights("hf:joe/cats")
+    assert (weights.network.depth, weights.image_size, weights.resize) == (8, 40, 50)
+    assert weights.normalization.mean == (127.5,) * 3 and weights.normalization.std == (63.75,) * 3
+    put(model__keras=None, model__safetensors=resnet8, config__json=b'{"pretrained_cfg": {"input_size": "large"}}')
+    with pytest.raises(WeightsError, match=r"config\.json of hf:joe/cats@\w+ cannot be used: "):
+        fetch_weights("hf:joe/cats")
+    put(model__keras=None, model__safetensors=resnet8)
+    assert fetch_weights("hf:joe/cats").network.depth == 8
     put()
     weights = fetch_weights("hf:joe/cats")
     assert weights.network is None and weights.normalization is None
