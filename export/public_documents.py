@@ -16,6 +16,7 @@ from keras_resnet.config.spec import Spec
 from keras_resnet.data.sources.tfds import BUNDLED, FLIP_SAFE, FLIP_UNSAFE
 from keras_resnet.export.verdict import Verdict
 from keras_resnet.pretrained.hub import is_hub_name
+from keras_resnet.pretrained.hub_repository import SOURCE
 from keras_resnet.run import Run
 from keras_resnet.runtime.image_files import to_path
 
@@ -31,13 +32,18 @@ DEVICE_FACTS = (
     *("partitions", "load_ms", "windows", "arena_bytes"),
 )
 VERDICT_FACTS = (*(each.name for each in fields(Verdict)), "latency_ms", "cpu_agreement", "cpu_difference")
+# A name of TFDS, with its configuration and version.
+_DATA_NAME = re.compile(r"(\w+)(?:/\w[\w.-]*)?(?::[\d.*]+)?", re.ASCII)
 _PATH_LIKE = re.compile(r"[/\\]|\.[A-Za-z]\w{1,4}\b")
 
 
 def name_data(source: str) -> str | None:
     """Return the name of a public data set; None of data of one's own."""
-    known = source.partition("/")[0].partition(":")[0] in PUBLIC_DATA
-    return source if known and not Path(source).is_absolute() else None
+    match = _DATA_NAME.fullmatch(source)
+    if match is None or match[1] not in PUBLIC_DATA:
+        return None
+    # What is bundled is meant by its name, whatever lies in the current folder.
+    return source if match[1] in BUNDLED or not to_path(source).exists() else None
 
 
 def publish_spec(spec: Spec) -> dict[str, Any]:
@@ -53,7 +59,8 @@ def publish_spec(spec: Spec) -> dict[str, Any]:
 def _is_public(key: str, value: str) -> bool:
     if key == "data.source":
         return name_data(value) is not None
-    return key == "start.weights" and is_hub_name(value)
+    # A repository of one's own may be private.
+    return key == "start.weights" and is_hub_name(value) and not value.startswith(f"{SOURCE}:")
 
 
 def publish_verdicts(rows: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:

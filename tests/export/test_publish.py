@@ -12,6 +12,7 @@ from stand_in_hub import Repository, use_hub
 from keras_resnet.api.run import Run as PythonRun
 from keras_resnet.config.spec import Spec
 from keras_resnet.errors import HubError, UsageError
+from keras_resnet.export.public_documents import publish_spec
 
 NAMES = {
     *("README.md", "model.keras", "int8.tflite", "labels.txt", "classify.py", "preprocess.py"),
@@ -106,6 +107,28 @@ def test_nothing_of_its_owner_is_published(hub, tmp_path, monkeypatch, kresnet):
     assert metadata_of(files["README.md"])["model-index"][0]["results"][0]["dataset"]["type"] == "images"
     spec = Spec.from_dict(json.loads(files["kresnet.json"])["spec"])
     assert (spec.network.depth, spec.data.image_size) == (8, 8)
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "is_public"),
+    [
+        ("data.source", "digits", True),
+        ("data.source", "shapes/single", True),
+        ("data.source", "cifar10:3.0.2", True),
+        ("data.source", "cifar10/../joe", False),
+        ("data.source", "mnist/joe/images", False),
+        ("data.source", "patients", False),
+        ("data.source", "~/digits", False),
+        ("start.weights", "torchvision:resnet18.v1", True),
+        ("start.weights", "hf:joe/secret@main", False),
+        ("start.weights", "weights.pth", False),
+        ("training.devices", "gpu:0", False),
+    ],
+)
+def test_texts_that_everybody_may_know(key, value, is_public):
+    section, _, name = key.partition(".")
+    published = publish_spec(Spec().override(key, value))
+    assert (published[section].get(name) == value) is is_public and (name in published[section]) is is_public
 
 
 def test_a_file_with_a_path_of_this_machine_is_refused(hub, run, push):
