@@ -4,7 +4,9 @@ one commit."""
 from __future__ import annotations
 
 import json
+import sys
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -31,7 +33,7 @@ from keras_resnet.pretrained.hub_repository import (
     endpoint_host,
 )
 from keras_resnet.pretrained.memory_budget import format_bytes
-from keras_resnet.progress import Log, show_activity
+from keras_resnet.progress import Log
 from keras_resnet.reporting.recommend import DescribedVerdict, describe_verdicts
 from keras_resnet.run import Run
 from keras_resnet.run.run_files import REJECTED
@@ -106,9 +108,24 @@ def publish(run: Run, destination: str, settings: PublishSettings, log: Log) -> 
     outdated = hub.list_outdated(state, files)
     _log_contents(files, outdated, state, repository, settings, log)
     message = settings.message or f"Publish {run.name} by kresnet"
-    with show_activity("uploading"):
+    with _progress_on_terminals():
         hub.commit(state, files, outdated, message, private=settings.private)
     return repository.address
+
+
+@contextmanager
+def _progress_on_terminals() -> Iterator[None]:
+    """Let the hub's library show its progress, which it writes to standard error, on a terminal alone."""
+    from huggingface_hub.utils import are_progress_bars_disabled, disable_progress_bars, enable_progress_bars
+
+    if sys.stderr.isatty() or are_progress_bars_disabled():
+        yield
+        return
+    disable_progress_bars()
+    try:
+        yield
+    finally:
+        enable_progress_bars()
 
 
 def _select_rows(run: Run, names: Sequence[str]) -> list[DescribedVerdict]:
