@@ -32,6 +32,7 @@ from keras_resnet.pretrained.key_mapping import map_file
 from keras_resnet.pretrained.memory_budget import format_bytes
 from keras_resnet.pretrained.readers import read_weights
 from keras_resnet.pretrained.weights import Weights
+from keras_resnet.runtime.plurals import counted
 
 # What weights are looked for in, the first that is there.
 WEIGHT_FILES = (MODEL_FILE, "model.safetensors")
@@ -230,7 +231,7 @@ def _describe(weights: Weights, spec: Spec, repository: HubRepository) -> Weight
     if network.depth - 1 > len(weights.layers) or inner > widest:
         raise WeightsError(
             f"{DESCRIPTION_FILE} of {repository} describes another network than its weights are of: they have"
-            f" {len(weights.layers)} layers, the widest of {widest} channels"
+            f" {counted(len(weights.layers), 'layer')}, the widest of {counted(widest, 'channel')}"
         )
     resize = data.resize if data.fit == "crop" else None
     return replace(
