@@ -156,7 +156,7 @@ def _explain(error: Exception, repository: HubRepository, more: str = "") -> Hub
 @contextmanager
 def _progress_on_terminals() -> Iterator[None]:
     """Let the hub's library show its progress, which it writes to standard error, on a terminal alone."""
-    from huggingface_hub.utils import are_progress_bars_disabled, disable_progress_bars, enable_progress_bars
+    from huggingface_hub.utils.tqdm import are_progress_bars_disabled, disable_progress_bars, enable_progress_bars
 
     if sys.stderr.isatty() or are_progress_bars_disabled():
         yield
