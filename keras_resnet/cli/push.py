@@ -28,11 +28,11 @@ from keras_resnet.export.publish_settings import PublishSettings
 @add_setting_options(PublishSettings, repeats=False)
 @runs_option
 def push(words: tuple[str, ...], runs: str | None, **options: Any) -> None:
-    """Publish RUN, the newest by default, on the Hugging Face hub.
+    """Publish RUN and its files on the Hugging Face hub.
 
-    One commit with a model card made of the verdicts, the Keras model, the exported files that passed, labels, scripts
-    that run the files, and the verdicts. A new repository is public unless --private is given. Images, paths and
-    host names stay here. Needs a token: hf auth login.
+    The newest run by default. One commit with a model card made of the verdicts, the Keras model, the exported
+    files that passed, labels, scripts that run the files, and the verdicts. A new repository is public unless
+    --private is given. Images, paths and host names stay here. Needs a token: hf auth login.
     """
     settings = PublishSettings(**select_given(options))
     *before, destination = words
