@@ -55,7 +55,7 @@ setup(
         "h5py>=3.11",
         "safetensors>=0.4.3",
         "pydantic>=2.7",
-        "huggingface_hub>=0.30",
+        "huggingface_hub>=0.34",
         "PyYAML>=6",
         "pyarrow>=17",
         "grpcio>=1.66",

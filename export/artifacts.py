@@ -147,9 +147,13 @@ class ModelCard:
     def _unverified(self) -> str:
         return _list_items(list(map(describe_unverified, self.run.unverified())))
 
+    def _device_rows(self) -> list[dict[str, Any]]:
+        """Return the verdicts on files on devices that are shown."""
+        return self.run.device_verdicts()
+
     def _devices(self) -> str:
         """Return the table of devices, in Markdown; "" where no file was run on one."""
-        rows = self.run.device_verdicts()
+        rows = self._device_rows()
         if not rows:
             return ""
         columns, cells = show_devices(rows, self.rows)

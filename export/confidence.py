@@ -17,7 +17,7 @@ from keras_resnet.evaluation.evaluate import BATCH_SIZE, evaluate_each, evaluati
 from keras_resnet.export.confidence_settings import CalibrationSettings
 from keras_resnet.export.evaluate import Predict, list_passed_files
 from keras_resnet.export.formats import find_format
-from keras_resnet.export.load import load_file
+from keras_resnet.export.load import file_size, gzip_size, load_file
 from keras_resnet.export.pipeline import load_run_data
 from keras_resnet.export.verify import draw_samples, spread_images
 from keras_resnet.metrics.calibration import (
@@ -150,7 +150,8 @@ def describe_calibration(
 
 
 def renew_files(run: Run, log: Log) -> RenewedFiles:
-    """Write the temperature and the rule of `run` into its exported files, whose networks stay as they are."""
+    """Write the temperature and the rule of `run` into its exported files, whose networks stay as they are, and the
+    files' new sizes into their verdicts."""
     confidence = run.confidence()
     renewed: list[str] = []
     stale: list[str] = []
@@ -165,7 +166,19 @@ def renew_files(run: Run, log: Log) -> RenewedFiles:
             log(f"{name} keeps its metadata: {error}")
             is_renewed = False
         (renewed if is_renewed else stale).append(name)
+    if renewed:
+        _keep_sizes(run, renewed)
     return RenewedFiles(renewed=renewed, stale=stale)
+
+
+def _keep_sizes(run: Run, names: list[str]) -> None:
+    """Write the sizes of the files `names` into their verdicts, by which a file is known to be that of its verdict."""
+    rows = run.verdict_rows()
+    for row in rows:
+        if row["file"] in names:
+            path = run.exports / row["file"]
+            row.update(bytes=file_size(path), gzip_bytes=gzip_size(path))
+    run.write_json(run.verdicts_file, rows)
 
 
 def _load_models(run: Run, log: Log) -> dict[str, Predict]:

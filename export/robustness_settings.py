@@ -19,6 +19,12 @@ NO_FILES = "none"
 LEAST, MOST = 1, 5
 
 
+def require_alone(files: tuple[str, ...]) -> None:
+    """Raise UsageError where "none" stands among other names of files."""
+    if NO_FILES in files and len(files) > 1:
+        raise UsageError(f"--files {NO_FILES} leaves all files out; it goes with no other name")
+
+
 @dataclass(frozen=True, config=STRICT)
 class RobustnessSettings(OptionsSection):
     """Which corruptions of which images to evaluate a run's model and files on."""
@@ -45,8 +51,7 @@ class RobustnessSettings(OptionsSection):
         for severity in self.severities:
             if not LEAST <= severity <= MOST:
                 raise UsageError(f"--severities must be whole numbers, {LEAST} to {MOST}. Received: {severity}")
-        if NO_FILES in self.files and len(self.files) > 1:
-            raise UsageError(f"--files {NO_FILES} leaves all files out; it goes with no other name")
+        require_alone(self.files)
 
     @property
     def chosen_severities(self) -> tuple[int, ...]:

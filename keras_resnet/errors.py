@@ -14,6 +14,7 @@
     │   ├── TrainingStopped       SIGTERM; the state is saved, exit code 0
     │   └── TrainingPruned        a search ended it for better ones; the state is saved
     ├── SearchError         no network is within the budget of a search
+    ├── HubError            the Hugging Face hub cannot be reached, or does not take a run
     └── ExportError         a file that could not be converted, written or read
         └── VerdictError          a file that is not within its budget, where that was asked to raise
 
@@ -30,6 +31,7 @@ from keras_resnet.runtime.errors import DataError, ExportError, KresnetError, Us
 __all__ = [
     "DataError",
     "ExportError",
+    "HubError",
     "KresnetError",
     "MissingFileError",
     "RunError",
@@ -97,6 +99,10 @@ class TrainingPruned(TrainingError):
 
 class SearchError(KresnetError):
     """No network is within the budget of a search."""
+
+
+class HubError(KresnetError):
+    """The Hugging Face hub cannot be reached, or does not take what is published there."""
 
 
 def did_you_mean(word: str, known: Iterable[str], likeness: float = 0.6) -> str:

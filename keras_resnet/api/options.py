@@ -112,8 +112,8 @@ class TrainOptions(TypedDict, total=False):
     """Copy-paste: probability that objects of another image are pasted in, by their masks (Ghiasi et al. 2021)
     [default: 0]."""
     weights: StrPath | None
-    """Weights to start from: a file, a run, keras:NAME, torchvision:NAME, timm:NAME, or none for random ones [default:
-    pretrained ones for images of 64 pixels or more]."""
+    """Weights to start from: a file, a run, keras:NAME, torchvision:NAME, timm:NAME, hf:USER/NAME, or none for random
+    ones [default: pretrained ones for images of 64 pixels or more]."""
     deepen: StrPath | None
     """Start from the residual units of this run and add others that are identities; depth says how many layers."""
     freeze: Sequence[str] | str | None
@@ -402,3 +402,16 @@ class RobustnessOptions(TypedDict, total=False):
     """Seed of the corruptions' chance [default: 0]."""
     files: Sequence[str] | str | None
     """Exported files of RUN: int8,float32.tflite; none: the Keras model alone [default: all that passed]."""
+
+
+class PushOptions(TypedDict, total=False):
+    """Options of a publication: those of `kresnet push`."""
+
+    private: bool | None
+    """Show a new repository to nobody but you, or to your organization."""
+    files: Sequence[str] | str | None
+    """Exported files to publish: int8,model.onnx; none: only the Keras model [default: all that passed]."""
+    license: str | None
+    """License of the model, as the hub names it: apache-2.0, mit, cc-by-4.0, … [default: none is stated]."""
+    message: str | None
+    """Message of the commit [default: names the run]."""

@@ -11,7 +11,14 @@ from typing import TYPE_CHECKING, Any, Unpack
 from keras_resnet import progress
 from keras_resnet.api.files import ExportedFiles
 from keras_resnet.api.keywords import to_text
-from keras_resnet.api.options import CalibrateOptions, CompressOptions, ExportOptions, RobustnessOptions, VerifyOptions
+from keras_resnet.api.options import (
+    CalibrateOptions,
+    CompressOptions,
+    ExportOptions,
+    PushOptions,
+    RobustnessOptions,
+    VerifyOptions,
+)
 from keras_resnet.api.predicting import Images, Predicting
 from keras_resnet.api.results import Score
 from keras_resnet.api.session import from_python, log_once
@@ -217,6 +224,18 @@ class Run(Predicting):
         if open and not webbrowser.open(file.as_uri()):
             progress.log(f"there is no browser here; open {file}")
         return file
+
+    @document_options(PushOptions)
+    @from_python
+    def push(self, destination: str, **options: Unpack[PushOptions]) -> str:
+        """Publish the run on the Hugging Face hub, in one commit, and return its address: what `kresnet push` does.
+
+        destination: "hf:USER/NAME". Raises UsageError for a name that is none and for files that there are not,
+        ExportError for files that are not within their budget, HubError where the hub cannot be reached or refuses.
+        """
+        from keras_resnet.api.publishing import push_run
+
+        return push_run(self.stored, destination, options)
 
     @document_options(CompressOptions)
     @from_python

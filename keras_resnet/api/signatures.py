@@ -18,6 +18,7 @@ from keras_resnet.config.readable_signature import ReadableSignature
 from keras_resnet.config.settings import Setting, iterate_settings
 from keras_resnet.export.confidence_settings import CalibrationSettings
 from keras_resnet.export.device_settings import DeviceSettings
+from keras_resnet.export.publish_settings import PublishSettings
 from keras_resnet.export.robustness_settings import RobustnessSettings
 from keras_resnet.export.settings import ExportSettings
 from keras_resnet.network_search.settings import PLACE_SETTINGS, SearchSettings
@@ -123,6 +124,7 @@ SEARCH = (
     *(each for each in _DEVICES if each.name in PLACE_SETTINGS),
 )
 CALIBRATE = tuple(Keyword.of(each.key, each) for each in iterate_settings(CalibrationSettings))
+PUSH = tuple(Keyword.of(each.key, each) for each in iterate_settings(PublishSettings))
 ROBUSTNESS = tuple(Keyword.of(each.key, each) for each in iterate_settings(RobustnessSettings))
 # By the name of the TypedDict.
 KEYWORDS = {
@@ -134,6 +136,7 @@ KEYWORDS = {
     "SearchOptions": SEARCH,
     "RobustnessOptions": ROBUSTNESS,
     "CalibrateOptions": CALIBRATE,
+    "PushOptions": PUSH,
 }
 
 

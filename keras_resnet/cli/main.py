@@ -58,6 +58,7 @@ COMMANDS = {
         "keras_resnet.cli.diagnose:diagnose", "Rank the layers of RUN by the accuracy that 8 bits cost.", SHIP
     ),
     "demo": LazyCommand("keras_resnet.cli.demo:demo", "Try RUN's exported files in a browser.", SHIP),
+    "push": LazyCommand("keras_resnet.cli.push:push", "Publish RUN and its files on the Hugging Face hub.", SHIP),
     "predict": LazyCommand("keras_resnet.cli.predict:predict", "Predict what images and videos show, and where.", USE),
     "evaluate": LazyCommand(
         "keras_resnet.cli.evaluate:evaluate", "Evaluate a run's model, or an exported FILE, on the run's data.", USE

@@ -14,7 +14,7 @@ FUNCTIONS = {
     "fit": "train",
 }
 # Methods of a run in Python, most of them commands too.
-METHODS = ("evaluate", "explain", "export", "predict", "report", "verify", "compress")
+METHODS = ("evaluate", "explain", "export", "predict", "push", "report", "verify", "compress")
 # What names of networks begin with that other tools train.
 CLASSIFIERS = (
     *("mobilenet", "efficientnet", "mobilevit", "mnasnet", "shufflenet", "squeezenet", "ghostnet", "nasnet", "mcunet"),
@@ -30,6 +30,7 @@ FOREIGN_METHODS = {
     **dict.fromkeys(("predict_proba", "predict_on_batch", "classify", "detect"), "predict"),
     **dict.fromkeys(("gradcam", "grad_cam", "cam", "saliency", "heatmap", "heat_map"), "explain"),
     **dict.fromkeys(("save", "to_tflite", "to_onnx", "export_tflite"), "export"),
+    **dict.fromkeys(("push_to_hub", "save_pretrained", "upload"), "push"),
     **dict.fromkeys(("plot", "show", "confusion_matrix", "classification_report"), "report"),
 }
 # The same for what is no method of it → what does it.

@@ -109,6 +109,7 @@ COMMANDS = {
     **dict.fromkeys(("val", "validate", "test", "eval", "score"), "evaluate"),
     **dict.fromkeys(("convert", "quantize", "quantise", "deploy", "compile", "tflite"), "export"),
     **dict.fromkeys(("benchmark", "bench", "profile"), "verify"),
+    **dict.fromkeys(("publish", "upload", "share", "push-to-hub"), "push"),
     **dict.fromkeys(("list", "ls", "history", "experiments"), "runs"),
     **dict.fromkeys(("infer", "inference", "classify-image", "recognize"), "predict"),
     **dict.fromkeys(("fit", "classify"), "train"),
@@ -173,8 +174,8 @@ SPLITS = {
 }
 # Values of options elsewhere → what to say of them.
 _WEIGHTS = (
-    "Name a source: torchvision:resnet18, keras:resnet50, timm:NAME, a file, or a run; without --weights, images of 64"
-    " pixels and more start from pretrained weights"
+    "Name a source: torchvision:resnet18, keras:resnet50, timm:NAME, hf:USER/NAME, a file, or a run; without --weights,"
+    " images of 64 pixels and more start from pretrained weights"
 )
 _MICRO = "Use --c-array, which writes an int8 file as C source for microcontrollers; it needs no --target"
 _COMPUTER = (

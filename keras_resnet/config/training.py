@@ -40,7 +40,8 @@ class StartSpec(Section):
 
     weights: str | None = setting(
         None,
-        "Weights to start from: a file, a run, keras:NAME, torchvision:NAME, timm:NAME, or none for random ones.",
+        "Weights to start from: a file, a run, keras:NAME, torchvision:NAME, timm:NAME, hf:USER/NAME, or none for"
+        " random ones.",
         Option("--weights", COMMON, f"pretrained ones for images of {PRETRAINED_PIXELS} pixels or more", "SOURCE"),
     )
     deepen: str | None = setting(

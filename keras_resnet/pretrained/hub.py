@@ -1,4 +1,4 @@
-"""Download pretrained weights by name: of keras.applications, torchvision and timm.
+"""Download pretrained weights by name: of keras.applications, torchvision, timm and anybody on the Hugging Face hub.
 
 What was downloaded is kept where each library keeps it, checked against the published hash, and used
 again without a network.
@@ -16,10 +16,12 @@ from contextlib import contextmanager, redirect_stdout
 from dataclasses import replace
 from pathlib import Path
 
-from keras_resnet.config.spec import NetworkSpec, Normalization
+from keras_resnet.config.spec import NetworkSpec
 from keras_resnet.connectivity import is_reachable
 from keras_resnet.errors import UsageError, WeightsError, did_you_mean
 from keras_resnet.models.names import parse_model_name
+from keras_resnet.pretrained import hugging_face
+from keras_resnet.pretrained.hub_repository import SOURCE, endpoint_host
 from keras_resnet.pretrained.key_mapping import map_keys
 from keras_resnet.pretrained.readers import read_weights
 from keras_resnet.pretrained.weights import Weights
@@ -33,7 +35,6 @@ KERAS_APPLICATIONS = {
 }
 KERAS_HOST = "https://storage.googleapis.com"
 TORCH_HOST = "https://download.pytorch.org"
-TIMM_HOST = "https://huggingface.co"
 # torchvision 0.29: the first eight digits of each file's SHA-256, for IMAGENET1K_V1 and, where there is one, V2.
 TORCHVISION_HASHES = {
     "resnet18": ("f37072fd",),
@@ -71,6 +72,18 @@ def resolve_recipe(origin: str) -> str:
         return origin
     _require_known("torchvision", name, TORCHVISION_HASHES)
     return f"{origin}.v{len(TORCHVISION_HASHES[name])}"
+
+
+def settle_origin(origin: str) -> tuple[str, str]:
+    """Return `origin` with its recipe or its commit, so that it means the same weights later, and how that was chosen;
+    the latter is "" where it was named.
+
+    Raises UsageError for a name the source does not have, WeightsError where the hub cannot be reached.
+    """
+    if origin.partition(":")[0] == SOURCE:
+        return hugging_face.resolve_revision(origin)
+    exact = resolve_recipe(origin)
+    return exact, "" if exact == origin else f"the newest of {origin}"
 
 
 def fetch_from_hub(origin: str) -> Weights:
@@ -158,12 +171,7 @@ def _fetch_timm(name: str) -> Weights:
     config = json.loads(_download_hub_file(name, "config.json").read_text(encoding="utf-8"))
     weights = map_keys(read_weights(_download_hub_file(name, "model.safetensors")))
     _require_same_network(name, network, weights.network)
-    preprocessing = config.get("pretrained_cfg", config)
-    size = int(preprocessing["input_size"][-1])
-    mean, std = (tuple(255 * value for value in preprocessing[key]) for key in ("mean", "std"))
-    # timm cuts `crop_pct` of the resized shorter side.
-    resize = int(size / float(preprocessing.get("crop_pct", 0.875)))
-    return replace(weights, normalization=Normalization(mean, std), image_size=size, resize=resize)
+    return hugging_face.take_timm_preprocessing(weights, config.get("pretrained_cfg", config))
 
 
 @contextmanager
@@ -188,7 +196,7 @@ def _download_hub_file(name: str, file: str) -> Path:
     cached = hub.try_to_load_from_cache(repository, file)
     if isinstance(cached, str):
         return Path(cached)
-    _require_online(f"timm:{name}", TIMM_HOST, None)
+    _require_online(f"timm:{name}", endpoint_host(), None)
     try:
         target = Path(hub.hf_hub_download(repository, file))
         # Of a large file the hub's tag is its SHA-256.
@@ -225,6 +233,7 @@ _FETCHERS: dict[str, Callable[[str], Weights]] = {
     "keras": _fetch_keras,
     "torchvision": _fetch_torchvision,
     "timm": _fetch_timm,
+    SOURCE: lambda place: hugging_face.fetch_weights_of(f"{SOURCE}:{place}"),
 }
 # What a name of weights begins with.
 SOURCES = tuple(_FETCHERS)

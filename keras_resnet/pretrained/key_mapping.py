@@ -31,6 +31,19 @@ def map_keys(state: StateDict) -> Weights:
     return replace(weights, unused=(*weights.unused, *others))
 
 
+def map_file(state: StateDict, called: str) -> Weights:
+    """Return the weights of a file, which messages call `called`, as `map_keys` does. Raises WeightsError also where
+    arrays are missing or have not the shapes of a network's."""
+    try:
+        return map_keys(state)
+    except KeyError as error:
+        raise WeightsError(f"weights {called} are incomplete: {error.args[0]} is missing") from error
+    except WeightsError as error:
+        raise WeightsError(f"cannot use weights {called}: {error}") from error
+    except (AttributeError, IndexError, TypeError, ValueError) as error:
+        raise WeightsError(f"cannot use weights {called}: its arrays have not the shapes of a network's") from error
+
+
 def _strip_prefix(state: StateDict) -> tuple[StateDict, list[str]]:
     """Return the arrays of the network, by names without the prefix of them all, and the names of the others.
 

@@ -13,7 +13,7 @@ from keras_resnet.errors import UsageError, WeightsError, describe_received
 from keras_resnet.models.parts import BACKBONE, HEADS, NECK, find_lateral_layers, get_group, get_part, group_by_part
 from keras_resnet.native_logs import quiet
 from keras_resnet.pretrained import hub
-from keras_resnet.pretrained.key_mapping import map_keys
+from keras_resnet.pretrained.key_mapping import map_file
 from keras_resnet.pretrained.readers import read_weights
 from keras_resnet.pretrained.weights import Weights
 from keras_resnet.runtime.plurals import counted, join_words, verb
@@ -68,11 +68,11 @@ def load_weights(model: keras.Model, origin: str | Path) -> LoadReport:
     """Fill `model`, a network of this package, from `origin`.
 
     `origin` is a file (.keras, .h5, .pth, .pt, .safetensors) or a named source: "keras:resnet50",
-    "torchvision:resnet18" or "timm:resnet50.a1_in1k", which is downloaded, checked and kept. A classifier of
-    another number of classes is left as it is, as are a detector's neck and heads where the weights are not of a
-    detector. The preprocessing is not changed: build the network with
-    `fetch_weights(origin).normalization`. Raises UsageError for an unknown source, WeightsError for weights that cannot
-    be had, are of another network, or claim far more memory than `model` takes.
+    "torchvision:resnet18", "timm:resnet50.a1_in1k" or "hf:USER/NAME", which is downloaded, checked and kept. A
+    classifier of another number of classes is left as it is, as are a detector's neck and heads where the weights are
+    not of a detector. The preprocessing is not changed: build the network with `fetch_weights(origin).normalization`.
+    Raises UsageError for an unknown source, WeightsError for weights that cannot be had, are of another network, or
+    claim far more memory than `model` takes.
     """
     if not hasattr(model, "weights"):
         raise UsageError(f"load_weights takes a Keras model first. Received: {describe_received(model)}")
@@ -91,15 +91,7 @@ def fetch_weights(origin: str, model_size: int | None = None) -> Weights:
     """
     if hub.is_hub_name(origin):
         return hub.fetch_from_hub(origin)
-    state = read_weights(Path(origin).expanduser(), model_size)
-    try:
-        return map_keys(state)
-    except KeyError as error:
-        raise WeightsError(f"weights {origin} are incomplete: {error.args[0]} is missing") from error
-    except WeightsError as error:
-        raise WeightsError(f"cannot use weights {origin}: {error}") from error
-    except (AttributeError, IndexError, TypeError, ValueError) as error:
-        raise WeightsError(f"cannot use weights {origin}: its arrays have not the shapes of a network's") from error
+    return map_file(read_weights(Path(origin).expanduser(), model_size), origin)
 
 
 def assign_weights(model: keras.Model, weights: Weights, origin: str) -> LoadReport:

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from keras_resnet.config.image_size import ImageSize
 from keras_resnet.config.spec import NetworkSpec, Normalization
 
 # Arrays by tensor name, as PyTorch keeps them, or lists of arrays by layer name, as Keras does.
@@ -22,11 +23,11 @@ CAFFE_NORMALIZATION = Normalization((123.68, 116.779, 103.939), (1.0, 1.0, 1.0))
 @dataclass(frozen=True)
 class Weights:
     """Weights by our layer names. network: what they are of (None if the names do not tell); unused: names in the file
-    that have no place in it; image_size, resize: pixels, as they were trained."""
+    that have no place in it; image_size, resize: pixels, of squares or as (height, width), as they were trained."""
 
     layers: LayerArrays
     network: NetworkSpec | None
     normalization: Normalization | None = None
-    image_size: int | None = None
-    resize: int | None = None
+    image_size: ImageSize | None = None
+    resize: ImageSize | None = None
     unused: tuple[str, ...] = field(default=())

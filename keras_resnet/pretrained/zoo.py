@@ -48,11 +48,11 @@ def create_model(
     `normalization=None` to feed values normalized by yourself. `dtype` is a Keras policy name such as
     "mixed_bfloat16".
 
-    weights: "torchvision", "keras" or "timm:resnet50.a1_in1k", which are downloaded, or a file (.keras, .h5, .pth,
-    .safetensors). The normalization is then that of the weights, unless another one is given,
-    and a head of other classes stays as initialized. Raises UsageError for an unknown name, naming the nearest, and
-    for a network that does not exist or takes no images of this size; WeightsError for weights that cannot be had, or
-    are of another network.
+    weights: "torchvision", "keras", "timm:resnet50.a1_in1k" or "hf:USER/NAME", which are downloaded, or a file
+    (.keras, .h5, .pth, .safetensors). The normalization is then that of the weights, unless another one is given, and a
+    head of other classes stays as initialized. Raises UsageError for an unknown name, naming the nearest, and for a
+    network that does not exist or takes no images of this size; WeightsError for weights that cannot be had, or are of
+    another network.
     """
     import keras
 

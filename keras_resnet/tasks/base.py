@@ -68,6 +68,8 @@ class Task(ABC, Generic[OutputsT, GroundTruthT, PredictionT]):
     name: ClassVar[str]
     title: ClassVar[str]
     summary: ClassVar[str]
+    # What the Hugging Face hub calls the task nearest to it (huggingface.co/tasks).
+    pipeline_tag: ClassVar[str]
     # What `train_metrics` gives, the first one drawn; what `compute_metrics` gives that is computed after each epoch
     # too, where nothing that is followed in training comes near it.
     train_metric_names: ClassVar[tuple[str, ...]]

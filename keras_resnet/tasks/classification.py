@@ -41,6 +41,7 @@ class Classification(Task[np.ndarray, np.ndarray, np.ndarray]):
     name: ClassVar[str] = "classify"
     title: ClassVar[str] = "image classification"
     summary: ClassVar[str] = "Image classification"
+    pipeline_tag: ClassVar[str] = "image-classification"
     train_metric_names: ClassVar[tuple[str, ...]] = ("accuracy",)
     head_parts: ClassVar[tuple[str, ...]] = ("logits",)
     postprocessing: ClassVar[str] = "top_k"

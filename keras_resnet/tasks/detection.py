@@ -55,6 +55,7 @@ class Detection(Task[Arrays, Arrays, Prediction]):
     name: ClassVar[str] = "detect"
     title: ClassVar[str] = "object detection"
     summary: ClassVar[str] = "Detection of objects"
+    pipeline_tag: ClassVar[str] = "object-detection"
     train_metric_names: ClassVar[tuple[str, ...]] = ("iou", "quality")
     eval_metric_names: ClassVar[tuple[str, ...]] = ("box mAP",)
     head_parts: ClassVar[tuple[str, ...]] = ("neck", "class_head", "box_head")

@@ -31,6 +31,7 @@ class InstanceSegmentation(Detection):
     name: ClassVar[str] = "segment"
     title: ClassVar[str] = "instance segmentation"
     summary: ClassVar[str] = "Detection of objects and their masks"
+    pipeline_tag: ClassVar[str] = "image-segmentation"
     train_metric_names: ClassVar[tuple[str, ...]] = ("iou", "quality", "mask")
     eval_metric_names: ClassVar[tuple[str, ...]] = ("mask mAP", "box mAP")
     head_parts: ClassVar[tuple[str, ...]] = (*Detection.head_parts, "mask_head")

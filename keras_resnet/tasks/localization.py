@@ -34,6 +34,7 @@ class Localization(Detection):
     name: ClassVar[str] = "localize"
     title: ClassVar[str] = "localization"
     summary: ClassVar[str] = "Localization of an image's main object"
+    pipeline_tag: ClassVar[str] = "object-detection"
     eval_metric_names: ClassVar[tuple[str, ...]] = ("localized",)
     postprocessing: ClassVar[str] = "main_object"
     samples_are_mistakes: ClassVar[bool] = True

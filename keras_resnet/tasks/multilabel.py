@@ -55,6 +55,7 @@ class Multilabel(Task[np.ndarray, np.ndarray, LabelScores]):
     name: ClassVar[str] = "multilabel"
     title: ClassVar[str] = "multi-label classification"
     summary: ClassVar[str] = "Classification of images with several labels each"
+    pipeline_tag: ClassVar[str] = "image-classification"
     train_metric_names: ClassVar[tuple[str, ...]] = ("f1",)
     eval_metric_names: ClassVar[tuple[str, ...]] = (MAP,)
     curves_note: ClassVar[str] = (

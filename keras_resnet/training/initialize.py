@@ -80,7 +80,8 @@ def _describe_missing(origin: str, home: Path) -> str:
     suggestion = f" Did you mean {near[0]!r}?" if near else did_you_mean(origin, names)
     return (
         f"no run called {origin!r} in {home}.{suggestion} Weights are {NO_WEIGHTS} (random ones), a"
-        " file (.keras, .h5, .pth, .safetensors), a run, keras:NAME, torchvision:NAME or timm:NAME"
+        " file (.keras, .h5, .pth, .safetensors), a run, keras:NAME, torchvision:NAME, timm:NAME or"
+        " hf:USER/NAME"
     )
 
 
@@ -94,9 +95,9 @@ def _resolve_origin(origin: str, log: Log) -> str:
     """Return the full path of a file, or the full name of weights by name."""
     if not hub.is_hub_name(origin):
         return str(Path(origin).expanduser().resolve())
-    exact = hub.resolve_recipe(origin)
-    if exact != origin:
-        log(f"weights: {exact} (the newest of {origin})")
+    exact, how = hub.settle_origin(origin)
+    if how:
+        log(f"weights: {exact} ({how})")
     return exact
 
 

@@ -158,6 +158,8 @@ def nothing_else(desk, monkeypatch):
         monkeypatch.setattr(module, "is_reachable", lambda host: False)
     monkeypatch.setattr(tfds.core.constants, "DATA_DIR", str(desk / "tfds"))
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(desk / "hub"))
+    monkeypatch.setattr("huggingface_hub.constants.HF_TOKEN_PATH", str(desk / "token"))
+    monkeypatch.delenv("HF_TOKEN", raising=False)
     monkeypatch.setenv("KERAS_HOME", str(desk / "keras"))
     monkeypatch.setenv("HOME", str(desk))
     monkeypatch.setattr(cv2, "VideoCapture", lambda source, real=cv2.VideoCapture: real())

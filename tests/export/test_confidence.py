@@ -19,7 +19,7 @@ from keras_resnet.data.load import load_dataset
 from keras_resnet.data.odd_images import KINDS, generate_odd_images
 from keras_resnet.evaluation.evaluate import load_model
 from keras_resnet.export import device_scripts
-from keras_resnet.export.load import load_file
+from keras_resnet.export.load import file_size, load_file
 from keras_resnet.reporting.confidence import forget_calibration
 from keras_resnet.reporting.page import render_report
 from keras_resnet.run import Run
@@ -119,6 +119,8 @@ def test_files_keep_their_networks_and_get_the_metadata(run, before, calibrated)
         with zipfile.ZipFile(io.BytesIO(content)) as archive:
             network = min(each.header_offset for each in archive.infolist())
         assert now[:network] == content[:network] and now[network:] != content[network:] and network > 1000
+    sizes = {row["file"]: row["bytes"] for row in run.verdicts()}
+    assert all(file_size(run.exports / name) == sizes[name] for name in FILES)
 
 
 def test_every_runtime_answers_alike(run, calibrated, odd, kresnet, capsys, monkeypatch):

@@ -46,6 +46,7 @@ def test_a_network_is_filled_from_a_file(tmp_path):
         ("VGG16", "keras", "cannot download keras:vgg16: .* cannot be reached"),
         ("ResNet18", "timm:resnet18.a1_in1k", "cannot download timm:resnet18.a1_in1k: .* cannot be reached"),
         ("ResNet8", "torchvision", "torchvision has no weights 'resnet8'"),
+        ("ResNet18", "hf:joe", "a repository of the Hugging Face hub is named hf:USER/NAME"),
         ("ResNet50", "imagenet", "weights must be a source, such as 'torchvision', 'keras' or 'timm:"),
     ],
 )

@@ -156,6 +156,8 @@ FAILING = {
     "kresnet train --weights torchvision:*": Fails(1, "cannot be reached"),
     "kresnet train --weights timm:*": Fails(1, "cannot be reached"),
     "kresnet train --weights keras:*": Fails(1, "cannot be reached"),
+    "kresnet train --weights hf:*": Fails(1, "cannot be reached"),
+    "kresnet push *": Fails(1, "publishing needs a token with write access"),
     "kresnet train --data photos/ --weights torchvision:*": Fails(1, "cannot be reached"),
     "kresnet train --task detect --weights torchvision:*": Fails(1, "cannot be reached"),
     "kresnet train --task segment --weights cls18 *": Fails(1, "no run called 'cls18'"),
