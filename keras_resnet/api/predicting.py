@@ -13,7 +13,7 @@ from PIL import Image
 
 from keras_resnet import progress
 from keras_resnet.api.results import Prediction, Predictions
-from keras_resnet.api.session import from_python
+from keras_resnet.api.session import from_python, log_once
 from keras_resnet.config.foreign_names import answer_attribute
 from keras_resnet.errors import DataError, UsageError, describe_received, did_you_mean
 from keras_resnet.runtime.image import Picture, show_in_rgb, to_picture
@@ -21,6 +21,7 @@ from keras_resnet.runtime.plurals import counted
 
 if TYPE_CHECKING:
     from keras_resnet.export.predict import Predictor
+    from keras_resnet.run import Run as RunFolder
 
 # One image, or several: a path of an image, a video or a folder; uint8 pixels (H, W, 3) or (N, H, W, 3); Pillow's.
 OneImage = Union[str, "os.PathLike[str]", np.ndarray, Image.Image]
@@ -29,7 +30,8 @@ AnImage = TypeVar("AnImage", bound=OneImage)
 
 
 class Predicting:
-    """What predicts: a run by its model, or an exported file. Subclasses have the property `_predictor`.
+    """What predicts: a run by its model, or an exported file. Subclasses have the properties `_predictor` and
+    `_trained_by`, the run that trained what it predicts by.
 
     called: what an object of the class is called in messages.
     """
@@ -41,6 +43,9 @@ class Predicting:
         @property
         def _predictor(self) -> Predictor: ...
 
+        @property
+        def _trained_by(self) -> RunFolder: ...
+
     else:
 
         def __getattr__(self, name: str) -> Any:
@@ -50,27 +55,33 @@ class Predicting:
             raise AttributeError(describe_missing(self, name))
 
     @overload
-    def predict(self, images: Image.Image, *, top: int | None = None) -> Prediction: ...
-
-    @overload
-    def predict(self, images: list[AnImage] | tuple[AnImage, ...], *, top: int | None = None) -> Predictions: ...
+    def predict(self, images: Image.Image, *, top: int | None = None, tta: str = "none") -> Prediction: ...
 
     @overload
     def predict(
-        self, images: str | os.PathLike[str] | np.ndarray, *, top: int | None = None
+        self, images: list[AnImage] | tuple[AnImage, ...], *, top: int | None = None, tta: str = "none"
+    ) -> Predictions: ...
+
+    @overload
+    def predict(
+        self, images: str | os.PathLike[str] | np.ndarray, *, top: int | None = None, tta: str = "none"
     ) -> Prediction | Predictions: ...
 
     @from_python
-    def predict(self, images: Images, *, top: int | None = None) -> Prediction | Predictions:
+    def predict(self, images: Images, *, top: int | None = None, tta: str = "none") -> Prediction | Predictions:
         """Name what `images` show, and where.
 
         images: a path of an image, a folder or a video; uint8 pixels (H, W, 3) or (N, H, W, 3); one of Pillow's; or a
-        list of these. top: how many labels, 5 by default, or objects, all by default.
+        list of these. top: how many labels, 5 by default, or objects, all by default. tta: of classifiers, "auto" or
+        "flip" takes the mean of the logits of each image and its mirror image, auto only if the run trained with flips.
 
         Returns one `Prediction` for one image, `Predictions` for several: a list, a folder, a video, or an array (N, H,
         W, 3). A damaged file among several is logged and left out; DataError is raised for one alone.
         """
-        return predict_images(self._predictor, images, top)
+        from keras_resnet.export.tta import choose_for_run
+
+        chosen = choose_for_run(tta, self._trained_by, log_once)
+        return predict_images(self._predictor.with_tta(chosen), images, top)
 
 
 def describe_missing(owner: Predicting, name: str) -> str:

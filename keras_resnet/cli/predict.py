@@ -9,11 +9,11 @@ import click
 
 from keras_resnet.cli import console
 from keras_resnet.cli.command import Command, GroupedOption, format_examples
-from keras_resnet.cli.options import complete_run_names, json_option, runs_option
+from keras_resnet.cli.options import complete_run_names, json_option, runs_option, tta_option
 from keras_resnet.cli.outputs import prepare_save
 from keras_resnet.cli.targets import find_predictor, log_newest, name_missing_target
 from keras_resnet.config.option_groups import COMMON, VIDEO
-from keras_resnet.errors import UsageError
+from keras_resnet.errors import UsageError, require_one_of
 from keras_resnet.runtime.runtimes import INTERPRETER, RUNTIMES
 
 
@@ -74,6 +74,7 @@ from keras_resnet.runtime.runtimes import INTERPRETER, RUNTIMES
     cls=GroupedOption,
     group=VIDEO,
 )
+@tta_option
 @runs_option
 @json_option
 def predict(typed: tuple[str, ...], camera: str | None, save: Path | None, runs: str | None, **options: Any) -> None:
@@ -84,10 +85,12 @@ def predict(typed: tuple[str, ...], camera: str | None, save: Path | None, runs:
     Videos and cameras need OpenCV (extra: video).
     """
     from keras_resnet.export.predict import PredictOptions, load_predictor, predict_files, predict_video, resolve_inputs
+    from keras_resnet.export.tta import KINDS
     from keras_resnet.run import runs_home
     from keras_resnet.runtime.predictions import format_predictions
     from keras_resnet.runtime.video import is_video
 
+    require_one_of("--tta", options["tta"], KINDS)
     target, images = find_predictor(runs, typed) if typed or camera else ("", ())
     if bool(images) == bool(camera):
         received = f"{' '.join(typed)}{' and --camera' if camera else ' alone'}" if typed else "nothing"
@@ -105,7 +108,7 @@ def predict(typed: tuple[str, ...], camera: str | None, save: Path | None, runs:
     if save:
         prepare_save(save, is_folder=bool(sources) and sources[0].save != save)
     log_newest(target, typed and target == typed[0])
-    predictor = load_predictor(target, runs_home(runs), options["runtime"])
+    predictor = load_predictor(target, runs_home(runs), options["runtime"], options["tta"], console.log)
     how = PredictOptions(options["top"], options["every"], options["frames"])
     if camera:
         rows = predict_video(predictor, camera, how, save)
