@@ -5,6 +5,7 @@ import json
 import numpy as np
 import pytest
 from PIL import Image
+from samples import silent
 
 from keras_resnet.data.load import load_dataset
 from keras_resnet.errors import UsageError
@@ -75,7 +76,7 @@ def test_evaluation_and_prediction_of_model_and_files(exported, kresnet, tmp_pat
 
     run, _ = exported
     home, file = run.folder.parent, run.exports / "float32.tflite"
-    split = load_dataset(run.spec().data, print).splits["validation"]
+    split = load_dataset(run.spec().data, silent).splits["validation"]
     model = load_model(run)
     both = [model.predict(pixels, verbose=0) for pixels in (split.pixels, split.pixels[:, :, ::-1])]
     expected = np.mean(np.mean(both, axis=0).argmax(1) == split.labels)
