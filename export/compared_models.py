@@ -11,10 +11,11 @@ from keras_resnet.data.load import DatasetSplits
 from keras_resnet.errors import UsageError
 from keras_resnet.evaluation.analysis import describe_data_changes
 from keras_resnet.evaluation.evaluate import evaluate, evaluation_batches, keras_predictor, load_model, load_task
-from keras_resnet.export.evaluate import Predict, RunLookup
+from keras_resnet.export.evaluate import RunLookup
 from keras_resnet.export.load import file_size, is_exported_file, load_file
 from keras_resnet.export.paired import PairedComparison, compare_evaluations
 from keras_resnet.export.pipeline import load_run_data
+from keras_resnet.export.tta import Predict
 from keras_resnet.export.verify import draw_samples
 from keras_resnet.metrics.labels import metric_label
 from keras_resnet.metrics.outcome import format_value

@@ -15,10 +15,11 @@ from keras_resnet.errors import DataError, ExportError, KresnetError, UsageError
 from keras_resnet.evaluation.analysis import describe_data_changes
 from keras_resnet.evaluation.evaluate import BATCH_SIZE, evaluate_each, evaluation_batches, keras_predictor, load_model
 from keras_resnet.export.confidence_settings import CalibrationSettings
-from keras_resnet.export.evaluate import Predict, list_passed_files
+from keras_resnet.export.evaluate import list_passed_files
 from keras_resnet.export.formats import find_format
 from keras_resnet.export.load import file_size, gzip_size, load_file
 from keras_resnet.export.pipeline import load_run_data
+from keras_resnet.export.tta import Predict
 from keras_resnet.export.verify import draw_samples, spread_images
 from keras_resnet.metrics.calibration import (
     acceptance_threshold,

@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
-
-import numpy as np
 
 from keras_resnet.config import foreign_words
 from keras_resnet.config.data import FITS
@@ -19,17 +16,15 @@ from keras_resnet.export.formats.base import LoadedModel
 from keras_resnet.export.load import file_size, is_exported_file, load_file, require_file
 from keras_resnet.export.micro_needs import measure_needs
 from keras_resnet.export.pipeline import load_run_data
+from keras_resnet.export.tta import NONE, Predict, add_mirror_images, choose_for_run
 from keras_resnet.export.verdict import Budget, Verdict
 from keras_resnet.export.verify import Reference, verify
 from keras_resnet.metrics.outcome import ACCEPTED
 from keras_resnet.progress import Log
 from keras_resnet.run import Run
 from keras_resnet.runtime.plurals import counted
-from keras_resnet.runtime.predictions import Outputs
 from keras_resnet.runtime.tflite_model import TFLiteModel
 
-# uint8 images (N, H, W, C) → outputs.
-Predict = Callable[[np.ndarray], Outputs]
 # What data may have; many have no test split.
 SPLITS = ("train", "validation", "test")
 
@@ -64,9 +59,10 @@ class RunLookup:
         return run
 
 
-def evaluate_target(target: str, split: str, lookup: RunLookup, log: Log) -> dict[str, Any]:
-    """Return {"model", "run", "split", "metric", "value", "samples", "metrics", "intervals"} of a run's Keras
-    model or of an exported file. metrics: every metric by its name, 0–1. intervals: 95% intervals of some of them.
+def evaluate_target(target: str, split: str, lookup: RunLookup, log: Log, tta: str = NONE) -> dict[str, Any]:
+    """Return {"model", "run", "split", "metric", "value", "samples", "metrics", "intervals", "tta"} of a run's Keras
+    model or of an exported file. metrics: every metric by its name, 0–1. intervals: 95% intervals of some of them. tta:
+    one of `tta.KINDS`; of what is returned, whether mirror images were added: "none" or "flip".
 
     Raises RunError if the labels differ and UsageError if the data has no such split.
     """
@@ -74,7 +70,8 @@ def evaluate_target(target: str, split: str, lookup: RunLookup, log: Log) -> dic
     model = lookup.load(Path(target)) if is_exported_file(target) else None
     run = lookup.find(Path(target), model) if model else Run.find(lookup.home, target)
     run.require_finished()
-    return evaluate_on_run(model or keras_predictor(load_model(run)), run, split, log, target)
+    tta = choose_for_run(tta, run, log)
+    return evaluate_on_run(model or keras_predictor(load_model(run)), run, split, log, target, tta)
 
 
 def require_split(name: str, log: Log) -> str:
@@ -87,10 +84,11 @@ def require_split(name: str, log: Log) -> str:
     return name
 
 
-def evaluate_on_run(predict: Predict, run: Run, split: str, log: Log, name: str) -> dict[str, Any]:
-    """Return the same of `predict`, called `name`, on the data of `run`. Raises UsageError if they have no such
-    split."""
+def evaluate_on_run(predict: Predict, run: Run, split: str, log: Log, name: str, tta: str = NONE) -> dict[str, Any]:
+    """Return the same of `predict`, called `name`, on the data of `run`. tta: what `tta.choose_tta` has chosen. Raises
+    UsageError if they have no such split."""
     split = require_split(split, log)
+    predict = add_mirror_images(predict, tta)
     data = load_dataset(run.spec().data, log, (split,))
     result = evaluate(predict, evaluation_batches(data, split), load_task(run, data.classes))
     return {
@@ -102,6 +100,7 @@ def evaluate_on_run(predict: Predict, run: Run, split: str, log: Log, name: str)
         "samples": result.samples,
         "metrics": {**result.metrics.values, **result.metrics.details},
         "intervals": result.metrics.intervals,
+        "tta": tta,
     }
 
 

@@ -3,24 +3,25 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
 from itertools import chain, islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
 from PIL import Image
 
 from keras_resnet.atomic_write import write_atomically
 from keras_resnet.errors import DataError, UsageError
 from keras_resnet.export.load import is_exported_file, load_file, require_file
+from keras_resnet.export.tta import NONE, Predict, add_mirror_images, choose_for_file, choose_for_run
 from keras_resnet.progress import Log
+from keras_resnet.progress import log as log_message
 from keras_resnet.run import Run
 from keras_resnet.runtime.image import Picture, read_image, show_in_rgb, size_of
 from keras_resnet.runtime.inputs import UnreadableFiles, expand_paths, require_colors
 from keras_resnet.runtime.metadata import ModelMetadata
-from keras_resnet.runtime.predictions import Outputs, decode_predictions
+from keras_resnet.runtime.predictions import decode_predictions
 from keras_resnet.runtime.runtimes import INTERPRETER, load_tflite
 from keras_resnet.runtime.video import Frame, import_opencv, is_video, open_video_writer, read_frames
 from keras_resnet.runtime.visualize import draw_predictions
@@ -38,9 +39,13 @@ class Predictor:
     """predict: uint8 images (N, H, W, C) → outputs. card: how images are preprocessed and what outputs mean. name: of
     the run or the file, in messages."""
 
-    predict: Callable[[np.ndarray], Outputs]
+    predict: Predict
     card: ModelMetadata
     name: str
+
+    def with_tta(self, tta: str) -> Predictor:
+        """Return the same with mirror images as `tta` says, which `tta.choose_tta` has chosen."""
+        return replace(self, predict=add_mirror_images(self.predict, tta))
 
     def predict_image(
         self, image: Picture, top: int | None, threshold: float | None = None, reject: bool = False
@@ -78,19 +83,24 @@ class Input:
     save: Path | None = None
 
 
-def load_predictor(target: str, home: Path, runtime: str = INTERPRETER) -> Predictor:
-    """Load a run, by its name in `home`, or an exported file, which a `runtime` of `runtimes.RUNTIMES` runs.
+def load_predictor(
+    target: str, home: Path, runtime: str = INTERPRETER, tta: str = NONE, log: Log = log_message
+) -> Predictor:
+    """Load a run, by its name in `home`, or an exported file, which a `runtime` of `runtimes.RUNTIMES` runs. tta: one
+    of `tta.KINDS`; what it comes to is logged.
 
-    Raises UsageError for another runtime than the usual one of what is no .tflite file.
+    Raises UsageError for another runtime than the usual one of what is no .tflite file, and as `tta.choose_tta` does.
     """
     if is_exported_file(target):
-        return file_predictor(Path(target), runtime)
+        predictor = file_predictor(Path(target), runtime)
+        return predictor.with_tta(choose_for_file(tta, predictor.card, Run.containing(Path(target)), log))
     if runtime != INTERPRETER:
         raise UsageError(f"--runtime is for .tflite files. Received: --runtime {runtime} with the run {target}")
     from keras_resnet.evaluation.evaluate import load_model
 
     run = Run.find(home, target)
-    return run_predictor(run, load_model(run))
+    chosen = choose_for_run(tta, run, log)
+    return run_predictor(run, load_model(run)).with_tta(chosen)
 
 
 def resolve_inputs(names: Sequence[str], save: Path | None = None) -> list[Input]:

@@ -17,10 +17,11 @@ from keras_resnet.data.load import DatasetSplits
 from keras_resnet.errors import ExportError, UsageError, did_you_mean
 from keras_resnet.evaluation.analysis import describe_data_changes
 from keras_resnet.evaluation.evaluate import evaluate_each, evaluation_batches, keras_predictor, load_model, load_task
-from keras_resnet.export.evaluate import Predict, list_passed_files
+from keras_resnet.export.evaluate import list_passed_files
 from keras_resnet.export.load import load_file
 from keras_resnet.export.pipeline import load_run_data
 from keras_resnet.export.robustness_settings import NO_FILES, RobustnessSettings
+from keras_resnet.export.tta import Predict
 from keras_resnet.export.verify import draw_samples
 from keras_resnet.metrics.confidence_interval import paired_mean_ci
 from keras_resnet.metrics.result import Evaluation

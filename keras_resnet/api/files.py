@@ -65,12 +65,22 @@ class ExportedFile(Predicting):
         return str(self.path)
 
     @from_python
-    def evaluate(self, split: str = "validation") -> Score:
-        """Score the file on a split of its run's data: "train", "validation" or "test"."""
+    def evaluate(self, split: str = "validation", *, tta: str = "none") -> Score:
+        """Score the file on a split of its run's data: "train", "validation" or "test".
+
+        tta: of classifiers, "auto" or "flip" takes the mean of the logits of each image and its mirror image, auto
+        only if the run trained with flips.
+        """
         from keras_resnet.export.evaluate import evaluate_on_run
         from keras_resnet.export.load import load_file
+        from keras_resnet.export.tta import choose_for_run
 
-        return Score(**evaluate_on_run(load_file(self.path), self.run, split, log_once, str(self.path)))
+        chosen = choose_for_run(tta, self.run, log_once)
+        return Score(**evaluate_on_run(load_file(self.path), self.run, split, log_once, str(self.path), chosen))
+
+    @property
+    def _trained_by(self) -> RunFolder:
+        return self.run
 
     @cached_property
     def _predictor(self) -> Predictor:

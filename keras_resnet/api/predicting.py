@@ -13,7 +13,7 @@ from PIL import Image
 
 from keras_resnet import progress
 from keras_resnet.api.results import Prediction, Predictions
-from keras_resnet.api.session import from_python
+from keras_resnet.api.session import from_python, log_once
 from keras_resnet.config.foreign_names import answer_attribute
 from keras_resnet.errors import DataError, UsageError, describe_received, did_you_mean
 from keras_resnet.runtime.image import Picture, show_in_rgb, to_picture
@@ -22,6 +22,7 @@ from keras_resnet.runtime.predictions import require_rejection
 
 if TYPE_CHECKING:
     from keras_resnet.export.predict import PredictOptions, Predictor
+    from keras_resnet.run import Run as RunFolder
 
 # One image, or several: a path of an image, a video or a folder; uint8 pixels (H, W, 3) or (N, H, W, 3); Pillow's.
 OneImage = Union[str, "os.PathLike[str]", np.ndarray, Image.Image]
@@ -30,7 +31,8 @@ AnImage = TypeVar("AnImage", bound=OneImage)
 
 
 class Predicting:
-    """What predicts: a run by its model, or an exported file. Subclasses have the property `_predictor`.
+    """What predicts: a run by its model, or an exported file. Subclasses have the properties `_predictor` and
+    `_trained_by`, the run that trained what it predicts by.
 
     called: what an object of the class is called in messages.
     """
@@ -42,6 +44,9 @@ class Predicting:
         @property
         def _predictor(self) -> Predictor: ...
 
+        @property
+        def _trained_by(self) -> RunFolder: ...
+
     else:
 
         def __getattr__(self, name: str) -> Any:
@@ -52,7 +57,13 @@ class Predicting:
 
     @overload
     def predict(
-        self, images: Image.Image, *, top: int | None = None, threshold: float | None = None, reject: bool = False
+        self,
+        images: Image.Image,
+        *,
+        top: int | None = None,
+        threshold: float | None = None,
+        reject: bool = False,
+        tta: str = "none",
     ) -> Prediction: ...
 
     @overload
@@ -63,6 +74,7 @@ class Predicting:
         top: int | None = None,
         threshold: float | None = None,
         reject: bool = False,
+        tta: str = "none",
     ) -> Predictions: ...
 
     @overload
@@ -73,11 +85,18 @@ class Predicting:
         top: int | None = None,
         threshold: float | None = None,
         reject: bool = False,
+        tta: str = "none",
     ) -> Prediction | Predictions: ...
 
     @from_python
     def predict(
-        self, images: Images, *, top: int | None = None, threshold: float | None = None, reject: bool = False
+        self,
+        images: Images,
+        *,
+        top: int | None = None,
+        threshold: float | None = None,
+        reject: bool = False,
+        tta: str = "none",
     ) -> Prediction | Predictions:
         """Name what `images` show, and where.
 
@@ -85,12 +104,18 @@ class Predicting:
         list of these. top: how many labels, 5 by default, or objects, all by default. threshold: the least probability
         of each, 0 to 1; by default 0.3 for objects, the fitted thresholds of labels of which an image has several, and
         none for a classifier's labels. reject: whether "unknown" stands first for images that are of none of the
-        classes, by the rule that `kresnet calibrate` has set; UsageError is raised where there is none.
+        classes, by the rule that `kresnet calibrate` has set; UsageError is raised where there is none. tta: of
+        classifiers, "auto" or "flip" takes the mean of the logits of each image and its mirror image, auto only if the
+        run trained with flips; UsageError is raised for it together with `reject`.
 
         Returns one `Prediction` for one image, `Predictions` for several: a list, a folder, a video, or an array (N, H,
         W, 3). A damaged file among several is logged and left out; DataError is raised for one alone.
         """
-        return predict_images(self._predictor, images, top, threshold, reject)
+        from keras_resnet.export.tta import choose_for_run, require_single_images
+
+        require_single_images(tta, reject)
+        chosen = choose_for_run(tta, self._trained_by, log_once)
+        return predict_images(self._predictor.with_tta(chosen), images, top, threshold, reject)
 
 
 def describe_missing(owner: Predicting, name: str) -> str:

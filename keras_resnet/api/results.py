@@ -34,7 +34,7 @@ class ShownCheckReport(CheckReport):
 @dataclass(frozen=True, repr=False)
 class Score:
     """A metric of a model on one split. model: the run or file; value: 0–1; samples: how many images; metrics: every
-    metric by its name, 0–1; intervals: 95% intervals of some of them."""
+    metric by its name, 0–1; intervals: 95% intervals of some of them; tta: "flip" where mirror images were added."""
 
     model: str
     run: str
@@ -44,6 +44,7 @@ class Score:
     samples: int
     metrics: dict[str, float]
     intervals: dict[str, tuple[float, float]] = field(default_factory=dict)
+    tta: str = "none"
 
     def __float__(self) -> float:
         return self.value
@@ -51,7 +52,8 @@ class Score:
     def __str__(self) -> str:
         value = format_value(self.value, self.intervals.get(self.metric))
         images = counted(self.samples, f"{self.split} image", ",")
-        return f"{metric_label(self.metric)} {value} of {images} ({self.model})"
+        tta = f", tta: {self.tta}" * (self.tta != "none")
+        return f"{metric_label(self.metric)} {value} of {images} ({self.model}{tta})"
 
     def __repr__(self) -> str:
         return f"<Score {self}>"

@@ -112,6 +112,10 @@ class Run(Predicting):
 
         return load_model(self.stored)
 
+    @property
+    def _trained_by(self) -> RunFolder:
+        return self.stored
+
     @cached_property
     def _predictor(self) -> Predictor:
         from keras_resnet.export.predict import run_predictor
@@ -148,13 +152,18 @@ class Run(Predicting):
         return explain_images(Explainer(self.model, self._predictor.card, method, layer), images, question)
 
     @from_python
-    def evaluate(self, split: str = "validation") -> Score:
-        """Score the model on a split of its data: "train", "validation" or "test". Raises UsageError if the data have
-        no such split."""
+    def evaluate(self, split: str = "validation", *, tta: str = "none") -> Score:
+        """Score the model on a split of its data: "train", "validation" or "test".
+
+        tta: of classifiers, "auto" or "flip" takes the mean of the logits of each image and its mirror image, auto
+        only if the run trained with flips. Raises UsageError if the data have no such split.
+        """
         from keras_resnet.evaluation.evaluate import keras_predictor
         from keras_resnet.export.evaluate import evaluate_on_run
+        from keras_resnet.export.tta import choose_for_run
 
-        return Score(**evaluate_on_run(keras_predictor(self.model), self.stored, split, log_once, self.name))
+        chosen = choose_for_run(tta, self.stored, log_once)
+        return Score(**evaluate_on_run(keras_predictor(self.model), self.stored, split, log_once, self.name, chosen))
 
     @document_options(ExportOptions)
     @from_python

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 FOLDER = Path("heatmaps")
 # Options of `predict` that heat maps cannot be combined with, and their defaults.
 OTHERS = {
-    **{"top": None, "threshold": None, "reject": False, "runtime": INTERPRETER},
+    **{"top": None, "threshold": None, "reject": False, "tta": "none", "runtime": INTERPRETER},
     **{"camera": None, "every": 1, "frames": None},
 }
 _OPTIONS = (

@@ -8,6 +8,14 @@ json_option = click.option("--json", "as_json", is_flag=True, help="Print one JS
 runs_option = click.option(
     "--runs", "runs", metavar="DIR", help="Folder of the runs [default: KRESNET_RUNS, else saved_models/]."
 )
+tta_option = click.option(
+    "--tta",
+    default="none",
+    show_default=True,
+    metavar="NAME",
+    help="Take the mean of the logits of each image and its mirror image: auto (if the run trained with flips), flip"
+    " (in any case) or none. For classifiers.",
+)
 
 
 def complete_run_names(context: click.Context, parameter: click.Parameter, incomplete: str) -> list[str]:

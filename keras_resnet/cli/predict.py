@@ -11,7 +11,7 @@ import click
 from keras_resnet.cli import console
 from keras_resnet.cli.command import Command, GroupedOption, format_examples
 from keras_resnet.cli.heat_maps import add_explain_options, explain_images, require_explain
-from keras_resnet.cli.options import complete_run_names, json_option, runs_option
+from keras_resnet.cli.options import complete_run_names, json_option, runs_option, tta_option
 from keras_resnet.cli.outputs import prepare_save
 from keras_resnet.cli.targets import find_predictor, log_newest, name_missing_target
 from keras_resnet.config.option_groups import COMMON, VIDEO
@@ -94,6 +94,7 @@ from keras_resnet.runtime.runtimes import INTERPRETER, RUNTIMES
     cls=GroupedOption,
     group=VIDEO,
 )
+@tta_option
 @runs_option
 @json_option
 def predict(typed: tuple[str, ...], camera: str | None, save: Path | None, runs: str | None, **options: Any) -> None:
@@ -105,10 +106,12 @@ def predict(typed: tuple[str, ...], camera: str | None, save: Path | None, runs:
     needs the run.
     """
     from keras_resnet.export.predict import PredictOptions, load_predictor, predict_files, predict_video, resolve_inputs
+    from keras_resnet.export.tta import require_single_images
     from keras_resnet.run import runs_home
     from keras_resnet.runtime.predictions import format_predictions, require_rejection
     from keras_resnet.runtime.video import is_video
 
+    require_single_images(options["tta"], options["reject"])
     target, images = find_predictor(runs, typed) if typed or camera else ("", ())
     if bool(images) == bool(camera):
         received = f"{' '.join(typed)}{' and --camera' if camera else ' alone'}" if typed else "nothing"
@@ -134,7 +137,7 @@ def predict(typed: tuple[str, ...], camera: str | None, save: Path | None, runs:
     if save:
         prepare_save(save, is_folder=bool(sources) and sources[0].save != save)
     log_newest(target, typed and target == typed[0])
-    predictor = load_predictor(target, runs_home(runs), options["runtime"])
+    predictor = load_predictor(target, runs_home(runs), options["runtime"], options["tta"], console.log)
     if options["reject"]:
         require_rejection(predictor.card, predictor.name)
     how = PredictOptions(options["top"], options["threshold"], options["every"], options["frames"], options["reject"])

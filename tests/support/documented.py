@@ -39,6 +39,7 @@ kresnet verify * --on local --runtime openvino
 kresnet bundle *
 kresnet evaluate
 kresnet evaluate RUN
+kresnet evaluate RUN --tta *
 kresnet evaluate exports/int8.tflite*
 kresnet predict RUN photo.jpg*
 kresnet predict RUN folder/ --explain --save maps/
