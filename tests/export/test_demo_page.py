@@ -90,9 +90,9 @@ def test_a_heat_map_is_that_of_python(litert, browser, exported):
     with opened(browser, site, HeatMapMaker(run).explain) as page:
         assert page.locator("#heat").is_hidden()
         page.locator("#explain").click()
-        page.wait_for_selector("#heat:not([hidden])")
+        page.wait_for_selector("#heat:not([hidden])", timeout=120_000)
         words, source = page.inner_text("#heat figcaption"), page.get_attribute("#heat img", "src")
-        assert "a copy goes to the server of this page" in page.inner_text("#foot")
+        assert "No image leaves this page unless you ask for a heat map of it" in page.inner_text("#foot")
         page.locator("#samples button").nth(1).click()
         page.wait_for_selector("#heat", state="hidden")
     (first, *_) = images_of(run)

@@ -10,7 +10,8 @@ import { Panel } from './panel.js';
 import { Stage } from './stage.js';
 import { startRuntime } from './network.js';
 
-const HEAT_NOTE = ' Of an image of which you ask for a heat map, a copy goes to the server of this page, on this machine.';
+// Ends the sentence that no image leaves the page.
+const HEAT_NOTE = ' unless you ask for a heat map of it: the server of this page makes that, on this machine.';
 
 const $ = (id) => document.getElementById(id);
 
@@ -218,7 +219,7 @@ function describePage() {
   $('all').hidden = !run.samples.length;
   $('camera').hidden = !takesChannels(3, run.channels);
   $('explain').hidden = !run.explains || !takesChannels(3, run.channels);
-  if (run.explains) $('foot').textContent += HEAT_NOTE;
+  if (run.explains) $('foot').textContent = $('foot').textContent.replace(/\.$/, HEAT_NOTE);
   $('no-samples').hidden = !run.no_samples;
   $('no-samples').textContent = run.no_samples && `${run.no_samples[0].toUpperCase()}${run.no_samples.slice(1)}.`;
   $('confidence').hidden = run.postprocessing !== 'objects';
