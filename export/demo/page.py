@@ -76,8 +76,9 @@ def litert_js_files(folder: Path) -> dict[str, bytes | Path]:
     return {f"litert/{file.relative_to(folder).as_posix()}": file for file in files}
 
 
-def build_site(run: Run, log: Log) -> Site:
-    """Return the page of a finished run with its files and some of its validation images.
+def build_site(run: Run, log: Log, explains: bool = False) -> Site:
+    """Return the page of a finished run with its files and some of its validation images; explains: whether its server
+    makes heat maps.
 
     Raises RunError if it has no file that a browser can run, ExportError without LiteRT.js.
     """
@@ -96,7 +97,7 @@ def build_site(run: Run, log: Log) -> Site:
     pages |= litert_js_files(litert)
     golden = load_golden(run, list(page.models), log)
     pages |= golden.pages
-    pages["run.json"] = json.dumps(page.describe(samples, no_samples, golden)).encode()
+    pages["run.json"] = json.dumps({**page.describe(samples, no_samples, golden), "explains": explains}).encode()
     return Site(pages)
 
 

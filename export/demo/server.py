@@ -1,4 +1,4 @@
-"""A website that is kept in memory: served to this machine alone, or written to disk."""
+"""A website that is kept in memory: served to this machine alone, with heat maps on request, or written to disk."""
 
 from __future__ import annotations
 
@@ -7,13 +7,17 @@ import hashlib
 import os
 import re
 import shutil
+import sys
+from collections.abc import Callable
 from dataclasses import dataclass
+from http import HTTPStatus
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from keras_resnet.errors import ExportError, UsageError
-from keras_resnet.runtime.http_server import Handler, WebServer, describe_bind_error
+from keras_resnet.errors import ExportError, KresnetError, UsageError
+from keras_resnet.runtime.http_server import WebServer, describe_bind_error
 from keras_resnet.runtime.temporary_files import hidden_name
+from keras_resnet.runtime.uploads import RequestError, UploadHandler
 
 HOST = "127.0.0.1"
 USUAL_PORT = 8765
@@ -29,6 +33,10 @@ TYPES = {
     ".wasm": "application/wasm",
 }
 INDEX = "index.html"
+# Where images are POSTed to, for a heat map.
+EXPLAIN = "explain"
+# The content of an image file → a JSON object.
+Explain = Callable[[bytes], dict[str, str]]
 _INLINE = re.compile(rb"<script[^>]*type=\"importmap\"[^>]*>(.*?)</script>", re.DOTALL)
 
 
@@ -89,8 +97,8 @@ def require_new_folder(folder: Path) -> None:
         raise UsageError(f"--save must name a folder that is not there yet. Received: {folder}")
 
 
-class PageHandler(Handler):
-    """Answers one request for a page of a SiteServer."""
+class PageHandler(UploadHandler):
+    """Answers one request for a page of a SiteServer, or for a heat map."""
 
     def do_GET(self) -> None:
         """Send the page."""
@@ -99,6 +107,34 @@ class PageHandler(Handler):
     def do_HEAD(self) -> None:
         """Send what precedes the page."""
         self._respond(with_body=False)
+
+    def do_POST(self) -> None:
+        """Answer an image at EXPLAIN with its heat map; to pages of this server alone."""
+        assert isinstance(self.server, SiteServer)
+        try:
+            if self.server.explain is None or self.path != f"/{EXPLAIN}":
+                raise RequestError(HTTPStatus.NOT_FOUND, "this server takes nothing here")
+            if not self._is_local() or self.headers.get("Origin", "") != f"http://{self.headers['Host']}":
+                raise RequestError(HTTPStatus.FORBIDDEN, "this server is for its own page, in browsers on this machine")
+            length = self.read_length()
+            self.stop_clock()
+            document = self.server.explain(self.read_body(length))
+        except RequestError as error:
+            self.send_error(error.status, str(error))
+        except KresnetError as error:
+            self.send_error(HTTPStatus.BAD_REQUEST, str(error))
+        except ConnectionError:
+            raise
+        except Exception as error:  # of TensorFlow, of memory: the next image may pass
+            print(f"no heat map: {type(error).__name__}: {error}", file=sys.stderr, flush=True)
+            self.send_error(HTTPStatus.INTERNAL_SERVER_ERROR, "the run's model could not be run on this image")
+        else:
+            self.answer(HTTPStatus.OK, document)
+
+    def _is_local(self) -> bool:
+        """Return whether the request names this machine: a page elsewhere could name this server by a host of its own,
+        and read validation images."""
+        return _host_name(self.headers.get("Host", "")) in (HOST, "localhost")
 
     def _respond(self, with_body: bool) -> None:
         assert isinstance(self.server, SiteServer)
@@ -114,8 +150,7 @@ class PageHandler(Handler):
     def _find(self, site: Site) -> tuple[int, str, bytes]:
         """Return the status, the suffix of the page and its content."""
         path = self.path.partition("?")[0].lstrip("/") or INDEX
-        # A page elsewhere could name this server by a host of its own and read validation images.
-        if _host_name(self.headers.get("Host", "")) not in (HOST, "localhost"):
+        if not self._is_local():
             return 403, ".html", b"This page is for browsers on this machine."
         if path not in site.pages:
             return 404, ".html", b"There is no such page."
@@ -123,24 +158,26 @@ class PageHandler(Handler):
 
 
 class SiteServer(WebServer):
-    """Serves a site to browsers on this machine."""
+    """Serves a site to browsers on this machine. explain: makes a heat map of an image file, as a JSON object; None
+    where there are none."""
 
-    def __init__(self, site: Site, port: int) -> None:
+    def __init__(self, site: Site, port: int, explain: Explain | None = None) -> None:
         self.site = site
+        self.explain = explain
         self.headers = site.headers()
         super().__init__((HOST, port), PageHandler)
 
 
-def create_server(site: Site, port: int | None) -> SiteServer:
-    """Return a server of `site`. `port` 0 takes a free one, and None the usual one or, where that is taken, a free one.
-    Raises UsageError if the port that was asked for is taken."""
+def create_server(site: Site, port: int | None, explain: Explain | None = None) -> SiteServer:
+    """Return a server of `site`, and of heat maps where `explain` makes them. `port` 0 takes a free one, and None the
+    usual one or, where that is taken, a free one. Raises UsageError if the port that was asked for is taken."""
     if port is None:
         try:
-            return SiteServer(site, USUAL_PORT)
+            return SiteServer(site, USUAL_PORT, explain)
         except OSError:
             port = 0
     try:
-        return SiteServer(site, port)
+        return SiteServer(site, port, explain)
     except (OSError, OverflowError) as error:
         why = describe_bind_error(error)
         raise UsageError(f"--port {port} of {HOST} {why}; --port 0 takes a free one") from error

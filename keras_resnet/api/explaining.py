@@ -17,7 +17,6 @@ from keras_resnet.api.session import from_python
 from keras_resnet.atomic_write import write_atomically
 from keras_resnet.config.data import FITS, Fit
 from keras_resnet.errors import DataError, UsageError, require_one_of
-from keras_resnet.explanation.methods import METHODS
 from keras_resnet.explanation.targets import Question
 from keras_resnet.reporting import html_tables
 from keras_resnet.runtime.image import Picture, read_for_display, read_image, show_in_rgb
@@ -136,7 +135,7 @@ class Explanation:
         return {"image": self.image, **found, **box, **how}
 
     def __str__(self) -> str:
-        return f"{self.image}: {describe_heat_map(self.heat_map)}"
+        return f"{self.image}: {self.heat_map.describe()}"
 
     def __repr__(self) -> str:
         return f"<Explanation {self}>"
@@ -145,7 +144,7 @@ class Explanation:
         return html_tables.table(["", "", "explained"], [self._cells()])
 
     def _cells(self) -> list[str]:
-        words = describe_heat_map(self.heat_map)
+        words = self.heat_map.describe()
         shown = html_tables.thumbnail(self.overlay(), f"heat map of {words}")
         return [html_tables.thumbnail(self.read(), self.image), shown, str(self)]
 
@@ -181,16 +180,6 @@ class Explanations(Sequence[Explanation]):
         shown = html_tables.table(["", "", "explained"], [each._cells() for each in self.items[:SHOWN]])
         left = len(self) - SHOWN
         return f"{shown}<p>… and {left} more</p>" if left > 0 else shown
-
-
-def describe_heat_map(heat_map: HeatMap) -> str:
-    """Say what a heat map explains and how it was made: "cat 98%, warmest at 120, 44 (Grad-CAM, stage4_unit2_out)"."""
-    target, how = heat_map.target, f"{METHODS[heat_map.method].title}, {heat_map.layer}"
-    place = "" if target.box is None else f" at {', '.join(f'{edge:g}' for edge in target.box)}"
-    predicted = "" if target.is_predicted else " (not predicted)"
-    peak = heat_map.peak
-    found = f"warmest at {peak[0]:.0f}, {peak[1]:.0f}" if peak else "nothing in the image speaks for it"
-    return f"{target.label} {target.probability:.1%}{place}{predicted}, {found} ({how})"
 
 
 def explain_image_file(explainer: Explainer, file: str, question: Question) -> Explanation:

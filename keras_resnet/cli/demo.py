@@ -35,6 +35,7 @@ def demo(run: str | None, port: int | None, opens: bool, save: Path | None, runs
     Serves a page for the newest run by default. Only this machine can open the page, and it loads nothing from the
     internet. The exported files themselves run in it, with LiteRT.js: scripts/web installs that once, with npm.
     """
+    from keras_resnet.export.demo.heat_maps import HeatMapMaker
     from keras_resnet.export.demo.page import build_site
     from keras_resnet.export.demo.server import USUAL_PORT, create_server, require_new_folder
 
@@ -46,12 +47,12 @@ def demo(run: str | None, port: int | None, opens: bool, save: Path | None, runs
         require_new_folder(save)
         prepare_save(save, is_folder=True)
     log_newest(found.name, run)
-    site = build_site(found, console.log)
+    site = build_site(found, console.log, explains=not save)
     if save:
         site.write(save)
         console.emit(str(save / "index.html"))
         return
-    with create_server(site, port) as server:
+    with create_server(site, port, HeatMapMaker(found).explain) as server:
         address = f"http://127.0.0.1:{server.server_port}/"
         if port is None and server.server_port != USUAL_PORT:
             console.log(f"port: {server.server_port}, because {USUAL_PORT} is taken")

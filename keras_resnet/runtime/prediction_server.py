@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import email
-import json
-import re
 import sys
 import threading
 from collections.abc import Callable
@@ -12,25 +10,16 @@ from http import HTTPStatus
 from typing import Any
 
 from .errors import DataError, ExportError
-from .http_server import Handler, WebServer, describe_bind_error
+from .http_server import WebServer, describe_bind_error
 from .image import Picture, read_image
-from .plurals import counted, verb
+from .uploads import RequestError, UploadHandler
 
 Predict = Callable[[Picture], list[dict[str, Any]]]
 Read = Callable[[bytes], Picture]
-MAX_REQUEST_BYTES = 64 * 2**20
 # Requests whose bodies are in memory at a time, and the seconds that others wait for that.
 MAX_UPLOADS, UPLOAD_TIMEOUT = 8, 30.0
 # Parts of a form that are looked at.
 MAX_FORM_PARTS = 100
-
-
-class RequestError(Exception):
-    """A request that cannot be answered: the HTTP status and a sentence."""
-
-    def __init__(self, status: HTTPStatus, words: str) -> None:
-        super().__init__(words)
-        self.status = status
 
 
 class PredictionServer(WebServer):
@@ -60,7 +49,7 @@ class PredictionServer(WebServer):
             return self._predict(self._read(content))
 
 
-class PredictionHandler(Handler):
+class PredictionHandler(UploadHandler):
     """One client of a PredictionServer."""
 
     server: PredictionServer
@@ -68,7 +57,7 @@ class PredictionHandler(Handler):
     def do_GET(self) -> None:
         """Say what this is."""
         if self.path.partition("?")[0] == "/":
-            self._answer(HTTPStatus.OK, self.server.about())
+            self.answer(HTTPStatus.OK, self.server.about())
         else:
             self.send_error(HTTPStatus.NOT_FOUND, "there is nothing here but /")
 
@@ -77,66 +66,18 @@ class PredictionHandler(Handler):
     def do_POST(self) -> None:
         """Say what an image shows."""
         try:
-            length = self._length()
+            length = self.read_length()
             self.stop_clock()
             if not self.server.uploads.acquire(timeout=UPLOAD_TIMEOUT):
                 raise RequestError(HTTPStatus.SERVICE_UNAVAILABLE, "too many requests at a time; try again later")
             try:
-                found = self._predictions(self._body(length))
+                found = self._predictions(self.read_body(length))
             finally:
                 self.server.uploads.release()
         except RequestError as error:
             self.send_error(error.status, str(error))
         else:
-            self._answer(HTTPStatus.OK, {"predictions": found})
-
-    def handle_expect_100(self) -> bool:
-        """Refuse a body that is too large before it is sent."""
-        try:
-            self._length()
-        except RequestError as error:
-            self.send_error(error.status, str(error))
-            return False
-        return super().handle_expect_100()
-
-    def send_error(self, code: int, message: str | None = None, explain: str | None = None) -> None:
-        """Answer with a sentence as JSON and hang up: nobody knows what of the request is still to come."""
-        self.close_connection = True
-        self._answer(HTTPStatus(code), {"error": message or HTTPStatus(code).description or HTTPStatus(code).phrase})
-        self.hang_up()
-
-    def _length(self) -> int:
-        """Return how many bytes follow. Raises RequestError if that is not said, or too many."""
-        if self.headers.get("Transfer-Encoding"):
-            words = "chunked requests are not supported: send the whole image with a Content-Length"
-            raise RequestError(HTTPStatus.LENGTH_REQUIRED, words)
-        lengths = self.headers.get_all("Content-Length", [])
-        if not lengths:
-            raise RequestError(HTTPStatus.LENGTH_REQUIRED, "the request must have a Content-Length")
-        if len(set(lengths)) > 1 or not re.fullmatch("[0-9]+", lengths[0]):
-            words = f"Content-Length must be a number of bytes. Received: {lengths[0][:40]!r}"
-            raise RequestError(HTTPStatus.BAD_REQUEST, words)
-        digits = lengths[0].lstrip("0") or "0"
-        if len(digits) > len(str(MAX_REQUEST_BYTES)) or int(digits) > MAX_REQUEST_BYTES:
-            words = f"an image must have at most {MAX_REQUEST_BYTES} bytes. Received: {digits[:40]}"
-            raise RequestError(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, words)
-        return int(digits)
-
-    def _body(self, length: int) -> bytes:
-        """Return the body, all of it. Raises RequestError if it does not come in time."""
-        self.start_clock()
-        try:
-            body = self.rfile.read(length)
-        except TimeoutError:
-            body = b""
-        finally:
-            self.stop_clock()
-        if len(body) < length:
-            raise RequestError(
-                HTTPStatus.REQUEST_TIMEOUT,
-                f"{counted(length, 'byte')} {verb(length, 'was', 'were')} announced and did not come in time",
-            )
-        return body
+            self.answer(HTTPStatus.OK, {"predictions": found})
 
     def _predictions(self, body: bytes) -> list[dict[str, Any]]:
         kind = self.headers.get("Content-Type", "")
@@ -153,17 +94,6 @@ class PredictionHandler(Handler):
         except Exception as error:  # of the runtime, of memory: it is not the client's fault, and the next one may pass
             print(f"request failed: {type(error).__name__}: {error}", file=sys.stderr, flush=True)
             raise RequestError(HTTPStatus.INTERNAL_SERVER_ERROR, "the file could not be run on this image") from error
-
-    def _answer(self, status: HTTPStatus, document: dict[str, Any]) -> None:
-        body = json.dumps(document).encode()
-        self.send_response(status)
-        self.send_header("Content-Type", "application/json")
-        self.send_header("Content-Length", str(len(body)))
-        if self.close_connection:
-            self.send_header("Connection", "close")
-        self.end_headers()
-        if self.command != "HEAD":
-            self.wfile.write(body)
 
 
 def extract_image(body: bytes, content_type: str) -> bytes:

@@ -12,10 +12,12 @@ from browsing import DROP, asked, chromium, opened, served
 from PIL import Image
 from samples import silent
 
+import keras_resnet
 from keras_resnet.data.load import load_dataset
 from keras_resnet.errors import RunError, UsageError
 from keras_resnet.export.demo import page as demo
 from keras_resnet.export.demo import samples as shown_samples
+from keras_resnet.export.demo.heat_maps import HeatMapMaker
 from keras_resnet.export.demo.page import build_site
 from keras_resnet.export.demo.server import create_server
 from keras_resnet.export.pipeline import export
@@ -24,7 +26,7 @@ from keras_resnet.export.request import ExportRequest
 from keras_resnet.export.tflite_options import TFLiteRequest, build_tflite_options, with_nms_variants
 from keras_resnet.run import Run
 from keras_resnet.runtime import postprocess
-from keras_resnet.runtime.image import preprocess
+from keras_resnet.runtime.image import preprocess, show_in_rgb
 from keras_resnet.runtime.tflite_model import TFLiteModel
 
 
@@ -80,6 +82,29 @@ def test_twenty_dropped_images_are_answered_as_in_python(litert, browser, export
             if answer["file"] == "float32.tflite":
                 np.testing.assert_allclose(answer["outputs"]["logits"], logits, rtol=0, atol=1e-3)
         assert [answer["file"] for answer in of_both] == ["float32.tflite", "int8.tflite"]
+
+
+def test_a_heat_map_is_that_of_python(litert, browser, exported):
+    run, _ = exported
+    site = build_site(run, silent, explains=True)
+    with opened(browser, site, HeatMapMaker(run).explain) as page:
+        assert page.locator("#heat").is_hidden()
+        page.locator("#explain").click()
+        page.wait_for_selector("#heat:not([hidden])", timeout=120_000)
+        words, source = page.inner_text("#heat figcaption"), page.get_attribute("#heat img", "src")
+        assert "No image leaves this page unless you ask for a heat map of it" in page.inner_text("#foot")
+        page.locator("#samples button").nth(1).click()
+        page.wait_for_selector("#heat", state="hidden")
+    (first, *_) = images_of(run)
+    ours = keras_resnet.open_run(run.folder).explain(show_in_rgb(first))
+    shown = Image.open(io.BytesIO(base64.b64decode(source.partition(",")[2])))
+    assert np.array_equal(np.asarray(shown), np.asarray(ours.overlay()))
+    assert f"{ours.label} {ours.probability:.1%}" in words
+
+
+def test_a_page_without_a_server_offers_no_heat_maps(litert, browser, exported):
+    with opened(browser, build_site(exported[0], silent)) as page:
+        assert page.locator("#explain").is_hidden() and "No image leaves this page." in page.inner_text("#foot")
 
 
 @pytest.mark.slow

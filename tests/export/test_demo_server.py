@@ -1,13 +1,14 @@
 """The server of pages: for browsers on this machine, whatever port they came to and however they leave."""
 
 import http.client
+import json
 import socket
 import threading
 import time
 
 import pytest
 
-from keras_resnet.errors import ExportError, UsageError
+from keras_resnet.errors import DataError, ExportError, UsageError
 from keras_resnet.export.demo import server as serving
 from keras_resnet.export.demo.server import Site, create_server
 
@@ -50,6 +51,43 @@ def asked(server, host, path="/"):
 )
 def test_only_browsers_on_this_machine_are_served(server, host, status):
     assert asked(server, host) == status
+
+
+def posted(server, body=b"image", path="/explain", **headers):
+    """(status, JSON) of a request, by default as a page of the server makes it."""
+    connection = http.client.HTTPConnection("127.0.0.1", server.server_port, timeout=20)
+    own = f"127.0.0.1:{server.server_port}"
+    connection.request("POST", path, body, {"Host": own, "Origin": f"http://{own}", **headers})
+    answer = connection.getresponse()
+    return answer.status, json.loads(answer.read())
+
+
+def explain(content):
+    if content == b"large":
+        raise MemoryError("out of memory")
+    if content != b"image":
+        raise DataError("cannot read image the image: not an image")
+    return {"picture": "data:,", "words": "cat 98.1%"}
+
+
+@pytest.fixture
+def explaining():
+    with create_server(Site({"index.html": PAGE}), 0, explain) as made:
+        threading.Thread(target=made.serve_forever, daemon=True).start()
+        yield made
+        made.shutdown()
+
+
+def test_heat_maps_are_for_pages_of_the_server(explaining, server):
+    assert posted(explaining) == (200, {"picture": "data:,", "words": "cat 98.1%"})
+    assert posted(explaining, b"none") == (400, {"error": "cannot read image the image: not an image"})
+    assert posted(explaining, b"large") == (500, {"error": "the run's model could not be run on this image"})
+    for headers in ({"Origin": "http://evil.example"}, {"Origin": ""}, {"Host": "evil.example"}):
+        status, document = posted(explaining, **headers)
+        assert status == 403 and document["error"].startswith("this server is for its own page")
+    assert posted(explaining, path="/else")[0] == posted(server)[0] == 404
+    status, document = posted(explaining, **{"Content-Length": str(2**40)})
+    assert status == 413 and "an image must have at most" in document["error"]
 
 
 def test_clients_that_leave_print_nothing(server, capfd):

@@ -45,9 +45,9 @@ DROP = """async (pngs) => {
 
 
 @contextmanager
-def served(site):
-    """The address of a site, while it is served."""
-    with create_server(site, 0) as server:
+def served(site, explain=None):
+    """The address of a site, while it is served; `explain` makes heat maps."""
+    with create_server(site, 0, explain) as server:
         thread = threading.Thread(target=server.serve_forever)
         thread.start()
         try:
@@ -96,9 +96,9 @@ def chromium(gpu=NO_GPU):
 
 
 @contextmanager
-def opened(browser, site):
+def opened(browser, site, explain=None):
     """The page of a site when it is ready; nothing may have been fetched from elsewhere, and nothing complained."""
-    with served(site) as address:
+    with served(site, explain) as address:
         page, elsewhere, complaints = browser.new_page(), [], []
         page.on("request", lambda request: elsewhere.append(request.url) if _is_elsewhere(request.url, address) else 0)
         page.on("console", lambda message: complaints.append(message.text) if _is_complaint(message) else 0)

@@ -1,6 +1,7 @@
 // The page: images in, predictions of two files side by side out.
 
 import { Camera, openImage } from './images.js';
+import { HeatMap } from './heat.js';
 import { takesChannels } from './preprocess.js';
 import { sampleName, Samples } from './samples.js';
 import { countAgreements } from './score.js';
@@ -9,10 +10,14 @@ import { Panel } from './panel.js';
 import { Stage } from './stage.js';
 import { startRuntime } from './network.js';
 
+// Ends the sentence that no image leaves the page.
+const HEAT_NOTE = ' unless you ask for a heat map of it: the server of this page makes that, on this machine.';
+
 const $ = (id) => document.getElementById(id);
 
 let run;
 let stage;
+let heat;
 let samples;
 let camera;
 let panels = [];
@@ -45,6 +50,7 @@ const openPanels = () => panels.filter((panel) => panel.network);
 /** Shows an image and what the files make of it. */
 async function predictImage(image) {
   current = image;
+  heat.clear();
   const results = [];
   stage.show(image, run.files[0].card);
   for (const panel of openPanels()) results.push(await panel.predict(image, readThreshold()));
@@ -84,6 +90,7 @@ function clearCounts() {
 /** Nothing is left of the image before: of one that cannot be read there are no predictions. */
 function clearImage() {
   current = null;
+  heat.clear();
   stage.clear();
   samples.select(null);
   for (const panel of panels) panel.clear();
@@ -152,6 +159,14 @@ function stopFilming() {
   $('camera').textContent = 'Use the camera';
 }
 
+async function explainImage() {
+  if (!current) return;
+  showStatus(`Making a heat map of ${current.name} …`);
+  await nextFrame();
+  await heat.show(current);
+  showStatus(current.name);
+}
+
 /** Another file or accelerator: what was counted of the one before is gone. */
 function changePanel(panel) {
   enqueue(async () => {
@@ -197,6 +212,10 @@ function listen() {
   });
   $('camera').addEventListener('click', () => (camera.isFilming ? stopFilming() : enqueue(startFilming)));
   $('all').addEventListener('click', tryAll);
+  $('explain').addEventListener('click', () => {
+    stopFilming();
+    enqueue(explainImage);
+  });
   $('threshold').addEventListener('input', changeThreshold);
   $('reject').addEventListener('change', changeRejection);
 }
@@ -207,6 +226,8 @@ function describePage() {
   $('about').textContent = run.about;
   $('all').hidden = !run.samples.length;
   $('camera').hidden = !takesChannels(3, run.channels);
+  $('explain').hidden = !run.explains || !takesChannels(3, run.channels);
+  if (run.explains) $('foot').textContent = $('foot').textContent.replace(/\.$/, HEAT_NOTE);
   $('no-samples').hidden = !run.no_samples;
   $('no-samples').textContent = run.no_samples && `${run.no_samples[0].toUpperCase()}${run.no_samples.slice(1)}.`;
   $('confidence').hidden = run.postprocessing !== 'objects';
@@ -221,6 +242,7 @@ async function start() {
   describePage();
   const runtime = await startRuntime();
   stage = new Stage($('drop'));
+  heat = new HeatMap($('heat'));
   camera = new Camera($('video'));
   samples = new Samples($('samples'), run.samples, (sample) => {
     stopFilming();
