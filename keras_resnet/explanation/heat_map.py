@@ -32,7 +32,7 @@ class HeatMap:
     """Which parts of an image the score of `target` rests on, at one layer by one method (see METHODS).
 
     map: float32 (H, W), in the pixels that the network sees, 0–1: divided by its largest value, and all 0 where nothing
-    speaks for the score. size: width and height of the image. placement: where the image is in the network's input.
+    raises the score. size: width and height of the image. placement: where the image is in the network's input.
     """
 
     map: np.ndarray
@@ -49,8 +49,8 @@ class HeatMap:
 
     @cached_property
     def peak(self) -> tuple[float, float] | None:
-        """The middle of the warmest pixel of the image, x and y in pixels; None where nothing in the image speaks for
-        the score."""
+        """The middle of the pixel of the image where the map is largest, x and y in pixels; None where nothing in the
+        image raises the score."""
         values = self.on_image
         if not values.any():
             return None
@@ -58,11 +58,11 @@ class HeatMap:
         return float(column) + 0.5, float(row) + 0.5
 
     def describe(self) -> str:
-        """Say what it explains and how it was made: "cat 98.1%, warmest at 120, 44 (Grad-CAM, stage4_unit2_out)"."""
+        """Say what it explains and how it was made: "cat 98.1%, peak at 120, 44 (Grad-CAM, stage4_unit2_out)"."""
         target, peak = self.target, self.peak
         place = "" if target.box is None else f" at {', '.join(f'{edge:g}' for edge in target.box)}"
         predicted = "" if target.is_predicted else " (not predicted)"
-        found = f"warmest at {peak[0]:.0f}, {peak[1]:.0f}" if peak else "nothing in the image speaks for it"
+        found = f"peak at {peak[0]:.0f}, {peak[1]:.0f}" if peak else "nothing in the image raises its score"
         how = f"{METHODS[self.method].title}, {self.layer}"
         return f"{target.label} {target.probability:.1%}{place}{predicted}, {found} ({how})"
 

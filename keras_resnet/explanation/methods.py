@@ -21,7 +21,7 @@ class Method:
 
 
 def gradcam(features: np.ndarray, gradients: np.ndarray) -> np.ndarray:
-    """Weigh each channel by the mean of its gradient over all positions, and keep what speaks for the score: Selvaraju
+    """Weigh each channel by the mean of its gradient over all positions, and keep what raises the score: Selvaraju
     et al. 2017, equations 1 and 2."""
     weights = gradients.mean(axis=(0, 1))
     return np.asarray(np.maximum(features @ weights, 0), np.float32)

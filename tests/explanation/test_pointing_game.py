@@ -1,5 +1,5 @@
-"""The pointing game (Zhang et al. 2018, "Top-down neural attention by excitation backprop"): is the warmest point of a
-heat map inside the object's box?"""
+"""The pointing game (Zhang et al. 2018, "Top-down neural attention by excitation backprop"): is the peak of a heat
+map inside the object's box?"""
 
 import numpy as np
 import pytest
@@ -37,7 +37,7 @@ def play(model, card, numbers, most, method=None):
     return np.mean(hits), np.mean(chances), len(hits)
 
 
-def test_the_peak_is_the_warmest_point_of_the_image():
+def test_the_peak_is_the_largest_value_in_the_image():
     values = np.zeros((8, 8), np.float32)
     values[2, 5] = 1
     target = Target("circle", 0.9, "logits", (0,))

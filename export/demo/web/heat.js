@@ -22,7 +22,7 @@ export class HeatMap {
     image.alt = `Heat map: ${words}`;
     await image.decode();
     image.classList.toggle('tiny', image.naturalWidth < TINY);
-    this.root.querySelector('figcaption').textContent = `The Keras model's prediction: ${words}. Bright parts speak for it most.`;
+    this.root.querySelector('figcaption').textContent = `The Keras model's prediction: ${words}. Bright parts raise its score most.`;
     this.root.hidden = false;
   }
 
