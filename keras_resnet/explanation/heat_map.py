@@ -23,8 +23,8 @@ from keras_resnet.runtime.preprocess import Picture, size_of
 if TYPE_CHECKING:
     import keras
 
-# Images of one pass: what all layers compute of them is kept until the gradients are there.
-BATCH_SIZE = 8
+# Pixels of the images of one pass: what all layers compute of them is kept until the gradients are there.
+BATCH_PIXELS = 8 * 224 * 224
 
 
 @dataclass(frozen=True)
@@ -124,7 +124,9 @@ class Explainer:
         for question in questions:
             question.require_valid(self.card)
         asked = list(zip(pictures, questions, strict=True))
-        batches = [asked[start : start + BATCH_SIZE] for start in range(0, len(asked), BATCH_SIZE)]
+        height, width, _ = self.card.input_shape
+        size = max(1, BATCH_PIXELS // (height * width))
+        batches = [asked[start : start + size] for start in range(0, len(asked), size)]
         return [heat_map for batch in batches for heat_map in self._explain_batch(batch)]
 
     def _explain_batch(self, asked: Sequence[tuple[Picture, Question]]) -> list[HeatMap]:

@@ -100,7 +100,8 @@ def test_another_label_can_be_asked_for(network, images):
     assert heat_map.target.probability == pytest.approx(tf.nn.softmax(logits).numpy().min(), rel=1e-5)
 
 
-def test_many_images_are_explained_as_one_by_one(network):
+def test_many_images_are_explained_as_one_by_one(network, monkeypatch):
+    monkeypatch.setattr("keras_resnet.explanation.heat_map.BATCH_PIXELS", 4 * SIDE * SIDE)
     images = np.random.default_rng(1).integers(0, 256, (11, SIDE, SIDE, 3)).astype(np.uint8)
     pictures = [Image.fromarray(each) for each in images]
     together = Explainer(network, CARD).explain(pictures, [Question("dog")] * 11)

@@ -92,6 +92,8 @@ class Handler(BaseHTTPRequestHandler):
         if parts[0] == "lfs":
             hub.large[parts[1]] = body
             return self._send(200, {})
+        if len(parts) < 5 or parts[2] != "resolve":
+            return self._fail(404, "", "Not found")
         return self._resolve("/".join(parts[:2]), parts[3], "/".join(parts[4:]), method)
 
     def _create(self, wanted):
