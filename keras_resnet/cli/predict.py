@@ -23,7 +23,6 @@ from keras_resnet.runtime.runtimes import INTERPRETER, RUNTIMES
     cls=Command,
     epilog=format_examples(
         "kresnet predict RUN photo.jpg",
-        "kresnet predict RUN photo.jpg --explain",
         "kresnet predict exports/int8.tflite photo.jpg --top 3 --json",
         "kresnet predict RUN street.mp4 --save found.mp4 --threshold 0.5",
     ),

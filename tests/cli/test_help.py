@@ -10,7 +10,7 @@ import pytest
 from keras_resnet.cli.command import list_all
 from keras_resnet.cli.main import COMMANDS as TABLE
 from keras_resnet.cli.main import cli
-from keras_resnet.config.option_groups import DEVICE, FILES, GROUPS, QUANTIZATION, VERDICT, VIDEO
+from keras_resnet.config.option_groups import DEVICE, EXPLANATION, FILES, GROUPS, QUANTIZATION, VERDICT, VIDEO
 
 ROOT = Path(__file__).parents[2]
 EXPORT_GROUPS = (FILES, QUANTIZATION, VERDICT, DEVICE)
@@ -86,7 +86,7 @@ def test_defaults_of_a_compression_are_those_of_its_run():
 def test_options_of_a_training_stand_in_groups(kresnet):
     _, out, _ = kresnet("train", "--help-all")
     sections = {section.partition(":\n")[0]: section for section in out.split("\n\n")}
-    others = (*EXPORT_GROUPS, VIDEO)
+    others = (*EXPORT_GROUPS, EXPLANATION, VIDEO)
     assert [title for title in sections if title in GROUPS] == [each for each in GROUPS if each not in others]
     common = re.findall(r"^  (--[\w-]+)", sections["Common"], re.MULTILINE)
     assert common[:4] == ["--data", "--epochs", "--weights", "--depth"] and len(common) <= 15
@@ -118,7 +118,7 @@ def test_options_of_an_export_stand_in_groups(kresnet):
 
 def test_options_of_predictions_stand_in_groups_and_choices_look_alike(kresnet):
     out = kresnet("predict", "--help")[1]
-    assert re.findall(r"^([A-Z][\w ]+):$", out, re.MULTILINE) == ["Common", VIDEO, "Other"]
+    assert re.findall(r"^([A-Z][\w ]+):$", out, re.MULTILINE) == ["Common", EXPLANATION, VIDEO, "Other"]
     assert "  --runtime NAME " in out and "  --runtime NAME " in kresnet("verify", "--help")[1]
     choices = {line for path in COMMANDS for line in kresnet(*path[1:], "--help")[1].splitlines() if "[" in line}
     choices = {line for line in choices if re.match(r" +--[\w-]+ \[\S+\|", line)}
