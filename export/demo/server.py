@@ -122,7 +122,7 @@ class PageHandler(UploadHandler):
         except RequestError as error:
             self.send_error(error.status, str(error))
         except KresnetError as error:
-            self.send_error(HTTPStatus.BAD_REQUEST, str(error))
+            self.send_error(HTTPStatus.BAD_REQUEST, str(error).replace("image the image", "the image", 1))
         except ConnectionError:
             raise
         except Exception as error:  # of TensorFlow, of memory: the next image may pass

@@ -80,7 +80,7 @@ def explaining():
 
 def test_heat_maps_are_for_pages_of_the_server(explaining, server):
     assert posted(explaining) == (200, {"picture": "data:,", "words": "cat 98.1%"})
-    assert posted(explaining, b"none") == (400, {"error": "cannot read image the image: not an image"})
+    assert posted(explaining, b"none") == (400, {"error": "cannot read the image: not an image"})
     assert posted(explaining, b"large") == (500, {"error": "the run's model could not be run on this image"})
     for headers in ({"Origin": "http://evil.example"}, {"Origin": ""}, {"Host": "evil.example"}):
         status, document = posted(explaining, **headers)

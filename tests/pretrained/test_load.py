@@ -416,6 +416,7 @@ def test_unknown_names(origin, words):
 
 @pytest.mark.parametrize("origin", ["keras:resnet50", "torchvision:resnet18", "timm:resnet50.a1_in1k"])
 def test_without_a_network_named_sources_fail_at_once(origin, tmp_path, monkeypatch):
+    monkeypatch.delenv("HF_ENDPOINT", raising=False)
     monkeypatch.setenv("KERAS_HOME", str(tmp_path))
     monkeypatch.setenv("HF_HUB_CACHE", str(tmp_path))
     monkeypatch.setattr(hub, "is_reachable", lambda host: False)
