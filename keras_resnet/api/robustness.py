@@ -15,6 +15,7 @@ from keras_resnet.config.settings import iterate_settings
 from keras_resnet.export.robustness_settings import RobustnessSettings
 from keras_resnet.reporting import html_tables
 from keras_resnet.reporting.robustness import (
+    HOW_TO_READ,
     describe_robustness,
     keep_robustness,
     list_conclusions,
@@ -68,7 +69,7 @@ class RobustnessReport:
 
     def _repr_html_(self) -> str:
         table = html_tables.table(robustness_columns(self.document), robustness_rows(self.document))
-        return table + html_tables.items([*self.conclusions, describe_robustness(self.document)])
+        return table + html_tables.items([*self.conclusions, describe_robustness(self.document), HOW_TO_READ])
 
 
 def measure_run(run: RunFolder, keywords: Mapping[str, object]) -> RobustnessReport:
