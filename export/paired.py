@@ -129,8 +129,10 @@ class PairedComparison:
         ]
 
     def describe(self) -> DescribedPair:
-        """Return what a page shows."""
-        return DescribedPair(self.title, self.columns, self.rows, [self.remark, self.conclusion])
+        """Return what a page shows: the conclusion is a sentence, which may begin with a model's name as it is."""
+        is_name = self.conclusion.startswith((self.first, self.second))
+        conclusion = self.conclusion if is_name else f"{self.conclusion[0].upper()}{self.conclusion[1:]}"
+        return DescribedPair(self.title, self.columns, self.rows, f"{self.remark}.", f"{conclusion}.")
 
     def as_dict(self) -> dict[str, Any]:
         """Return a JSON object: all fields, and the `conclusion`."""

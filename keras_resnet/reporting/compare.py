@@ -15,12 +15,13 @@ from keras_resnet.run import Run
 
 @dataclass(frozen=True)
 class DescribedPair:
-    """How two models differ on the same images: a table, with a `title`, and `sentences` below it."""
+    """How two models differ on the same images: a table with a `title`, and sentences below it."""
 
     title: str
     columns: list[str]
     rows: list[list[str]]
-    sentences: list[str]
+    remark: str
+    conclusion: str
 
 
 def render_comparison(

@@ -91,7 +91,7 @@ def test_files_are_compared_too(exported, validation, kresnet, tmp_path):
     text = html.unescape(page.read_text())
     differences = {name: MetricDifference(**each) for name, each in pair.pop("differences").items()}
     shown = PairedComparison(differences=differences, **{k: v for k, v in pair.items() if k != "conclusion"})
-    sentences = [f"{words[0].upper()}{words[1:]}" for words in (shown.remark, shown.conclusion)]
+    sentences = [f"{shown.remark}.", f"{shown.conclusion[0].upper()}{shown.conclusion[1:]}."]
     cells = [f">{cell}</" for row in shown.rows for cell in row]
     assert "2 models side by side" in text and "McNemar's exact test gives p = " in text
     assert [words for words in (shown.title, *sentences, *cells) if words not in text] == []
@@ -102,7 +102,7 @@ def test_files_are_compared_too(exported, validation, kresnet, tmp_path):
 def test_the_row_of_a_file_has_what_its_verdict_says(exported, kresnet, tmp_path):
     """Of one of the run's exports, and of a copy of it; of other content under its name there is no verdict."""
     run, verdicts = exported
-    verdict = verdicts["int8"]
+    verdict = verdicts["int8.tflite"]
     copied = Path(shutil.copy(run.exports / "int8.tflite", tmp_path / "copied.tflite"))
     code, out, err = kresnet("compare", run.folder, run.exports / "int8.tflite", copied, "--json")
     assert code == 0, err
