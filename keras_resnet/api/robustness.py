@@ -24,7 +24,7 @@ from keras_resnet.reporting.robustness import (
     robustness_rows,
 )
 from keras_resnet.run import Run as RunFolder
-from keras_resnet.run.documents import ALL, RobustnessDocument
+from keras_resnet.run.documents import ALL, RobustnessDocument, find_model
 
 _LISTS = {each.key for each in iterate_settings(RobustnessSettings) if each.is_list}
 
@@ -50,10 +50,7 @@ class RobustnessReport:
 
     def __getitem__(self, name: str) -> Mapping[str, Any]:
         """Return all numbers of a model. Raises KeyError, naming those there are."""
-        for each in self.document["models"]:
-            if each["name"] == name:
-                return each
-        raise KeyError(f"{name!r} is none of {', '.join(self.models)}")
+        return find_model(self.document["models"], name)
 
     def mean(self, name: str, corruption: str = ALL) -> float:
         """Return the metric, 0–1, of a model on images with a corruption, on average over severities: "all" is over all

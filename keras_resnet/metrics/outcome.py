@@ -112,7 +112,7 @@ def describe_drop(row: VerdictRow) -> str:
 
 def is_gain(row: VerdictRow) -> bool:
     """Return whether the metric that decides on a file is higher than the model's, in the digits that are shown."""
-    return round(100 * row["drop"], 2) < 0
+    return bool(round(100 * row["drop"], 2) < 0)
 
 
 def format_worst_class(row: VerdictRow) -> str:
