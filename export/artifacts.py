@@ -26,6 +26,7 @@ from keras_resnet.metrics.outcome import (
     describe_unverified,
     format_budget,
     format_drop,
+    format_worst_class,
     have_budgets,
     list_remarks,
     list_shared_remarks,
@@ -207,5 +208,5 @@ def _table_row(row: DescribedVerdict, has_budgets: bool) -> str:
     return (
         f"| {row['file']} | {row['bytes'] / 1e6:.2f} MB | {row['value']:.2%} | {row['model_value']:.2%} |"
         f" {format_drop(row)} |{budget} {row['agreement']:.2%} |"
-        f" {100 * row['worst_class_drop']:+z.2f} ({row['worst_class']}) | {row['samples']} | {row['outcome']} |"
+        f" {format_worst_class(row)} | {row['samples']} | {row['outcome']} |"
     )

@@ -12,19 +12,19 @@ from keras_resnet.errors import UsageError
 from keras_resnet.evaluation.analysis import describe_data_changes
 from keras_resnet.evaluation.evaluate import evaluate, evaluation_batches, keras_predictor, load_model, load_task
 from keras_resnet.export.evaluate import RunLookup
+from keras_resnet.export.formats import find_format
 from keras_resnet.export.load import file_size, is_exported_file, load_file
 from keras_resnet.export.paired import PairedComparison, compare_evaluations
 from keras_resnet.export.pipeline import load_run_data
 from keras_resnet.export.tta import Predict
 from keras_resnet.export.verify import draw_samples
-from keras_resnet.metrics.labels import metric_label
-from keras_resnet.metrics.outcome import format_value
 from keras_resnet.metrics.result import Evaluation
 from keras_resnet.progress import Log
 from keras_resnet.reporting.compare import describe_difference
+from keras_resnet.reporting.compared_models import describe_file, describe_run
+from keras_resnet.reporting.recommend import DescribedVerdict, describe_verdicts
 from keras_resnet.run import Run
 from keras_resnet.run.data_fingerprint import fingerprint_split
-from keras_resnet.runtime.plurals import counted
 
 
 @dataclass(frozen=True)
@@ -56,22 +56,26 @@ class ComparedModel:
         return load_file(self.file) if self.file else keras_predictor(load_model(self.run))
 
     def describe_row(self, evaluation: Evaluation | None) -> dict[str, str | None]:
-        """Return the row of an exported file beside others, in words, as `reporting.compare.comparison_rows` has those
-        of runs. evaluation: on the validation images, where it was made."""
-        assert self.file is not None
-        return {
-            "run": self.name,
-            "exported from": self.run.name,
-            "network": self.run.network_summary,
-            "size": f"{file_size(self.file) / 1e6:.2f} MB",
-            "metric": metric_label(evaluation.metric) if evaluation else None,
-            "value": _format_value(evaluation) if evaluation else None,
-        }
+        """Return its row beside others, in words. evaluation: on the validation images, where it was made."""
+        if self.file is None:
+            return describe_run(self.run, self.name, evaluation)
+        size = file_size(self.file)
+        return describe_file(self.run, self.name, self.file, size, evaluation, _find_verdict(self.run, self.file))
 
 
-def _format_value(evaluation: Evaluation) -> str:
-    interval = evaluation.metrics.intervals.get(evaluation.metric)
-    return f"{format_value(evaluation.value, interval)} of {counted(evaluation.samples, 'image', ',')}"
+def _find_verdict(run: Run, file: Path) -> DescribedVerdict | None:
+    """Return the verdict of `run` on an exported file, or on one of the same content; None where there is none."""
+    size = file_size(file)
+    for row in describe_verdicts(run):
+        own = run.exports / row["file"]
+        if row["bytes"] == size and own.exists() and (own.resolve() == file.resolve() or _have_same_content(own, file)):
+            return row
+    return None
+
+
+def _have_same_content(one: Path, other: Path) -> bool:
+    contents = (b"".join(find_format(each).payload(each)) for each in (one, other))
+    return is_exported_file(str(one)) and next(contents) == next(contents)
 
 
 @dataclass(frozen=True)
@@ -89,7 +93,7 @@ def compare_models(models: Sequence[ComparedModel], log: Log, samples: int | Non
     different validation images, labels or tasks, RunError or DataError where models or data cannot be read.
     """
     require_comparable(models)
-    models = _name_briefly(models)
+    models = name_briefly(models)
     data = _load_same_data(models, log)
     evaluations: dict[Path, Evaluation] = {}
     for model in models:
@@ -107,12 +111,19 @@ def compare_models(models: Sequence[ComparedModel], log: Log, samples: int | Non
     return ModelComparison(pairs, evaluations)
 
 
-def _name_briefly(models: Sequence[ComparedModel]) -> list[ComparedModel]:
-    """Return `models`, of which runs that were named by their folders are called by their names, unless two have the
-    same."""
-    brief = [each if each.file else replace(each, name=each.run.name) for each in models]
+def name_briefly(models: Sequence[ComparedModel]) -> list[ComparedModel]:
+    """Return `models` with short names, where these tell them apart: that of a run for one that was named by its
+    folder, and run/file for one of its exported files."""
+    brief = [replace(each, name=_name_briefly(each)) for each in models]
     is_clear = len({each.name for each in brief}) == len({each.place for each in models})
     return brief if is_clear else list(models)
+
+
+def _name_briefly(model: ComparedModel) -> str:
+    if model.file is None:
+        return model.run.name
+    is_own = Run.containing(model.file) == model.run
+    return f"{model.run.name}/{model.file.name}" if is_own else model.name
 
 
 def require_comparable(models: Sequence[ComparedModel]) -> None:

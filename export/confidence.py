@@ -17,7 +17,7 @@ from keras_resnet.evaluation.evaluate import BATCH_SIZE, evaluate_each, evaluati
 from keras_resnet.export.confidence_settings import CalibrationSettings
 from keras_resnet.export.evaluate import list_passed_files
 from keras_resnet.export.formats import find_format
-from keras_resnet.export.load import file_size, gzip_size, load_file
+from keras_resnet.export.load import file_size, gzip_size, load_file, require_labels
 from keras_resnet.export.pipeline import load_run_data
 from keras_resnet.export.tta import Predict
 from keras_resnet.export.verify import draw_samples, spread_images
@@ -191,8 +191,7 @@ def _load_models(run: Run, log: Log) -> dict[str, Predict]:
             if not find_format(file).has_logits:
                 raise ExportError("such files give probabilities and no logits")
             model = load_file(file)
-            if model.card.classes != run.classes():
-                raise ExportError(f"it has labels that are not those of run {run.name}")
+            require_labels(file, model, run.classes(), f"run {run.name}")
         except (ExportError, UsageError) as error:
             log(f"left out: {file.name}: {error}")
         else:

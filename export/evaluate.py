@@ -9,11 +9,11 @@ from typing import Any
 from keras_resnet.config import foreign_words
 from keras_resnet.config.data import FITS
 from keras_resnet.data.load import load_dataset
-from keras_resnet.errors import KresnetError, RunError, UsageError, require_one_of
+from keras_resnet.errors import KresnetError, UsageError, require_one_of
 from keras_resnet.evaluation.evaluate import evaluate, evaluation_batches, keras_predictor, load_model, load_task
 from keras_resnet.export.formats import find_format
 from keras_resnet.export.formats.base import LoadedModel
-from keras_resnet.export.load import file_size, is_exported_file, load_file, require_file
+from keras_resnet.export.load import file_size, is_exported_file, load_file, require_file, require_labels
 from keras_resnet.export.micro_needs import measure_needs
 from keras_resnet.export.pipeline import load_run_data
 from keras_resnet.export.tta import NONE, Predict, add_mirror_images, choose_for_run
@@ -46,7 +46,8 @@ class RunLookup:
         return load_file(file)
 
     def find(self, file: Path, model: LoadedModel) -> Run:
-        """Return the run of the loaded file. Raises RunError if it has other labels, UsageError if there is none."""
+        """Return the run of the loaded file. Raises ExportError if the file has other labels, RunError if
+        there is no such run, UsageError if none is named."""
         run = None if self.name else Run.containing(file)
         name = self.name or model.card.provenance.get("run")
         if run is None and name is None:
@@ -54,8 +55,7 @@ class RunLookup:
                 f"{file} was exported by a script and belongs to no run: name the run to evaluate it on with --run"
             )
         run = run or Run.find(self.home, name)
-        if model.card.classes != run.classes():
-            raise RunError(f"{file} has other labels than run {run.name}")
+        require_labels(file, model, run.classes(), f"run {run.name}")
         return run
 
 
@@ -64,7 +64,7 @@ def evaluate_target(target: str, split: str, lookup: RunLookup, log: Log, tta: s
     model or of an exported file. metrics: every metric by its name, 0–1. intervals: 95% intervals of some of them. tta:
     one of `tta.KINDS`; of what is returned, whether mirror images were added: "none" or "flip".
 
-    Raises RunError if the labels differ and UsageError if the data has no such split.
+    Raises ExportError if the labels differ and UsageError if the data has no such split.
     """
     split = require_split(split, log)
     model = lookup.load(Path(target)) if is_exported_file(target) else None

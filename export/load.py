@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import gzip
+from collections.abc import Sequence
 from pathlib import Path
 
 from keras_resnet.errors import ExportError
 from keras_resnet.export.formats import find_format, recognize_format
 from keras_resnet.export.formats.base import LoadedModel
 from keras_resnet.run.run_files import REJECTED
+from keras_resnet.runtime.plurals import counted
+from keras_resnet.runtime.printable import make_printable
 
 
 def is_exported_file(target: str) -> bool:
@@ -21,6 +24,20 @@ def load_file(path: Path, threads: int | None = None) -> LoadedModel:
     """Load the exported file or folder `path`. Raises ExportError if it is missing, damaged or foreign."""
     require_file(path)
     return find_format(path).load(path, threads)
+
+
+def require_labels(file: Path, model: LoadedModel, labels: Sequence[str], of: str) -> None:
+    """Raise ExportError unless the loaded `file` has the `labels` of a run or a model, which is called `of`."""
+    own = model.card.classes
+    if tuple(own) != tuple(labels):
+        raise ExportError(f"{file.name} has other labels than {of}: {_describe_difference(own, labels)}")
+
+
+def _describe_difference(own: Sequence[str], expected: Sequence[str]) -> str:
+    if len(own) != len(expected):
+        return f"{counted(len(own), 'label')}, not {len(expected)}"
+    place = next(place for place, label in enumerate(own) if label != expected[place])
+    return f"number {place}, counted from 0, is {make_printable(own[place])!r}, not {expected[place]!r}"
 
 
 def require_file(path: Path) -> None:

@@ -10,6 +10,7 @@ from keras_resnet.metrics.labels import metric_label
 from keras_resnet.metrics.outcome import format_interval
 from keras_resnet.metrics.result import Evaluation
 from keras_resnet.reporting import html_tables
+from keras_resnet.reporting.compare import DescribedPair
 from keras_resnet.runtime.plurals import counted
 from keras_resnet.tasks import Task
 
@@ -104,9 +105,14 @@ class PairedComparison:
         )
 
     @property
+    def title(self) -> str:
+        """What the table of differences shows."""
+        return f"{self.second} against {self.first}, on the same {counted(self.samples, 'validation image', ',')}"
+
+    @property
     def columns(self) -> list[str]:
         """The columns of `rows`."""
-        return ["metric", self.first, self.second, "difference, points", "95%"]
+        return ["metric", self.first, self.second, "difference, points", "95% CI"]
 
     @property
     def rows(self) -> list[list[str]]:
@@ -121,6 +127,12 @@ class PairedComparison:
             ]
             for name, each in self.differences.items()
         ]
+
+    def describe(self) -> DescribedPair:
+        """Return what a page shows: the conclusion is a sentence, which may begin with a model's name as it is."""
+        is_name = self.conclusion.startswith((self.first, self.second))
+        conclusion = self.conclusion if is_name else f"{self.conclusion[0].upper()}{self.conclusion[1:]}"
+        return DescribedPair(self.title, self.columns, self.rows, f"{self.remark}.", f"{conclusion}.")
 
     def as_dict(self) -> dict[str, Any]:
         """Return a JSON object: all fields, and the `conclusion`."""

@@ -14,11 +14,11 @@ from keras_resnet.config.image_size import format_size, height_and_width
 from keras_resnet.corruptions.base import LARGE, LARGE_SET, Corruption, name_constants
 from keras_resnet.corruptions.registry import choose_corruptions
 from keras_resnet.data.load import DatasetSplits
-from keras_resnet.errors import ExportError, UsageError, did_you_mean
+from keras_resnet.errors import UsageError, did_you_mean
 from keras_resnet.evaluation.analysis import describe_data_changes
 from keras_resnet.evaluation.evaluate import evaluate_each, evaluation_batches, keras_predictor, load_model, load_task
 from keras_resnet.export.evaluate import list_passed_files
-from keras_resnet.export.load import load_file
+from keras_resnet.export.load import load_file, require_labels
 from keras_resnet.export.pipeline import load_run_data
 from keras_resnet.export.robustness_settings import NO_FILES, RobustnessSettings
 from keras_resnet.export.tta import Predict
@@ -157,8 +157,7 @@ class RobustnessTest:
 
     def _load(self, file: Path) -> Predict:
         model = load_file(file)
-        if model.card.classes != self.run.classes():
-            raise ExportError(f"{file.name} has labels that are not those of run {self.run.name}")
+        require_labels(file, model, self.run.classes(), f"run {self.run.name}")
         return model
 
     def _describe(self, clean: Mapping[str, Evaluation], corrupted: Mapping[str, Evaluations]) -> RobustnessDocument:

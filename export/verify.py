@@ -12,21 +12,18 @@ import numpy as np
 
 from keras_resnet.compression.plan import find_uncompressed_run
 from keras_resnet.data.load import DatasetSplits
-from keras_resnet.errors import ExportError
 from keras_resnet.evaluation.analysis import describe_data_changes
 from keras_resnet.evaluation.baselines import BaselineComparison, compare_with_baselines
 from keras_resnet.evaluation.evaluate import evaluate, evaluation_batches, keras_predictor, load_model, load_task
 from keras_resnet.export.benchmark import NO_COST, Cost, count_threads, measure_cost
 from keras_resnet.export.flatbuffer import Contents
 from keras_resnet.export.formats import find_format
-from keras_resnet.export.formats.base import LoadedModel
-from keras_resnet.export.load import file_size, gzip_size, load_file
+from keras_resnet.export.load import file_size, gzip_size, load_file, require_labels
 from keras_resnet.export.micro_needs import MicroNeeds, measure_needs
 from keras_resnet.export.verdict import Budget, MetricDrop, Verdict
 from keras_resnet.metrics import confidence_interval, outcome
 from keras_resnet.metrics.result import Evaluation
 from keras_resnet.run import Run
-from keras_resnet.runtime.plurals import counted, verb
 from keras_resnet.runtime.predictions import Outputs, name_outputs
 from keras_resnet.runtime.tflite_model import TFLiteModel
 from keras_resnet.tasks import Task
@@ -193,7 +190,7 @@ def verify(file: Path, reference: Reference, budget: Budget, *, is_integer: bool
     `is_integer`.
     """
     model = load_file(file)
-    require_labels(file, model, reference)
+    require_labels(file, model, reference.task.classes, "the model")
     scheme = str(model.card.provenance["scheme"])
     contents = find_format(file).check(model, scheme, is_integer=is_integer)
     after = evaluate(model, reference.batches(), reference.task, f"verifying {scheme}")
@@ -203,13 +200,6 @@ def verify(file: Path, reference: Reference, budget: Budget, *, is_integer: bool
     micro = measure_needs(model.content, contents, model.batch) if isinstance(model, TFLiteModel) else None
     measured = MeasuredFile(file, model.card.provenance, contents, cost, machine, micro, simulator)
     return measured.decide(Comparison(reference, after, budget))
-
-
-def require_labels(file: Path, model: LoadedModel, reference: Reference) -> None:
-    """Raise ExportError unless the loaded file has the labels of the run."""
-    if model.card.classes != reference.task.classes:
-        count = len(model.card.classes)
-        raise ExportError(f"{file.name} has {counted(count, 'label')} that {verb(count)} not those of the run")
 
 
 @dataclass(frozen=True)

@@ -15,10 +15,10 @@ from keras_resnet.export.devices.base import CPU, UNKNOWN, Device, DeviceFacts, 
 from keras_resnet.export.flatbuffer import Contents
 from keras_resnet.export.formats import find_format
 from keras_resnet.export.given_outputs import GivenOutputs
-from keras_resnet.export.load import load_file
+from keras_resnet.export.load import load_file, require_labels
 from keras_resnet.export.output_order import find_swapped_row
 from keras_resnet.export.verdict import Budget
-from keras_resnet.export.verify import Comparison, MeasuredFile, Reference, require_labels
+from keras_resnet.export.verify import Comparison, MeasuredFile, Reference
 from keras_resnet.metrics.outcome import FAILED
 from keras_resnet.metrics.result import Evaluation
 from keras_resnet.progress import Log
@@ -42,7 +42,7 @@ class FileOnDevices:
         model = load_file(file)
         if not isinstance(model, TFLiteModel):
             raise ExportError(f"{file.name} is no TFLite file: other files are verified on this machine's CPU alone")
-        require_labels(file, model, reference)
+        require_labels(file, model, reference.task.classes, "the model")
         return cls(file, model, reference)
 
     @cached_property

@@ -15,6 +15,7 @@ from keras_resnet.reporting import html_tables
 from keras_resnet.reporting.confidence import COLUMNS, calibration_rows, describe_calibration, list_results
 from keras_resnet.run import Run as RunFolder
 from keras_resnet.run.calibration_documents import CalibrationDocument
+from keras_resnet.run.documents import find_model
 
 
 @dataclass(frozen=True, repr=False)
@@ -51,10 +52,7 @@ class CalibrationReport:
 
     def __getitem__(self, name: str) -> Mapping[str, Any]:
         """Return all numbers of a model. Raises KeyError, naming those there are."""
-        for each in self.document["models"]:
-            if each["name"] == name:
-                return each
-        raise KeyError(f"{name!r} is none of {', '.join(self.models)}")
+        return find_model(self.document["models"], name)
 
     def __str__(self) -> str:
         return "\n".join([describe_calibration(self.document), *self.results])

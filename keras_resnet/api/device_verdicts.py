@@ -25,7 +25,7 @@ class DeviceVerdicts(list[DeviceVerdict]):
         verdicts = run.verify("local", "chromium:gpu")
         print(verdicts)  # a line for each: "PASSED: int8.tflite on local, CPU, top-1 accuracy 99.17% of 360 images, …"
         verdicts.passed  # whether all of them are
-        [(each.file, each.place, each.drop, each.latency_ms) for each in verdicts if not each.passed]
+        [(verdict.file, verdict.place, verdict.drop) for verdict in verdicts if not verdict.passed]
 
     Each is a `DeviceVerdict`; a notebook shows them as a table.
     """

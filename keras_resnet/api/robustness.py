@@ -15,6 +15,7 @@ from keras_resnet.config.settings import iterate_settings
 from keras_resnet.export.robustness_settings import RobustnessSettings
 from keras_resnet.reporting import html_tables
 from keras_resnet.reporting.robustness import (
+    HOW_TO_READ,
     describe_robustness,
     keep_robustness,
     list_conclusions,
@@ -23,7 +24,7 @@ from keras_resnet.reporting.robustness import (
     robustness_rows,
 )
 from keras_resnet.run import Run as RunFolder
-from keras_resnet.run.documents import ALL, RobustnessDocument
+from keras_resnet.run.documents import ALL, RobustnessDocument, find_model
 
 _LISTS = {each.key for each in iterate_settings(RobustnessSettings) if each.is_list}
 
@@ -49,10 +50,7 @@ class RobustnessReport:
 
     def __getitem__(self, name: str) -> Mapping[str, Any]:
         """Return all numbers of a model. Raises KeyError, naming those there are."""
-        for each in self.document["models"]:
-            if each["name"] == name:
-                return each
-        raise KeyError(f"{name!r} is none of {', '.join(self.models)}")
+        return find_model(self.document["models"], name)
 
     def mean(self, name: str, corruption: str = ALL) -> float:
         """Return the metric, 0–1, of a model on images with a corruption, on average over severities: "all" is over all
@@ -68,7 +66,7 @@ class RobustnessReport:
 
     def _repr_html_(self) -> str:
         table = html_tables.table(robustness_columns(self.document), robustness_rows(self.document))
-        return table + html_tables.items([*self.conclusions, describe_robustness(self.document)])
+        return table + html_tables.items([*self.conclusions, describe_robustness(self.document), HOW_TO_READ])
 
 
 def measure_run(run: RunFolder, keywords: Mapping[str, object]) -> RobustnessReport:

@@ -84,14 +84,15 @@ def compare(
         from keras_resnet.reporting.compare import render_comparison
 
         with write_atomically(save) as temporary:
-            temporary.write_text(render_comparison(found, rows, [each.conclusion for each in pairs]), encoding="utf-8")
+            page = render_comparison(found, rows, [each.describe() for each in pairs], problem)
+            temporary.write_text(page, encoding="utf-8")
         console.log(f"page: {save}")
     if as_json:
         console.emit_json(
             {"models": rows, "comparisons": [each.as_dict() for each in pairs], "not_compared": problem or None}
         )
         return
-    _print_rows([each.run.name if not each.file else each.name for each in models], rows)
+    _print_rows(rows)
     for pair in pairs:
         _print_pair(pair)
     if problem:
@@ -140,27 +141,22 @@ def _describe_stored(models: Sequence[ComparedModel]) -> str:
 
 def _list_rows(models: Sequence[ComparedModel], result: ModelComparison | None) -> list[Row]:
     """Return a row for each model, in words."""
-    from keras_resnet.reporting.compare import comparison_rows
+    from keras_resnet.export.compared_models import name_briefly
 
     evaluations = result.evaluations if result else {}
-    return [
-        each.describe_row(evaluations.get(each.place)) if each.file else comparison_rows([each.run])[0]
-        for each in models
-    ]
+    return [each.describe_row(evaluations.get(each.place)) for each in name_briefly(models)]
 
 
-def _print_rows(columns: list[str], rows: Sequence[Row]) -> None:
-    from keras_resnet.reporting.compare import list_known
+def _print_rows(rows: Sequence[Row]) -> None:
+    from keras_resnet.reporting.compared_models import MODEL, list_known
 
+    columns = [row[MODEL] or "" for row in rows]
     cells = [[key, *(row.get(key) or "–" for row in rows)] for key in list_known(rows)]
     console.print_table("", ["", *columns], cells, prose=columns, folds=True)
 
 
 def _print_pair(pair: PairedComparison) -> None:
     """Print how the second model differs from the first, and what that shows."""
-    from keras_resnet.runtime.plurals import counted
-
-    title = f"{pair.second} against {pair.first}, on the same {counted(pair.samples, 'validation image', ',')}"
-    console.print_table(title, pair.columns, pair.rows, prose=[pair.first, pair.second])
+    console.print_table(pair.title, pair.columns, pair.rows, prose=[pair.first, pair.second])
     console.emit(pair.remark)
     console.emit(pair.conclusion)

@@ -68,6 +68,7 @@ def robustness(target: str | None, of_run: str | None, runs: str | None, as_json
 def print_robustness(title: str, document: RobustnessDocument) -> None:
     """Print a table by corruption, and what it shows."""
     from keras_resnet.reporting.robustness import (
+        HOW_TO_READ,
         describe_robustness,
         list_conclusions,
         robustness_columns,
@@ -75,8 +76,7 @@ def print_robustness(title: str, document: RobustnessDocument) -> None:
     )
 
     columns = robustness_columns(document)
-    console.print_table(
-        f"{title}: {describe_robustness(document)}", columns, robustness_rows(document), prose=columns[:1]
-    )
+    words = f"{title}: {describe_robustness(document)}; {HOW_TO_READ}"
+    console.print_table(words, columns, robustness_rows(document), prose=columns[:1])
     for line in list_conclusions(document):
         console.emit(line)

@@ -166,7 +166,11 @@ def choose_sizes(
     if resize is not None and _is_smaller(resize, size):
         size, why = resize, "as large as data.resize"
     chosen = resize or (size if min(height_and_width(size)) < 64 else scale_size(size, 8 / 7))
-    log(f"image size: {format_size(size)} pixels ({why}), cropped from images resized to {format_size(chosen)}")
+    if chosen == size:
+        cropping = "; images of another shape are resized to cover it, and their center is kept"
+    else:
+        cropping = f", cropped from images resized to {format_size(chosen)}"
+    log(f"image size: {format_size(size)} pixels ({why}){cropping}")
     return size, chosen
 
 

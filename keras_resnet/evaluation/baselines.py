@@ -1,7 +1,7 @@
 """Compare a model with baselines that need no network: the least that it has to beat on the validation images.
 
-One predicts the same for every image. Of classifications two more see some small pixels: classification trees, or of
-many classes the most similar training image.
+One predicts the same for every image. Of classifications one more sees some small pixels: extremely randomized trees
+(Geurts et al. 2006), or of many classes the most similar training image.
 """
 
 from __future__ import annotations
@@ -141,7 +141,7 @@ def _small_pixel_classifiers(
     if len(np.unique(train.labels[train_rows])) < 2 or not len(validation_rows):
         return
     if len(classes) <= MAX_TREE_CLASSES:
-        model, name = ExtraTreesClassifier(TREES, random_state=SEED), f"a random forest of {TREES} trees"
+        model, name = ExtraTreesClassifier(TREES, random_state=SEED), f"an extra-trees classifier of {TREES} trees"
     else:
         model = KNeighborsClassifier(1, algorithm="brute")
         name = f"the most similar of {counted(len(train_rows), 'training image', ',')}"
@@ -173,7 +173,9 @@ def _label_set_baselines(
     trees = model.fit(train_pixels, train.label_sets[train_rows])
     predictions = task.postprocess(_to_logits(trees.predict(pixels)), truth[read_rows])
     side = round((train_pixels.shape[1] / 3) ** 0.5)
-    yield _Baseline(f"a random forest of {TREES} trees on {side} × {side} pixels", False, read_rows, predictions)
+    yield _Baseline(
+        f"an extra-trees regressor of {TREES} trees on {side} × {side} pixels", False, read_rows, predictions
+    )
 
 
 def _to_logits(probabilities: np.ndarray) -> np.ndarray:

@@ -96,11 +96,29 @@ def format_drop(row: VerdictRow) -> str:
 
 
 def describe_drop(row: VerdictRow) -> str:
-    """Describe the drop of a verdict and its budget: "drop -0.56 points [95% CI -1.98, +0.88], 1 allowed", with the
-    metric where it is not the one that is shown."""
+    """Describe the drop of a verdict, or its gain, and its budget: "drop 0.56 points [95% CI -0.88, +1.98], 1 allowed",
+    with the metric where it is not the one that is shown."""
     of = "" if row["drop_metric"] == row["metric"] else f" of {metric_label(row['drop_metric'])}"
-    low, high = (f"{100 * each:+z.2f}" for each in row["drop_interval"])
-    return f"drop{of} {100 * row['drop']:+z.2f} points [95% CI {low}, {high}], {format_budget(row)} allowed"
+    points, (low, high) = 100 * row["drop"], (100 * each for each in row["drop_interval"])
+    if is_gain(row):
+        return (
+            f"gain{of} {counted(-points, 'point', '.2f')} [95% CI {-high:+z.2f}, {-low:+z.2f}], a drop of"
+            f" {format_budget(row)} allowed"
+        )
+    return (
+        f"drop{of} {counted(points, 'point', 'z.2f')} [95% CI {low:+z.2f}, {high:+z.2f}], {format_budget(row)} allowed"
+    )
+
+
+def is_gain(row: VerdictRow) -> bool:
+    """Return whether the metric that decides on a file is higher than the model's, in the digits that are shown."""
+    return bool(round(100 * row["drop"], 2) < 0)
+
+
+def format_worst_class(row: VerdictRow) -> str:
+    """Format the drop of the class that lost most, in points, with its name: "+2.78 (9)"; "none" where none lost."""
+    points = f"{100 * row['worst_class_drop']:+z.2f}"
+    return f"{points} ({row['worst_class']})" if row["worst_class_drop"] > 0 and points != "+0.00" else "none"
 
 
 def format_cost(value: float | None, form: str, unit: str) -> str:
@@ -191,6 +209,12 @@ def _describe_unproven(rows: Sequence[VerdictRow]) -> str:
     files, upper = join_words([row["file"] for row in rows]), 100 * max(row["drop_interval"][1] for row in rows)
     budget = 100 * first["max_drop"]
     metrics = join_words(list(dict.fromkeys(metric_label(row["drop_metric"]) for row in rows)))
+    if len(rows) == 1 and is_gain(first):
+        return (
+            f"{files}: it is {counted(-100 * first['drop'], 'point', '.2f')} better in {metrics} than the Keras model,"
+            f" but with only {counted(samples, 'validation image', ',')} its true drop may be up to {upper:+z.2f},"
+            f" beyond the budget of {counted(budget, 'point', 'g')}; {remedy}"
+        )
     if len(rows) > 1:
         return (
             f"{files}: the measured drops of {metrics} are within the budget of {counted(budget, 'point', 'g')}, but"
@@ -250,7 +274,13 @@ def describe_baseline(baseline: BaselineRow) -> str:
         )
     if baseline["trivial"]:
         return f"the model is at chance: {model_value} of {images}; {name} gets {value}"
-    well = "better" if baseline["lead_interval"][1] < 0 else "at least as well"
+    well, only = ("better", "only ") if is_beaten_by(baseline) else ("at least as well", "")
     return (
-        f"a simple baseline without a network does {well}: {name} reaches {value} on {images}, the model {model_value}"
+        f"a simple baseline without a network does {well}: in {metric_label(baseline['metric'])} on {images}, {name}"
+        f" reaches {value}, and the model reaches {only}{baseline['model_value']:.2%}"
     )
+
+
+def is_beaten_by(baseline: BaselineRow) -> bool:
+    """Return whether a baseline is better than the model beyond chance."""
+    return bool(baseline["lead_interval"][1] < 0)

@@ -15,7 +15,7 @@ from keras_resnet.metrics.outcome import (
     list_shared_remarks,
 )
 from keras_resnet.reporting.charts import COLORS, Axis, Chart, Series
-from keras_resnet.runtime.plurals import counted
+from keras_resnet.runtime.plurals import counted, join_words
 
 # A row of verdicts.json with a device: see `run.documents.DeviceVerdictRow`.
 DeviceRow = Mapping[str, Any]
@@ -93,12 +93,7 @@ def list_device_remarks(rows: Sequence[DeviceRow], shown: Sequence[Mapping[str, 
     shown: verdicts on the same files on this machine, which readers see too: what has to be known of these is not said
     again.
     """
-    places = {}
-    for row in rows:
-        device, place = row["device"], describe_place(row)
-        emulated = "; no times, which mean nothing there" * device["emulated"]
-        known = ", ".join(filter(None, (device[name] for name in ("unit", "machine", "runtime"))))
-        places[place] = f"{place}: {known}{emulated}"
+    places = dict.fromkeys(map(_describe_run, rows))
     named = [{**row, "file": f"{row['file']} on {describe_place(row)}"} for row in rows]
     timed = [HOW_TIMED] if any(row["cost"]["latencies"] for row in rows) else []
     own = [remark for row in named for remark in _list_own_remarks(row)]
@@ -106,7 +101,37 @@ def list_device_remarks(rows: Sequence[DeviceRow], shown: Sequence[Mapping[str, 
     new = [row for row, original in zip(named, rows, strict=True) if _identify_result(original) not in measured]
     known_of_model = {remark for row in shown for remark in list_shared_remarks(row)}
     of_model = [remark for remark in list_shared_remarks(rows[0]) if remark not in known_of_model]
-    return [*places.values(), *timed, *own, *dict.fromkeys([*list_remarks(new), *of_model])]
+    return [*places, *timed, *own, *dict.fromkeys([*list_remarks(new), *of_model])]
+
+
+def _describe_run(row: DeviceRow) -> str:
+    """Say where a file ran, or of outputs from elsewhere whose they are."""
+    device, place = row["device"], describe_place(row)
+    known = ", ".join(filter(None, (device[name] for name in ("unit", "machine", "runtime"))))
+    if is_from_elsewhere(row):
+        return f"{place}: {known}, computed elsewhere with {row['file']}"
+    return f"{place}: {known}{'; no times, which mean nothing there' * device['emulated']}"
+
+
+def is_from_elsewhere(row: DeviceRow) -> bool:
+    """Return whether a verdict is on outputs that something else computed, which no device gave."""
+    return not row["device"]["accelerator"]
+
+
+def describe_runs(rows: Sequence[DeviceRow]) -> str:
+    """Say in a sentence or two which files ran on the device, and which outputs were computed elsewhere."""
+    given = [row for row in rows if is_from_elsewhere(row)]
+    if not given:
+        return "Each file ran on the device, and its predictions were evaluated as above."
+    files = join_words(list(dict.fromkeys(row["file"] for row in given)))
+    outputs = f"The outputs of {files} were computed elsewhere and given by --outputs"
+    if len(given) == len(rows):
+        return f"{outputs}; they were evaluated as above, and kresnet ran nothing on a device."
+    places = join_words(list(dict.fromkeys(describe_place(row) for row in rows if not is_from_elsewhere(row))))
+    ran = f"On {places}, the files themselves ran."
+    return (
+        f"{ran} {outputs} ({join_words(list(dict.fromkeys(map(describe_place, given))))}). All were evaluated as above."
+    )
 
 
 def _identify_result(row: Mapping[str, Any]) -> tuple[Any, ...]:

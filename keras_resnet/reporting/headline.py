@@ -6,7 +6,7 @@ import shlex
 from dataclasses import dataclass, replace
 
 from keras_resnet.metrics.labels import metric_label, metric_title
-from keras_resnet.metrics.outcome import FAILED, PASSED, format_interval, list_tested_metrics
+from keras_resnet.metrics.outcome import FAILED, PASSED, format_interval, is_gain, list_tested_metrics
 from keras_resnet.reporting.recommend import DescribedVerdict, Recommendation
 from keras_resnet.runtime.plurals import counted, join_words
 
@@ -21,13 +21,14 @@ class NextStep:
 
 @dataclass(frozen=True)
 class Doubts:
-    """What is known against a model. weaker: which baselines it is not above, a sentence each. chance: a sentence where
-    it is not proven to be better than a constant prediction. is_at_chance: whether it is not even measured to be.
-    finds_little: a sentence where it finds hardly any object.
-    advice: how to train better, a sentence each. command: the one that trains it again, where there is one.
-    advised_command: the same with what the advice changes, where that can be typed."""
+    """What is known against a model. weaker: which baselines it is not above, a sentence each.
+    is_beaten: whether one of these is better beyond chance. chance: a sentence where it is not proven to be better than
+    a constant prediction. is_at_chance: whether it is not even measured to be. finds_little: a sentence where it finds
+    hardly any object. advice: how to train better, a sentence each. command: the one that trains it again, where there
+    is one. advised_command: the same with what the advice changes, where that can be typed."""
 
     weaker: tuple[str, ...] = ()
+    is_beaten: bool = False
     chance: str = ""
     is_at_chance: bool = False
     finds_little: str = ""
@@ -61,10 +62,22 @@ def describe_headline(
     if recommended and doubts.finds_little:
         return _describe_finding_little(recommended, doubts)
     if recommended:
-        cautions = tuple(f"the file predicts what its model predicts, but {each}" for each in doubts.weaker)
-        return replace(_describe_recommended(name, recommended), cautions=cautions, stated=doubts.weaker)
-    if verdicts:
-        return _describe_failed(name, verdicts)
+        return _describe_weakness(_describe_recommended(name, recommended), doubts)
+    headline = _describe_failed(name, verdicts) if verdicts else _describe_missing(name)
+    return replace(headline, cautions=doubts.weaker, stated=doubts.weaker)
+
+
+def _describe_weakness(headline: Headline, doubts: Doubts) -> Headline:
+    """Add to the headline of a recommended file which baselines its model is not above; it is no good news where one of
+    these is better beyond chance."""
+    cautions = tuple(f"the file predicts what its model predicts, but {each}" for each in doubts.weaker)
+    headline = replace(headline, cautions=cautions, stated=doubts.weaker)
+    if not doubts.is_beaten:
+        return headline
+    return replace(headline, state="unproven", verdict=f"{headline.verdict}, weak model")
+
+
+def _describe_missing(name: str) -> Headline:
     return Headline(
         "missing",
         "NO EXPORTS",
@@ -138,13 +151,22 @@ def _describe_values(row: DescribedVerdict) -> str:
 
 
 def _describe_drop(row: DescribedVerdict) -> str:
-    """Say how much the metric that decides on a file dropped, and how much it may."""
-    metric = metric_label(row["drop_metric"])
-    what = "the drop that decides is that" if len(list_tested_metrics(row)) > 1 else "drop"
-    interval = format_interval(row["drop_interval"])
-    likely = f" (95% confidence interval {interval})" if interval else ""
+    """Say how much the metric that decides on a file dropped or gained, and how much it may drop."""
+    metric, (low, high) = metric_label(row["drop_metric"]), row["drop_interval"]
+    gains, points = is_gain(row), counted(abs(100 * row["drop"]), "point", ".2f")
+    decides = len(list_tested_metrics(row)) > 1
     budget = counted(100 * row["max_drop"], "point", "g")
-    return f"{what} of {metric}: {100 * row['drop']:+z.2f} points from the Keras model{likely}, of {budget} allowed"
+    what = f"the {'gain' if gains else 'drop'} that decides is that" if decides else "gain" if gains else "drop"
+    if gains:
+        interval = format_interval((-high, -low))
+        return (
+            f"{what} of {metric}: {points} over the Keras model (95% confidence interval {interval}); a drop of"
+            f" {budget} is allowed"
+        )
+    interval = format_interval((low, high))
+    return (
+        f"{what} of {metric}: {points} from the Keras model (95% confidence interval {interval}), of {budget} allowed"
+    )
 
 
 def _describe_failed(name: str, verdicts: list[DescribedVerdict]) -> Headline:

@@ -25,6 +25,7 @@ from keras_resnet.metrics.outcome import (
     find_unbeaten_constant,
     format_value_interval,
     have_budgets,
+    is_beaten_by,
     list_remarks,
     list_shared_remarks,
 )
@@ -198,16 +199,18 @@ def _context(contents: _Contents) -> dict[str, Any]:
 
 def _list_doubts(run: Run, baselines: Sequence[BaselineRow]) -> Doubts:
     """Return what is known against the model of `run`, which was compared with `baselines`."""
-    weaker = tuple(describe_baseline(each) for each in baselines if each["standing"] == NOT_ABOVE)
+    above = [each for each in baselines if each["standing"] == NOT_ABOVE]
+    weaker, is_beaten = tuple(map(describe_baseline, above)), any(map(is_beaten_by, above))
     constant, little = find_unbeaten_constant(baselines), _describe_little(run)
     if constant is None and not little:
-        return Doubts(weaker)
+        return Doubts(weaker, is_beaten)
     from keras_resnet.evaluation.advice import advise, advised_command
 
     command = training_command(run.spec(), run.document().get("request"))
     advice = advise(run)
     return Doubts(
         weaker,
+        is_beaten,
         describe_baseline(constant) if constant else "",
         bool(constant and constant["standing"] == NOT_ABOVE),
         little,
@@ -247,6 +250,7 @@ def _describe_tables(contents: _Contents) -> dict[str, Any]:
         "device_words": device_rows.WORDS,
         "device_cells": partial(tables.device_cells, has_budgets=device_budgets),
         "device_remarks": device_rows.list_device_remarks(rows, verdicts) if rows else [],
+        "device_runs": device_rows.describe_runs(rows) if rows else "",
         "column_name": tables.column_name,
         "epochs": tables.epoch_table(contents.log) if contents.log else None,
         "matrix": tables.confusion_table(matrix, contents.labels, analysis) if matrix else None,

@@ -16,6 +16,11 @@ from keras_resnet.runtime.plurals import counted, join_words
 
 # The model that files are compared with.
 KERAS_MODEL = "Keras model"
+# What the numbers of the table are beside the metric: one sign for all.
+HOW_TO_READ = (
+    "changes in points, negative where worse: of the Keras model from clean images, of a file from the Keras model on"
+    " the same images"
+)
 
 
 def keep_robustness(run: Run, document: RobustnessDocument) -> None:
@@ -45,23 +50,23 @@ def mean_value(model: ModelRobustness, corruption: str) -> float:
 def robustness_columns(document: RobustnessDocument) -> list[str]:
     """Return the columns of `robustness_rows`."""
     files = [each["name"] for each in document["models"][1:]]
-    return ["corruption", KERAS_MODEL, "drop", *(f"{name}, difference [95%]" for name in files)]
+    return ["corruption", KERAS_MODEL, "change", *(f"{name}, change [95% CI]" for name in files)]
 
 
 def robustness_rows(document: RobustnessDocument) -> list[list[str]]:
     """Return a row for clean images, for each corruption and for all: the Keras model's metric on average over
-    severities, its drop from the clean one in points, and how the files differ from it, in points."""
+    severities, its change from the clean one, and the files' changes from it (see `HOW_TO_READ`)."""
     reference, *files = document["models"]
     rows = []
     for name in (CLEAN, *reference["values"], ALL):
         value = mean_value(reference, name)
-        drop = "" if name == CLEAN else f"{100 * (reference['clean'] - value):.2f}"
-        rows.append([name, f"{value:.2%}", drop, *(_format(each["differences"][name]) for each in files)])
+        change = "" if name == CLEAN else f"{100 * (value - reference['clean']):+z.2f}"
+        rows.append([name, f"{value:.2%}", change, *(_format(each["differences"][name]) for each in files)])
     return rows
 
 
 def _format(difference: RobustnessDifference) -> str:
-    return f"{100 * difference['difference']:+.2f} {format_interval(difference['interval'])}"
+    return f"{100 * difference['difference']:+z.2f} {format_interval(difference['interval'])}"
 
 
 def describe_robustness(document: RobustnessDocument) -> str:
@@ -110,6 +115,7 @@ def describe_section(document: RobustnessDocument) -> dict[str, Any]:
     """Return what the report's section on corrupted images shows beside its charts."""
     return {
         "words": describe_robustness(document),
+        "how_to_read": HOW_TO_READ,
         "conclusions": list_conclusions(document),
         "columns": robustness_columns(document),
         "rows": robustness_rows(document),
@@ -124,7 +130,7 @@ def value_by_severity(document: RobustnessDocument, model: ModelRobustness) -> t
 
 
 def robustness_charts(document: RobustnessDocument) -> list[Chart]:
-    """Return the metric by severity, a line for each model, and the drop of the Keras model by corruption."""
+    """Return the metric by severity, a line for each model, and what the Keras model loses by corruption."""
     metric = metric_title(document["metric"])
     lines = [(each["name"], *value_by_severity(document, each)) for each in document["models"]]
     series = tuple(
@@ -137,14 +143,14 @@ def robustness_charts(document: RobustnessDocument) -> list[Chart]:
     reference = document["models"][0]
     drops = {name: 100 * (reference["clean"] - mean_value(reference, name)) for name in reference["values"]}
     names = tuple(sorted(drops, key=lambda name: -drops[name]))
-    label = "drop of the Keras model (points)"
+    label = "points that the Keras model loses"
     bars = Series(label, [float(row) for row in range(len(names))], [drops[name] for name in names], 2)
     shown = "; ".join(f"{name} {drops[name]:.2f}" for name in names)
     return [
         Chart("robustness-severity", f"{metric} by severity", description, *axes, series),
         Chart(
             "robustness-corruption",
-            "Drop by corruption",
+            f"{metric} lost by corruption",
             f"{label} by corruption: {shown}",
             Axis(label),
             Axis("corruption"),

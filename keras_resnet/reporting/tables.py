@@ -15,6 +15,7 @@ from keras_resnet.metrics.outcome import (
     format_budget,
     format_cost,
     format_interval,
+    format_worst_class,
     have_budgets,
     list_tested_metrics,
 )
@@ -45,7 +46,7 @@ def file_columns(rows: Sequence[DescribedVerdict]) -> list[str]:
     row = rows[0]
     metric = metric_label(row["metric"])
     drop = f"drop{'' if len(list_tested_metrics(row)) > 1 else f' of {metric}'} [95% CI], points"
-    worst = f"worst class by {class_metric_label(row['metric'])}, points"
+    worst = f"largest drop of a class’s {class_metric_label(row['metric'])}, points"
     cost = ["size, MB", "latency, ms", "memory, MiB", "gzip, MB"]
     budget = [BUDGET] * have_budgets(rows)
     return ["file", "verdict", metric, drop, *budget, *cost, "agreement", worst, "images"]
@@ -59,7 +60,6 @@ def file_cells(row: DescribedVerdict, has_budgets: bool = False) -> list[Cell]:
     drop = f"{100 * row['drop']:+z.2f} {format_interval(row['drop_interval']).replace(' ', NO_BREAK)}".rstrip()
     if len(list_tested_metrics(row)) > 1:
         drop = f"{drop} of {metric_label(row['drop_metric'])}"
-    worst = f"{100 * row['worst_class_drop']:+z.2f} ({row['worst_class']})"
     memory = None if row["latency_ms"] is None else row["cost"]["peak_mib"]
     costs = (row["megabytes"], row["latency_ms"], memory, row["gzip_bytes"] / 1e6)
     return [
@@ -70,7 +70,7 @@ def file_cells(row: DescribedVerdict, has_budgets: bool = False) -> list[Cell]:
         *[Cell(format_budget(row), row["max_drop"])] * has_budgets,
         *map(_cost_cell, costs),
         Cell(f"{row['agreement']:.2%}", row["agreement"]),
-        Cell(worst, row["worst_class_drop"]),
+        Cell(format_worst_class(row), row["worst_class_drop"]),
         Cell(f"{row['samples']:,}", row["samples"]),
     ]
 

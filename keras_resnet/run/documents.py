@@ -6,7 +6,7 @@ Documents stay the dictionaries that they are in JSON, with types; what a file h
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Annotated, Any, NotRequired
 
 from pydantic import AfterValidator, ConfigDict, Field, with_config
@@ -31,6 +31,14 @@ LOG_COLUMNS = ("epoch", "step", "loss", "val_loss", "learning_rate", "images_per
 CLEAN, ALL = "clean", "all"
 # What warnings begin with among the messages of a run.
 WARNING = "warning: "
+
+
+def find_model(models: Sequence[Mapping[str, Any]], name: str) -> Mapping[str, Any]:
+    """Return that of a document's "models" which has the `name`. Raises KeyError, naming those there are."""
+    for each in models:
+        if each["name"] == name:
+            return each
+    raise KeyError(f"{name!r} is none of {', '.join(each['name'] for each in models)}")
 
 
 @kept

@@ -10,11 +10,12 @@ import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
 # Line and letters, as fractions of the image's longer side, and their fewest pixels.
-LINE_WIDTH, FONT_SIZE = (0.006, 2), (0.03, 11)
+LINE_WIDTH, FONT_SIZE = (0.006, 2), (0.04, 14)
 MASK_OPACITY = 0.45
 # An image that is enlarged this much shows its pixels.
 NEAREST_FROM_SCALE = 4
-TEXT_COLOR = (255, 255, 255)
+# Of a color, above which black letters are easier to read on it than white ones (WCAG 2's relative luminance).
+BRIGHT = 0.179
 # Left, top, right, bottom, in pixels.
 Rectangle = tuple[float, float, float, float]
 Font = ImageFont.FreeTypeFont | ImageFont.ImageFont
@@ -49,10 +50,17 @@ def draw_predictions(
 
 
 def label_color(label: str) -> tuple[int, int, int]:
-    """Return the color of a label, always the same, dark enough for white letters."""
+    """Return the color of a label, always the same."""
     hue = sum(ord(letter) * 7**place for place, letter in enumerate(label)) % 97 / 97
     red, green, blue = colorsys.hsv_to_rgb(hue, 0.85, 0.8)
     return round(255 * red), round(255 * green), round(255 * blue)
+
+
+def letter_color(color: tuple[int, int, int]) -> str:
+    """Return black or white: what is easier to read on a `color`, as the demo's visualize.js does."""
+    shares = (each / 255 for each in color)
+    red, green, blue = (each / 12.92 if each <= 0.04045 else ((each + 0.055) / 1.055) ** 2.4 for each in shares)
+    return "black" if 0.2126 * red + 0.7152 * green + 0.0722 * blue > BRIGHT else "white"
 
 
 def rle_decode(mask: dict[str, Any]) -> np.ndarray:
@@ -122,5 +130,6 @@ def _draw_box(canvas: Image.Image, each: dict[str, Any], factor: float) -> None:
 
 def _draw_label(canvas: Image.Image, each: dict[str, Any], place: Rectangle, font: Font) -> None:
     brush, inset = ImageDraw.Draw(canvas), _pixels(canvas, LINE_WIDTH) / 2
-    brush.rectangle(place, fill=label_color(each["label"]))
-    brush.text((place[0] + inset, place[1] + inset), _name(each), fill=TEXT_COLOR, font=font)
+    color = label_color(each["label"])
+    brush.rectangle(place, fill=color)
+    brush.text((place[0] + inset, place[1] + inset), _name(each), fill=letter_color(color), font=font)

@@ -80,7 +80,7 @@ def test_digits_as_a_folder_train_unmirrored_and_the_reason_is_told(tmp_path, kr
     assert code == 0
     (why,) = [line for line in told if line.startswith("horizontal flips: ")]
     assert why.startswith("horizontal flips: off (in a quick trial a small classifier recognized 9")
-    assert ", but only " in why and why.endswith("% of their mirror images; override with --flip)")
+    assert ", but only " in why and why.endswith("% of their mirror images (p < 0.001); override with --flip)")
     assert any(line == "augmentation: random crops" for line in told)
     assert Run(tmp_path / "run").spec().augment.flip is False
 
@@ -97,7 +97,7 @@ def test_figures(tmp_path, kinds, mirror):
     """Arrows to the left and to the right are each other's mirror images, also where they are two classes of many."""
     found = decided(drawn(tmp_path / "d", kinds))
     assert found.flip is mirror
-    assert found.why.endswith("trained on mirror images too" if not mirror else "of their mirror images")
+    assert found.why.endswith("trained on mirror images too (p < 0.001)" if not mirror else "of their mirror images")
 
 
 def test_colours_are_mirrored_also_by_the_command(tmp_path, kresnet):
@@ -115,6 +115,27 @@ def test_what_cannot_be_told_apart_decides_nothing():
     pixels = np.random.default_rng(1).integers(0, 256, (120, 16, 16, 3), dtype=np.uint8)
     found = mirroring.decide_flip(Split("train", np.arange(120) % 2, pixels), 16, "ab")
     assert found == mirroring.FlipDecision(True, "the default; a quick trial could not tell")
+
+
+@pytest.mark.parametrize(("mirrored", "flip"), [(26, True), (10, False)])
+def test_a_few_dozen_images_need_a_clear_loss(mirrored, flip):
+    """Of 48 images 40 are recognized; of 24 by chance. A mirror that leaves 26 of them, and not 32, may be bad luck."""
+    first = [np.arange(48) < count for count in (40, mirrored, 40)]
+    found = mirroring.decide_from_trial(mirroring.FlipTrial(*first, 0.5), np.arange(48) % 2, "ab")
+    assert found.flip is flip
+    if flip:
+        assert found.why.startswith("the default; in a quick trial") and "too few images to tell (p = 0." in found.why
+    else:
+        assert "but only 20.8% of their mirror images (p < 0.001)" in found.why
+
+
+def test_a_class_of_a_few_images_is_harmed_beyond_chance_or_not_at_all():
+    """Six images of one class that are recognized without mirrored copies alone: p is 2/64, which is not enough."""
+    plain, labels = np.ones(48, bool), np.arange(48) % 2
+    for lost, flip in ((6, True), (12, False)):
+        both = ~np.isin(np.arange(48), np.flatnonzero(labels == 0)[:lost])
+        found = mirroring.decide_from_trial(mirroring.FlipTrial(plain, plain, both, 0.5), labels, "ab")
+        assert found.flip is flip, found
 
 
 def test_a_handful_of_images_decides_nothing(tmp_path):

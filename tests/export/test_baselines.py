@@ -61,7 +61,7 @@ def test_training_ends_with_what_the_model_is_worth(tmp_path, kresnet, tfds_home
     assert code == 0 and any("always predicting '" in line for line in after)
     assert any("without a network does better" in line for line in after)
     standings = Run(tmp_path / "one").analysis()["baselines"]
-    assert [each["baseline"].split()[0] for each in standings] == ["always", "a"]
+    assert [each["baseline"].split()[0] for each in standings] == ["always", "an"]
     assert standings[1]["value"] > 0.9 and standings[1]["standing"] == "not above"
 
 

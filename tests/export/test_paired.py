@@ -1,7 +1,9 @@
 """Two models on the same images: whether they differ, and what is said where they cannot be compared."""
 
+import html
 import json
 import shutil
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -11,8 +13,9 @@ import keras_resnet as kr
 from keras_resnet.data.load import load_dataset
 from keras_resnet.errors import RunError, UsageError
 from keras_resnet.evaluation.evaluate import load_model
+from keras_resnet.export.compared_models import ComparedModel
 from keras_resnet.export.load import load_file
-from keras_resnet.export.paired import compare_evaluations
+from keras_resnet.export.paired import MetricDifference, PairedComparison, compare_evaluations
 from keras_resnet.metrics.confidence_interval import mcnemar_p_value, paired_proportion_ci
 from keras_resnet.metrics.result import Evaluation
 from keras_resnet.run import Run
@@ -62,7 +65,7 @@ def test_a_worse_run_is_said_to_be_worse(exported, worse, validation, kresnet):
     points = 100 * (first.mean() - second.mean())
     said = f"{run.name} is better than {worse.name} by {points:.2f} points of top-1 accuracy (95% interval"
     assert pair["conclusion"] == f"{said} {100 * low:.2f} to {100 * high:.2f})"
-    assert "macro_recall" in pair["differences"] and "recommended file" in document["models"][0]
+    assert "macro_recall" in pair["differences"] and document["models"][0]["exported file"].endswith(" (recommended)")
     found = kr.compare(run.folder, str(worse.folder))
     assert json.loads(json.dumps(found.as_dict())) == pair and found.is_different and found.difference < 0
     assert str(found).splitlines()[0] == pair["conclusion"] and pair["conclusion"] in found._repr_html_()
@@ -81,11 +84,39 @@ def test_files_are_compared_too(exported, validation, kresnet, tmp_path):
     first, second = (correct_of(load_file(file)(pixels), labels) for file in files)
     assert pair["differences"]["top1"]["first"] == pytest.approx(first.mean())
     assert pair["differences"]["top1"]["second"] == pytest.approx(second.mean())
-    assert pair["conclusion"].startswith(f"no difference shown between {files[0]} and {files[1]}: ")
+    names = [f"{run.name}/{file.name}" for file in files]
+    assert pair["conclusion"].startswith(f"no difference shown between {names[0]} and {names[1]}: ")
     assert [row["exported from"] for row in document["models"]] == [run.name] * 2
-    assert "2 models side by side" in page.read_text() and "No difference shown between " in page.read_text()
+    assert [row["model"] for row in document["models"]] == names
+    text = html.unescape(page.read_text())
+    differences = {name: MetricDifference(**each) for name, each in pair.pop("differences").items()}
+    shown = PairedComparison(differences=differences, **{k: v for k, v in pair.items() if k != "conclusion"})
+    sentences = [f"{shown.remark}.", f"{shown.conclusion[0].upper()}{shown.conclusion[1:]}."]
+    cells = [f">{cell}</" for row in shown.rows for cell in row]
+    assert "2 models side by side" in text and "McNemar's exact test gives p = " in text
+    assert [words for words in (shown.title, *sentences, *cells) if words not in text] == []
     code, out, _ = kresnet("compare", run.folder, files[1], "--samples", "50")
     assert code == 0 and "on the same 50 validation images" in out and "exported from" in out
+
+
+def test_the_row_of_a_file_has_what_its_verdict_says(exported, kresnet, tmp_path):
+    """Of one of the run's exports, and of a copy of it; of other content under its name there is no verdict."""
+    run, verdicts = exported
+    verdict = verdicts["int8.tflite"]
+    copied = Path(shutil.copy(run.exports / "int8.tflite", tmp_path / "copied.tflite"))
+    code, out, err = kresnet("compare", run.folder, run.exports / "int8.tflite", copied, "--json")
+    assert code == 0, err
+    of_run, own, copy = json.loads(out)["models"]
+    low, high = (100 * end for end in verdict.drop_interval)
+    assert own["drop, points [95% CI]"] == f"{100 * verdict.drop:+z.2f} [{low:+z.2f}, {high:+z.2f}]"
+    assert own["latency of one image"] == f"{verdict.latency_ms:.2f} ms" and own["verdict"] == verdict.words
+    assert own["macro recall (balanced accuracy)"].startswith(f"{verdict.details['macro_recall']:.2%} [95% CI ")
+    assert all(of_run[name] == own[name] for name in ("network", "data", "parameters", "multiply-adds"))
+    assert {**copy, "model": own["model"], "exported file": own["exported file"]} == own
+    other = Run(shutil.copytree(run.folder, tmp_path / run.name))
+    shutil.copy(run.exports / "float32.tflite", other.exports / "int8.tflite")
+    found = ComparedModel("other", other, other.exports / "int8.tflite").describe_row(None)
+    assert found["file size"] == f"{verdicts['float32'].bytes / 1e6:.2f} MB" and "verdict" not in found
 
 
 def test_python_takes_objects_and_refuses_what_is_none(exported, worse):

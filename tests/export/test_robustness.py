@@ -81,12 +81,16 @@ def test_the_command_prints_what_python_returns_and_keeps_it(run, measured, kres
     assert document["constants"] == "CIFAR-10-C" and document["severities"] == [1, 5]
     assert any("with the constants of CIFAR-10-C (images of 8 pixels" in line for line in err)
     assert run.robustness_plot.stat().st_size > 5000
-    assert "gaussian_noise" in out and "int8.tflite, difference [95%]" in out
+    assert "gaussian_noise" in out and "int8.tflite, change [95% CI]" in out
     assert f"{measured.mean('Keras model', 'contrast'):.2%}" in out and str(run.robustness_file) in out
     for line in measured.conclusions:
         assert line in out and line in str(measured) and line in measured._repr_html_().replace("&#x27;", "'")
     page = render_report(run)
-    assert 'id="robustness"' in page and measured.conclusions[0][1:] in page and "Drop by corruption" in page
+    assert (
+        'id="robustness"' in page
+        and measured.conclusions[0][1:] in page
+        and "Top-1 accuracy lost by corruption" in page
+    )
     assert page.count('data-chart="robustness-') == 2
 
 
@@ -140,7 +144,7 @@ def test_a_file_that_is_exported_again_is_forgotten(run, measured, tmp_path):
     assert len(other.robustness()["models"]) == 3
     forget_file(other, "int8.tflite")
     assert [each["name"] for each in other.robustness()["models"]] == ["Keras model", "float32.tflite"]
-    assert "int8.tflite, difference" not in render_report(other)
+    assert "int8.tflite, change" not in render_report(other)
 
 
 def test_numbers_that_do_not_fit_together_are_left_out(run, measured, tmp_path):

@@ -18,9 +18,10 @@ from keras_resnet.cli.next_steps import is_at_chance
 from keras_resnet.evaluation.evaluate import load_model
 from keras_resnet.export.artifacts import ModelCard
 from keras_resnet.export.verdict import format_verdicts
-from keras_resnet.metrics.outcome import describe_baseline
+from keras_resnet.metrics.outcome import describe_baseline, describe_drop, format_worst_class
 from keras_resnet.reporting.charts import ShownClasses, choose_classes
 from keras_resnet.reporting.compare import describe_difference
+from keras_resnet.reporting.device_rows import describe_place, describe_runs, list_device_remarks
 from keras_resnet.reporting.headline import Doubts, describe_headline
 from keras_resnet.reporting.page import render_report
 from keras_resnet.reporting.recommend import describe_verdicts, recommend_file
@@ -98,14 +99,70 @@ def test_the_headline_recommends_or_says_what_to_do_next(exported, trained, tmp_
     assert shown.file == best["file"] and shown.title.startswith(best["file"]) and shown.verdict == best["outcome"]
     assert [step.command for step in shown.steps] == ["kresnet demo 'my run'"]
     assert shown.cautions == ()
-    weak = describe_headline("my run", rows, best, Doubts(("a simple baseline does better",)))
-    assert weak.cautions == ("the file predicts what its model predicts, but a simple baseline does better",)
+    weaker = ("a simple baseline does as well",)
+    weak = describe_headline("my run", rows, best, Doubts(weaker))
+    assert weak.cautions == (f"the file predicts what its model predicts, but {weaker[0]}",)
+    assert (weak.state, weak.verdict) == (shown.state, shown.verdict)
+    beaten = describe_headline("my run", rows, best, Doubts(weaker, is_beaten=True))
+    assert (beaten.state, beaten.verdict, beaten.file) == ("unproven", f"{best['outcome']}, weak model", best["file"])
+    assert describe_headline("r", [], None, Doubts(weaker, is_beaten=True)).cautions == weaker
     failed = [{**row, "verdict": "FAILED", "outcome": "FAILED"} for row in rows]
     shown = describe_headline("r", failed, None)
     assert (shown.state, shown.verdict, shown.file) == ("failed", "FAILED", None)
     assert [step.command for step in shown.steps][1] == "kresnet diagnose r"
     shown = describe_headline("r", [], None)
     assert shown.state == "missing" and [step.command for step in shown.steps] == ["kresnet export r --tflite"]
+
+
+def test_a_gain_is_called_one_and_where_no_class_lost_none_is_named(exported, tmp_path):
+    """In the report, on the model card and in a verdict's line."""
+    run = copy_run(exported[0], tmp_path)
+    better = {"drop": -0.0056, "drop_interval": [-0.0198, 0.0088], "worst_class": "9", "worst_class_drop": 0.0}
+    run.write_json(run.verdicts_file, [{**row, **better} for row in run.verdicts()])
+    page = " ".join(" ".join(Page(render_report(run)).words).split())
+    said = (
+        "gain of top-1 accuracy: 0.56 points over the Keras model (95% confidence interval [-0.88, +1.98]); a drop of"
+    )
+    assert said in page and "+0.00 (9)" not in page and "-0.56 points" not in page
+    row = run.verdicts()[0]
+    assert describe_drop(row) == "gain 0.56 points [95% CI -0.88, +1.98], a drop of 1 allowed"
+    assert describe_drop({**row, "drop": 0.0056}).startswith("drop 0.56 points [95% CI ")
+    assert format_worst_class(row) == "none" and format_worst_class({**row, "worst_class_drop": 0.03}) == "+3.00 (9)"
+    assert "| none |" in ModelCard(run, describe_verdicts(run)).render()
+
+
+def test_a_model_that_a_baseline_beats_has_an_amber_verdict(exported, tmp_path):
+    run = copy_run(exported[0], tmp_path)
+    analysis, trees = (
+        run.analysis(),
+        {"standing": "not above", "value": 0.99, "lead": -0.3, "lead_interval": [-0.4, -0.2]},
+    )
+    constant, other = analysis["baselines"]
+    run.write_json(run.analysis_file, {**analysis, "baselines": [constant, {**other, **trees}]})
+    top, _, _ = render_report(run).partition('class="tiles')
+    assert 'class="verdict unproven"' in top and ", weak model" in top and "does better: in top-1 accuracy on" in top
+    assert "an extra-trees classifier of 50 trees on 8 × 8 pixels reaches 99.00%, and the model reaches only" in top
+
+
+def test_outputs_from_elsewhere_are_not_said_to_have_run_on_a_device(exported, tmp_path):
+    run = copy_run(exported[0], tmp_path)
+    put_on_device(run)
+    (ran,) = run.device_verdicts()
+    assert describe_runs([ran]).startswith("Each file ran on the device, ")
+    names = ("one.npz", "two.npz")
+    given = [
+        {**ran, "file": f"{name[:3]}.tflite", "device": {**ran["device"], "where": "board", "accelerator": "", **about}}
+        for name, about in ((name, {"unit": f"outputs of {name}", "machine": "", "runtime": ""}) for name in names)
+    ]
+    assert "one.tflite and two.tflite were computed elsewhere" in describe_runs(given)
+    assert "kresnet ran nothing on a device" in describe_runs(given) and "Each file ran" not in describe_runs(given)
+    remarks = list_device_remarks(given)
+    assert [line for line in remarks if line.startswith("board: ")] == [
+        f"board: outputs of {name}, computed elsewhere with {name[:3]}.tflite" for name in names
+    ]
+    run.write_json(run.verdicts_file, [*run.verdicts(), ran, *given])
+    page = " ".join("".join(Page(render_report(run)).words).split())
+    assert f"On {describe_place(ran)}, the files themselves ran." in page and "Each file ran" not in page
 
 
 @pytest.mark.parametrize(
@@ -231,10 +288,10 @@ def test_every_number_names_its_metric(exported, tmp_path):
     described = describe_verdicts(run)
     sentence = describe_headline("r", described, recommend_file(described)).sentences[0]
     assert sentence.startswith("mAP 90.00%, macro F1 80.00% and micro F1 70.00% on ")
-    assert "; the drop that decides is that of micro F1: +1.00 points from the Keras model" in sentence
+    assert "; the drop that decides is that of micro F1: 1.00 points from the Keras model" in sentence
     page = " ".join(" ".join(Page(render_report(run)).words).split())
     tests = "each file is tested by mAP, macro F1 and micro F1; the drop that is shown is the one that decides"
-    assert tests in page and "worst class by AP, points" in page and " of micro F1 " in page
+    assert tests in page and "largest drop of a class’s AP, points" in page and " of micro F1 " in page
     card = ModelCard(run, described).render()
     assert tests in card and "drop of the worst class by AP" in card and "of micro F1 |" in card
     one = describe_headline("r", describe_verdicts(exported[0]), None).sentences[0]
@@ -319,8 +376,8 @@ def file_row(file, size, milliseconds, p90=None, drop=0.0, noise=0.005, max_drop
         (
             [file_row("float32", 400, 9.0), file_row("int8", 100, 2.0, drop=0.004)],
             "int8",
-            "Its top-1 accuracy does not differ from that of float32.tflite beyond chance. None is faster, 4.5× as"
-            " fast as float32.tflite",
+            "Its top-1 accuracy does not differ from that of float32.tflite beyond chance. It is the fastest: 4.5×"
+            " as fast as float32.tflite",
         ),
         (
             [file_row("float32", 400, 9.0), file_row("int8", 100, 2.0, drop=0.008)],
@@ -429,28 +486,30 @@ def test_runs_side_by_side(exported, segmented, kresnet, tmp_path, monkeypatch):
     assert f"not comparable: the runs have different metrics ({run.name}: top-1 accuracy; " in " ".join(err)
     code, out, err = kresnet("compare", *names[::2], "--stored")
     low, high = run.metrics()["intervals"]["top1"]
-    assert f"[{100 * low:.1f}, {100 * high:.1f}]" in out and "not comparable" not in out
-    assert max(map(len, out.splitlines())) <= 80 and "recommended file" in out and err == []
-    assert re.search(r"^better than\n?.*\d+\.\d\d%, always", out, re.MULTILINE)
+    assert f"CI {100 * low:.1f}, {100 * high:.1f}]" in " ".join(out.split()) and "not comparable" not in out
+    assert max(map(len, out.splitlines())) <= 80 and "(recommended)" in out and err == []
+    assert re.search(r"^baselines beaten +always predicting", out, re.MULTILINE)
     bare = copy_run(run, tmp_path)
     shutil.rmtree(bare.exports)
     assert kresnet("compare", bare.folder, bare.folder)[2][-1].startswith(f"next: kresnet export {bare.name}")
     code, out, err = kresnet("compare", *[str(segmented.folder)] * 2)
     assert f"{segmented.folder} is named twice: there is nothing to compare" in err
     rows = [re.split(" {2,}", line.strip()) for line in out.splitlines()[2:]]
-    assert "recommended file" not in out and all(
-        len(row) == 3 for row in rows if row[0] in ("network", "data", "value")
+    assert "exported file" not in out and all(
+        len(row) == 3 for row in rows if row[0] in ("network", "data", "validation images")
     )
     # Files of a model at chance are of no use.
     assert any(line.startswith("next: ") for line in err) != is_at_chance(segmented)
     page = Page((tmp_path / "compared.html").read_text())
     assert page.fetched == [] and segmented.name in page.words
+    assert any(words.startswith("Not comparable: the runs have different metrics (") for words in page.words)
     code, out, _ = kresnet("compare", *names, "--json")
     rows = json.loads(out)["models"]
-    assert [row["run"] for row in rows] == [run.name, segmented.name, run.name] and rows[0] == rows[2]
+    assert [row["model"] for row in rows] == [run.name, segmented.name, run.name] and rows[0] == rows[2]
     recall = [row["macro recall (balanced accuracy)"] for row in rows]
     low, high = run.metrics()["intervals"]["macro_recall"]
-    assert recall[0] == f"{run.metrics()['macro_recall']:.2%} [{100 * low:.1f}, {100 * high:.1f}]" and recall[1] is None
+    interval = f"95% CI {100 * low:.1f}, {100 * high:.1f}"
+    assert recall[0] == f"{run.metrics()['macro_recall']:.2%} [{interval}]" and "macro" not in " ".join(rows[1])
 
 
 def test_runs_of_other_validation_images_are_not_comparable(trained, tmp_path):

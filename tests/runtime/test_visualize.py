@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from PIL import Image, ImageFont
 
-from keras_resnet.runtime.visualize import _overlap, _place_labels, draw_predictions
+from keras_resnet.runtime.visualize import _overlap, _place_labels, draw_predictions, label_color, letter_color
 
 NEAR = [
     {"label": "star", "probability": 0.9, "box": [40, 40, 90, 90]},
@@ -30,3 +30,25 @@ def test_labels_of_objects_that_lie_upon_each_other_can_all_be_read(shift):
     places = _place_labels(Image.new("RGB", (320, 320)), found, 2.4, ImageFont.load_default(11))
     assert not any(_overlap(one, other) for at, one in enumerate(places) for other in places[:at])
     assert all(left >= 0 and top >= 0 and right <= 320 and bottom <= 320 for left, top, right, bottom in places)
+
+
+def test_letters_of_a_label_contrast_with_its_color_and_are_large_enough():
+    """At least 4.5:1, as WCAG 2.1 asks for text, whatever the label; 14 pixels high letters, also in a small image."""
+    for number in range(97):
+        color = label_color(chr(97 + number))
+        one, other = (
+            relative_luminance(each) for each in (color, {"black": (0,) * 3, "white": (255,) * 3}[letter_color(color)])
+        )
+        assert (max(one, other) + 0.05) / (min(one, other) + 0.05) >= 4.5
+    (place,) = _place_labels(Image.new("RGB", (300, 200)), NEAR[:1], 1.0, ImageFont.load_default(14))
+    drawn = np.asarray(draw_predictions(Image.new("RGB", (300, 200)), NEAR[:1]))
+    left, top, right, bottom = (round(edge) for edge in place)
+    assert (drawn[top + 1 : bottom - 1, left + 1 : right - 1] != 0).any(axis=-1).mean() > 0.6
+
+
+def relative_luminance(color):
+    """As WCAG 2 defines it."""
+    shares = np.array(color) / 255
+    return float(
+        np.where(shares <= 0.04045, shares / 12.92, ((shares + 0.055) / 1.055) ** 2.4) @ [0.2126, 0.7152, 0.0722]
+    )
