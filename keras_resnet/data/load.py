@@ -72,9 +72,9 @@ def require_effect(spec: DataSpec, asked: Collection[str]) -> None:
 def _find_folder(source: str, log: Log) -> Path | None:
     """Return the folder that `source` means, or None where it is the name of a TFDS dataset.
 
-    What is bundled is meant by its name. What starts with a path separator, "." or "~", is an existing folder, or has a
-    separator in it is a path, but for the configurations of TFDS datasets ("coco/2017"), and what ends as a table or a
-    data.yaml does; anything else is a TFDS name.
+    What is bundled is meant by its name. What starts with a path separator, "." or "~", ends with a separator, is an
+    existing folder, or has a separator in it is a path, but for the configurations of TFDS datasets ("coco/2017"), and
+    what ends as a table or a data.yaml does; anything else is a TFDS name.
     Raises DataError for an empty text, for a path where nothing lies, and for a file of another kind.
     """
     if not source:
@@ -84,7 +84,7 @@ def _find_folder(source: str, log: Log) -> Path | None:
     if bundled and path.exists():
         log(f"data: the bundled {source}; the folder of that name here is ./{source}")
     is_file_name = path.suffix.lower() in (*READERS, *SUFFIXES)
-    looks_like_path = is_file_name or source.startswith((".", "~", os.sep))
+    looks_like_path = is_file_name or source.startswith((".", "~", os.sep)) or source.endswith(os.sep)
     if not looks_like_path and os.sep in source and not path.exists():
         looks_like_path = not is_known(source.partition(os.sep)[0])
     is_there = path.is_dir() or is_table(path) or is_config(path)

@@ -68,8 +68,8 @@ def _find_weights(spec: Spec, shorter: int, log: Log) -> str:
             continue
         except WeightsError as error:
             log(
-                f"weights: random ({error}). Pretrained ones need fewer images: train once where there is a network, or"
-                f" copy {hub.file_name(origin)} into {hub.cache_folder()}"
+                f"weights: random ({error}). Pretrained ones need fewer images; to start from them,"
+                f" {hub.describe_copy(origin)}, and train again"
             )
             return ""
         how = "in the cache" if was_cached else "downloaded"

@@ -283,7 +283,7 @@ def test_files_that_are_missing_are_listed_though_the_data_cannot_be_opened(tmp_
     told = json.loads(out)
     assert code == 0 and told["found"] == {"unreadable": 12 - readable} and "cat0.png" in told["findings"][0]["note"]
     (note,) = told["notes"]
-    assert "class cat has 0 readable images; splitting needs 2 or more" in note
+    assert "class cat has 0 readable images, but needs 2 or more" in note
     assert "cat2.png" in page.read_text() and "Images by class" not in page.read_text()
     code, out, _ = kresnet("check", tmp_path / "labels.csv", "--strict", "--save", page)
     assert code == 1 and "Unreadable files" in out and " images" not in out.splitlines()[0]
@@ -294,7 +294,7 @@ def test_data_that_cannot_be_opened_though_all_files_can_be_read_are_an_error(tm
     picture(1).save(tmp_path / "dog.png")
     (tmp_path / "labels.csv").write_text("path,label\ncat.png,cat\ndog.png,dog")
     code, out, err = kresnet("check", tmp_path / "labels.csv", "--save", tmp_path / "page.html")
-    assert code == 1 and out == "" and "class cat has 1 readable image; splitting needs 2 or more" in err[-1]
+    assert code == 1 and out == "" and "class cat has 1 readable image, but needs 2 or more" in err[-1]
 
 
 def test_images_of_other_channels_than_the_run_reads_are_listed(tmp_path):
