@@ -46,7 +46,7 @@ from keras_resnet.runtime.runtimes import INTERPRETER, RUNTIMES
 @click.option(
     "--reject",
     is_flag=True,
-    help='Say "unknown" first of images that are of none of the classes, by the rule of kresnet calibrate.',
+    help='Print "unknown" first for images that are of none of the classes, by the rule of kresnet calibrate.',
     cls=GroupedOption,
     group=COMMON,
 )
@@ -109,11 +109,12 @@ def predict(typed: tuple[str, ...], camera: str | None, save: Path | None, runs:
     if bool(images) == bool(camera):
         received = f"{' '.join(typed)}{' and --camera' if camera else ' alone'}" if typed else "nothing"
         raise UsageError(
-            "predict needs images, videos or --camera NUMBER, behind a run or a .tflite file if not the newest run is"
-            f" meant: kresnet predict RUN photo.jpg. Received: {received}"
+            "predict needs a run or an exported file, and then images: kresnet predict RUN photo.jpg, or kresnet"
+            " predict int8.tflite photo.jpg. Without the run or file, the newest run predicts; in place of images, it takes"
+            f" folders, videos or --camera NUMBER. Received: {received}"
         )
     if camera and save and not options["frames"]:
-        raise UsageError("--save of a camera needs --frames: how many of them make the video")
+        raise UsageError("--save with --camera needs --frames: the number of frames to record")
     with name_missing_target(runs, target):
         sources = resolve_inputs(images, save) if images else []
     if (options["every"] != 1 or options["frames"]) and images and not any(is_video(each.name) for each in sources):

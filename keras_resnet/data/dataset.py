@@ -307,7 +307,7 @@ def describe_too_few(what: str, count: int, noun: str, more: str = "images") -> 
     """Return what to say of `what` with so few images, `count` of the kind `noun`, that none can be held out for
     validation. more: what to add."""
     return (
-        f"{what} has {counted(count, noun)}, but needs 2 or more: one to train on and one to validate with, for the"
+        f"{what} has {counted(count, noun)}, but needs 2 or more: one to train on and one to validate with, because the"
         f" data have no validation split. Add {more}, or a validation split"
     )
 
@@ -317,7 +317,7 @@ def require_split(asked: Iterable[str] | None, there: Iterable[str], unlabeled: 
     words), else UsageError."""
     for name in asked or ():
         if name in unlabeled:
-            raise DataError(f"the {name} images have no labels to compare answers with: {unlabeled[name]}")
+            raise DataError(f"the {name} images have no labels to compare predictions with: {unlabeled[name]}")
         require_one_of("--split", name, tuple(there))
 
 

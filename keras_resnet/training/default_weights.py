@@ -142,7 +142,7 @@ def lengthen_random_start(spec: Spec, per_epoch: int, log: Log) -> Spec:
     if start.weights or start.deepen or start.narrow or epochs <= training.epochs:
         return spec
     log(
-        f"epochs: {epochs} ({counted(per_epoch, 'step')} an epoch; random weights need some {MIN_STEPS:,} steps;"
+        f"epochs: {epochs} ({counted(per_epoch, 'step')} per epoch; random weights need about {MIN_STEPS:,} steps;"
         " --epochs overrides it)"
     )
     return spec.override("training.epochs", epochs)

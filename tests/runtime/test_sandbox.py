@@ -75,8 +75,8 @@ def image(tmp_path_factory):
     ("make", "words"),
     [
         # LiteRT 2.3 frees twice, and reads at address 0.
-        (lambda content: rescaled(content, 4e-9, of=ADD), "the process that tried it ended by SIGABRT"),
-        (lambda content: rescaled(content, 0.0), "the process that tried it ended by SIGSEGV"),
+        (lambda content: rescaled(content, 4e-9, of=ADD), "the process that tried it crashed (SIGABRT)"),
+        (lambda content: rescaled(content, 0.0), "the process that tried it crashed (SIGSEGV)"),
     ],
 )
 def test_a_file_that_ends_its_process_is_a_sentence(exported, content, image, tmp_path, make, words):
@@ -101,7 +101,7 @@ def test_a_written_file_that_ends_its_process_leaves_nothing(content, tmp_path):
     """`kresnet export` and `export_tflite` write by a hidden name, which is not the one to tell."""
     placement = pipeline.Placement(tmp_path / "x.tflite", tmp_path / "rejected" / "x.tflite")
     bad = rescaled(content, 4e-9, of=ADD)
-    with pytest.raises(ExportError, match=f"^{tmp_path}/x.tflite cannot be run: the process that tried it ended by "):
+    with pytest.raises(ExportError, match=f"^{tmp_path}/x.tflite cannot be run: the process that tried it crashed "):
         writer = SimpleNamespace(
             budget=None, file=SimpleNamespace(is_integer=True), write=lambda staged: staged.write_bytes(bad)
         )

@@ -157,7 +157,7 @@ def lengthened(per_epoch, start=None, **options):
 def test_few_images_get_more_epochs_from_random_weights():
     assert lengthened(16) == (
         63,
-        ["epochs: 63 (16 steps an epoch; random weights need some 1,000 steps; --epochs overrides it)"],
+        ["epochs: 63 (16 steps per epoch; random weights need about 1,000 steps; --epochs overrides it)"],
     )
     assert lengthened(3)[0] == 100
 
