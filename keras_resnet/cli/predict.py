@@ -100,7 +100,14 @@ def predict(typed: tuple[str, ...], camera: str | None, save: Path | None, runs:
     TensorFlow. A folder stands for all images in it. A damaged image is named and skipped, and the exit code is then 1.
     Videos and cameras need OpenCV (extra: video).
     """
-    from keras_resnet.export.predict import PredictOptions, load_predictor, predict_files, predict_video, resolve_inputs
+    from keras_resnet.export.predict import (
+        PredictOptions,
+        load_predictor,
+        predict_files,
+        predict_video,
+        require_any_image,
+        resolve_inputs,
+    )
     from keras_resnet.run import runs_home
     from keras_resnet.runtime.predictions import format_predictions, require_rejection
     from keras_resnet.runtime.video import is_video
@@ -110,13 +117,14 @@ def predict(typed: tuple[str, ...], camera: str | None, save: Path | None, runs:
         received = f"{' '.join(typed)}{' and --camera' if camera else ' alone'}" if typed else "nothing"
         raise UsageError(
             "predict needs a run or an exported file, and then images: kresnet predict RUN photo.jpg, or kresnet"
-            " predict int8.tflite photo.jpg. Without the run or file, the newest run predicts; in place of images, it takes"
-            f" folders, videos or --camera NUMBER. Received: {received}"
+            " predict int8.tflite photo.jpg. Without the run or file, the newest run predicts; in place of images, it"
+            f" takes folders, videos or --camera NUMBER. Received: {received}"
         )
     if camera and save and not options["frames"]:
         raise UsageError("--save with --camera needs --frames: the number of frames to record")
     with name_missing_target(runs, target):
         sources = resolve_inputs(images, save) if images else []
+        require_any_image(sources, console.log)
     if (options["every"] != 1 or options["frames"]) and images and not any(is_video(each.name) for each in sources):
         named = "--every" if options["every"] != 1 else "--frames"
         raise UsageError(f"{named} is for videos and cameras; {sources[0].name} is an image")

@@ -308,6 +308,9 @@ def test_what_can_be_checked_is_checked_before_tensorflow(exported, mixed, tmp_p
     run, _ = exported
     saved, good = run.exports / "saved_model", mixed / "a.png"
     (tmp_path / "empty").mkdir()
+    (tmp_path / "photos").mkdir()
+    for name in ("notes.txt", "more.txt"):
+        (tmp_path / name).write_text("no image")
     for name in ("pipe", "pipe.tflite", "pipe.onnx", "pipe.c"):
         os.mkfifo(tmp_path / name)
     other = tmp_path / "other"
@@ -338,6 +341,12 @@ def test_what_can_be_checked_is_checked_before_tensorflow(exported, mixed, tmp_p
         (["export", run.folder, "--tflite", "--calibration-data", "nothing"], 1, "nothing: no such folder"),
         (["export", run.folder, "--tflite", "--target", "ethos"], 2, "--target must be one of"),
         (["train", "--data", "./nowhere", *home], 1, "--data ./nowhere: no such file or folder"),
+        (["train", "--data", "photo/", *home], 1, "--data photo/: no such file or folder. Did you mean 'photos'?"),
+        (["train", "--data", "photo/cats", *home], 1, "--data photo/cats: no such file or folder"),
+        (["train", "--data", "minst", *home], 1, "Did you mean 'mnist'?"),
+        (["check", "photo/"], 1, "DATA photo/: no such file or folder"),
+        (["predict", run.folder, "notes.txt"], 1, "cannot read image notes.txt: not an image"),
+        (["predict", run.folder, "notes.txt", "more.txt"], 1, "none of the 2 files could be read"),
         (["train", "--task", "detect", "--depth", "10", "--freeze", "logits", *home], 2, "has no part 'logits'"),
         (["train", "--resume", "nothing", *home], 1, "no run called 'nothing'"),
         (["train", "--resume", run.name, "--runs", run.folder.parent], 1, "has finished; there is nothing to resume"),
