@@ -127,8 +127,8 @@ def require_any_image(inputs: Sequence[Input], log: Log) -> None:
             errors.append(error)
         else:
             return
-    for error in errors:
-        damaged.add(error)
+    for reason in errors:
+        damaged.add(reason)
     damaged.require_none()
 
 
