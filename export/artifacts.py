@@ -179,7 +179,7 @@ class ModelCard:
 
     def _warnings(self) -> str:
         items = _list_items(list_warnings(self.document))
-        return items and f"Warned of in training:\n\n{items}"
+        return items and f"Warnings during training:\n\n{items}"
 
 
 def _list_items(lines: list[str]) -> str:

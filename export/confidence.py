@@ -117,7 +117,7 @@ def require_classifier(run: Run) -> None:
     task = TASKS[run.spec().task]
     if not task.has_one_label():
         raise UsageError(
-            f"kresnet calibrate is for classifiers of one label an image; run {run.name} is trained for {task.title}"
+            f"kresnet calibrate is for classifiers of one label per image; run {run.name} is trained for {task.title}"
         )
 
 

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from keras_resnet.export.flatbuffer import Contents
 from keras_resnet.export.micro_operators import find_unsupported, write_resolver
-from keras_resnet.runtime.child_process import EXPECTED_ERROR_CODE, child_command, describe_exit
+from keras_resnet.runtime.child_process import EXPECTED_ERROR_CODE, child_command, describe_end
 
 NOT_INSTALLED = "tflite-micro, which measures it, is not installed: pip install 'kresnet[micro]'"
 # Seconds that a file may take to be opened.
@@ -63,7 +63,7 @@ def _measure_arena(content: bytes) -> tuple[int | None, str]:
         return int(json.loads(lines[-1])), ""
     if done.returncode == EXPECTED_ERROR_CODE and lines:
         return None, lines[-1]
-    return None, f"tflite-micro ended by {describe_exit(done.returncode)}"
+    return None, f"tflite-micro {describe_end(done.returncode)}"
 
 
 def main(arguments: list[str]) -> int:
@@ -80,7 +80,7 @@ def main(arguments: list[str]) -> int:
         print(error)
         return EXPECTED_ERROR_CODE
     if arena is None:
-        print("tflite-micro does not tell it")
+        print("tflite-micro does not report it")
         return EXPECTED_ERROR_CODE
     sys.stdout.write(json.dumps(arena))
     return 0

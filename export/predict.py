@@ -18,7 +18,7 @@ from keras_resnet.export.tta import NONE, Predict, add_mirror_images, choose_for
 from keras_resnet.progress import Log
 from keras_resnet.progress import log as log_message
 from keras_resnet.run import Run
-from keras_resnet.runtime.image import Picture, read_image, show_in_rgb, size_of
+from keras_resnet.runtime.image import Picture, read_image, read_shape, show_in_rgb, size_of
 from keras_resnet.runtime.inputs import UnreadableFiles, expand_paths, require_colors
 from keras_resnet.runtime.metadata import ModelMetadata
 from keras_resnet.runtime.predictions import decode_predictions
@@ -121,6 +121,25 @@ def resolve_inputs(names: Sequence[str], save: Path | None = None) -> list[Input
     if taken := [path for path, count in counts.items() if path and count > 1]:
         raise UsageError(f"--save: more than one file would be drawn to {taken[0]}; their names have to differ")
     return inputs
+
+
+def require_any_image(inputs: Sequence[Input], log: Log) -> None:
+    """Raise DataError where none of the `inputs` is an image or a video, by their headers, so that nobody waits for a
+    network in vain; each is logged, as `predict_files` does."""
+    damaged = UnreadableFiles(len(inputs), log)
+    errors: list[DataError] = []
+    for each in inputs:
+        if is_video(each.name):
+            return
+        try:
+            read_shape(each.name)
+        except DataError as error:
+            errors.append(error)
+        else:
+            return
+    for reason in errors:
+        damaged.add(reason)
+    damaged.require_none()
 
 
 def predict_files(

@@ -149,7 +149,7 @@ def _describe_address(server: PageServer, settings: RunSettings) -> Iterator[str
     yield f"open this page in the browser that is to run the files: {server.address}"
     if server.is_public:
         yield from draw_qr_code(server.address)
-        yield "whoever has the address can read the files and the validation images; nothing on the way is encrypted"
+        yield "anyone who has the address can read the files and the validation images; the connection is not encrypted"
         port = server.server_port
         limit = "WebAssembly has one thread" if settings.accelerator == CPU else "WebGPU does not start"
         yield (

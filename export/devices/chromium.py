@@ -16,7 +16,7 @@ from typing import IO
 
 from keras_resnet.errors import ExportError
 from keras_resnet.export.devices.foreign_text import read_last_words
-from keras_resnet.runtime.child_process import child_command, describe_exit
+from keras_resnet.runtime.child_process import child_command, describe_end
 
 PROGRAMS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable", "chrome")
 FLAGS = (
@@ -66,7 +66,7 @@ class Chromium:
         if code is None:
             return
         last = read_last_words(self._errors) or "it says nothing"
-        raise ExportError(f"Chromium has ended by {describe_exit(code)}: {last}")
+        raise ExportError(f"Chromium {describe_end(code)}: {last}")
 
     def close(self) -> None:
         """End it, and all processes that it has started."""

@@ -19,7 +19,7 @@ LEASE = 10.0
 # Seconds that the page's question for work may stay open, and between two looks at what has come.
 POLL, LOOK = 10.0, 0.5
 # What a page is told that has no place.
-BUSY = "Another page is at work. This one goes on when that one is gone."
+BUSY = "Another page is already running the files. This one continues when that one is closed."
 
 
 class RefusedError(Exception):

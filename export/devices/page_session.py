@@ -175,7 +175,7 @@ class PageSession(Session):
         if has_gone and not patience.returns and time.monotonic() - (self._gone_at or 0.0) > LEASE:
             raise ExportError(f"the page has gone {done}; its browser may have run out of memory")
         if idle > patience.timeout:
-            what = "no answer of the page" if is_there else "the page is gone, and was not back"
+            what = "no answer from the page" if is_there else "the page was closed and did not come back"
             what = what if is_there or has_gone else "no browser opened the page"
             kind = ExportError if is_there else UnusableDeviceError
             raise kind(f"{what} within {counted(patience.timeout, 'second', 'g')}, {done}")

@@ -28,7 +28,7 @@ from keras_resnet.export.devices.base import (
 from keras_resnet.export.devices.foreign_text import read_last_words, show
 from keras_resnet.export.devices.runner.pipes import PROTOCOL, DeviceError, Pipes
 from keras_resnet.progress import Log
-from keras_resnet.runtime.child_process import describe_exit
+from keras_resnet.runtime.child_process import describe_end
 from keras_resnet.runtime.plurals import counted
 from keras_resnet.runtime.predictions import Outputs, unwrap_single_output
 from keras_resnet.runtime.tflite_model import TFLiteModel
@@ -118,7 +118,7 @@ class Connection:
             code = self._process.wait(5)
         except subprocess.TimeoutExpired:
             return "it closed the connection"
-        ended = f"it ended by {describe_exit(code)}" if code else "it ended"
+        ended = f"it {describe_end(code)}" if code else "it ended"
         return read_last_words(self._errors) or ended
 
 

@@ -14,7 +14,7 @@ from keras_resnet.api.results import ShownCheckReport
 from keras_resnet.api.run import Run, find_run
 from keras_resnet.api.session import from_python, in_python_words
 from keras_resnet.checking.findings import CheckReport
-from keras_resnet.config.data import Cache, Fit
+from keras_resnet.config.data import Cache
 from keras_resnet.config.given_options import name_options
 from keras_resnet.config.spec import DataSpec, Spec
 from keras_resnet.config.task_rules import TASK_RULES
@@ -39,7 +39,6 @@ def check(
     runs: StrPath | None = None,
     data_dir: StrPath | None = None,
     download: bool = False,
-    fit: Fit | None = None,
     cache: Cache | None = None,
 ) -> CheckReport:
     """Check a dataset and return what is wrong with it: what `kresnet check` does.
@@ -47,8 +46,8 @@ def check(
     data: a folder of images, a table of them, or the name of a TFDS dataset; by default that of `run`. run: what
     `open_run` returns, or a name; its network checks the labels. task: says which annotations are read, by default
     those of "classify", or of the run's task. save: where to write a page with the images. runs: where runs live.
-    data_dir: where TFDS datasets are prepared. download: whether one that is not there yet is downloaded. fit, cache:
-    as in `train`.
+    data_dir: where TFDS datasets are prepared. download: whether one that is not there yet is downloaded. cache: as
+    in `train`.
 
     Raises UsageError where neither data nor a run is given or the extra is not installed, DataError for data that
     cannot be opened (but for unreadable files, which are reported), RunError for a run of other labels.
@@ -58,7 +57,7 @@ def check(
     home = runs_home(given.get("runs"))
     folder = None if run is None else find_run(run, home)
     page = Path(given["save"]) if "save" in given else None
-    settings = {"data_dir": given.get("data_dir"), "download": download or None, "fit": fit, "cache": cache}
+    settings = {"data_dir": given.get("data_dir"), "download": download or None, "cache": cache}
     report, splits = check_folder(given.get("data"), folder, given.get("task"), settings, _name_call)
     report = replace(report, notes=list(map(in_python_words, report.notes)))
     if page is not None:

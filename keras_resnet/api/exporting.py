@@ -100,7 +100,9 @@ def export_names(
     outcome = export_run(run, settings, ExportRequest.from_settings(settings, run), on)
     outcome.result.require_all()
     if refused := [each for each in outcome.accelerators if each.refused]:
-        progress.log("\n".join(f"{each.target} refuses of {each.file}: {each.refused[0]}" for each in refused))
+        progress.log(
+            "\n".join(f"{each.target} refuses an operator of {each.file}: {each.refused[0]}" for each in refused)
+        )
     failed = list_lines([verdict for verdict in outcome.verdicts if not verdict.passed])
     if outcome.devices:
         progress.log(str(DeviceVerdicts(outcome.devices.verdicts)))

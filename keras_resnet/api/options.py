@@ -69,8 +69,8 @@ class TrainOptions(TypedDict, total=False):
     """How images of other proportions become the input: crop (their edges are cut off), pad (the whole image, with
     black beside it) or stretch (the whole image, distorted) [default: chosen from the data]."""
     channels: int | None
-    """Channels of the input images: 1 (gray), 3 (colors), or another number, as .npy and TIFF files have them
-    [default: 3, or as many as the data have]."""
+    """Channels of the input images: 1 (gray), 3 (color), or another number, as .npy and TIFF files have them [default:
+    3, or as many as the data have]."""
     val_fraction: float | None
     """Share of the images that is held out for validation if there is no validation split [default: 0.2]."""
     max_unreadable: float | None
@@ -199,9 +199,9 @@ class CompressOptions(TypedDict, total=False):
     prune: float | None
     """Make this share of the weights zero."""
     pattern: Literal["2:4"] | None
-    """Put two zeros into each four weights, instead of zeros anywhere."""
+    """Make two of every four weights zero, instead of weights anywhere."""
     cluster: int | None
-    """Share weights: leave every kernel so many different ones."""
+    """Share weights: leave this many different values in each kernel."""
     qat: bool | Literal["native", "tfmot"] | None
     """Train with 8-bit rounding (quantization-aware training): True, or 'tfmot' for tensorflow-model-optimization."""
     epochs: int | None

@@ -95,8 +95,8 @@ TRAIN = (
 COMPRESS = (
     Keyword("shrink", "float | None", "Remove this share of the filters inside residual units."),
     Keyword("prune", "float | None", "Make this share of the weights zero."),
-    Keyword("pattern", "Literal['2:4'] | None", "Put two zeros into each four weights, instead of zeros anywhere."),
-    Keyword("cluster", "int | None", "Share weights: leave every kernel so many different ones."),
+    Keyword("pattern", "Literal['2:4'] | None", "Make two of every four weights zero, instead of weights anywhere."),
+    Keyword("cluster", "int | None", "Share weights: leave this many different values in each kernel."),
     Keyword(
         "qat",
         "bool | Literal['native', 'tfmot'] | None",

@@ -1,1 +1,1 @@
-"""What is wrong with a dataset: unreadable files, duplicates, bad images, unequal classes, suspected label errors."""
+"""What is wrong with a dataset: unreadable files, duplicates, bad images, class imbalance, suspected label errors."""

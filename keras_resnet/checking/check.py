@@ -31,6 +31,8 @@ EXTRA = ("imagehash", "cleanlab")
 # What sources log of a file that cannot be read, one line each; and of how many, which the report says itself.
 SKIPPED = "skipped: "
 OWN_FINDINGS = (SKIPPED, "skipped ")
+# What sources log of the input that a training would make of the images; a check looks at these as they are.
+INPUT_CHOICES = ("image size: ", "fit: ", "channels: ", "levels: ")
 # A network that is right less often doubts more labels than are wrong.
 SURE_ACCURACY = 0.8
 # Kinds of findings of images that are alike.
@@ -118,12 +120,10 @@ def _explain_unchecked(spec: DataSpec, run: Run | None, commands: tuple[str, ...
     """Return why labels were not checked, and the `commands` that check them."""
     if run is not None:
         task = run.spec().task
-        return (
-            f"labels were not checked: that is done by a run of --task classify, and run {run.name} is of --task {task}"
-        )
+        return f"labels were not checked: this needs a run of --task classify, and run {run.name} is of --task {task}"
     if spec.annotations != "labels":
-        return "labels were not checked: that is done for --task classify alone"
-    return f"labels were not checked: a network that was trained on these data checks them{name_commands(commands)}"
+        return "labels were not checked: only --task classify checks them"
+    return f"labels were not checked; to check them with a trained network{name_commands(commands)}"
 
 
 def _explain_chance(run: Run) -> str:
@@ -136,8 +136,8 @@ def _explain_chance(run: Run) -> str:
     return (
         f"labels were not checked: run {run.name} is not proven to be better than chance ("
         f"{metric_label(constant['metric'])} {constant['model_value']:.2%}, {constant['baseline']}"
-        f" {constant['value']:.2%}, on {counted(constant['images'], 'validation image', ',')}), so its doubts would"
-        " mean nothing; train it longer, or add images, and check again"
+        f" {constant['value']:.2%}, on {counted(constant['images'], 'validation image', ',')}), so what it suspects"
+        " would mean nothing; train it longer, or add images, and check again"
     )
 
 
@@ -149,10 +149,10 @@ def require_extra() -> None:
 
 
 def _sort(line: str, lines: list[str], log: Log) -> None:
-    """Keep what the report says itself; log the rest."""
+    """Keep what the report says itself, and log what else is about the images."""
     if line.startswith((*OWN_FINDINGS, HELD_OUT, CONFLICTING)) or COPIES in line:
         lines.append(line)
-    else:
+    elif not line.startswith(INPUT_CHOICES):
         log(line)
 
 
@@ -161,12 +161,13 @@ def _list_doubts(run: Run, spec: DataSpec) -> list[str]:
     doubts, trained_on = [], run.spec().data.source
     if os.path.realpath(trained_on) != os.path.realpath(spec.source):
         doubts.append(
-            f"run {run.name} was trained on other data ({trained_on}), and may doubt labels of images unlike those"
+            f"run {run.name} was trained on other data ({trained_on}), and may suspect correct labels of images unlike"
+            " those"
         )
     if (accuracy := run.metrics()["value"]) < SURE_ACCURACY:
         doubts.append(
             f"run {run.name} is right on only {accuracy:.0%} of its validation images, so many of the labels that it"
-            " doubts are right: train it longer first"
+            " suspects are correct: train it longer first"
         )
     return doubts
 
@@ -184,7 +185,7 @@ def _report_unreadable(
 ) -> tuple[CheckReport, DatasetSplits]:
     """Return the report of data of which so much cannot be read that they cannot be opened, and no images."""
     name = readable_name(to_path(spec.source).name)
-    notes = [f"nothing else was checked, for the data cannot be opened: {error}"]
+    notes = [f"nothing else was checked, because the data cannot be opened: {error}"]
     properties: dict[str, dict[str, int]] = {"size": {}, "shape": {}, "channels": {}}
     return CheckReport(name, {}, properties, unreadable, notes), DatasetSplits(name, (), {}, None, 1, 1)
 

@@ -31,11 +31,11 @@ KINDS = {
         " split.",
     ),
     "conflicting_labels": Kind(
-        "Equal images with different labels",
+        "Exact duplicates with different labels",
         "At least one of the labels is wrong. Decide which one is right.",
     ),
     "exact_duplicate": Kind(
-        "Exact duplicates", "An image that is there twice counts twice and teaches nothing new. Keep one of each."
+        "Exact duplicates", "An image that occurs twice counts twice and teaches nothing new. Keep one of each."
     ),
     "near_duplicate": Kind(
         "Near duplicates",
@@ -50,7 +50,7 @@ KINDS = {
         "Blurred images", "They have no sharp edges, unlike most images. Remove those that nobody could label."
     ),
     "unequal_classes": Kind(
-        "Unequal classes",
+        "Class imbalance",
         "The network may never predict rare classes. Add images of them; where each image has one label,"
         f" --class-weights balanced or --sampling sqrt help too ({CLASS_WEIGHTS_TRADE}).",
     ),

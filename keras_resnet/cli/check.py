@@ -40,7 +40,8 @@ if TYPE_CHECKING:
     "--run",
     "of_run",
     metavar="RUN",
-    help="Also look for wrong labels and outliers, with the network of this run.",
+    help="Also look for wrong labels and outliers, with the network of this run; for labels, a classifier of the same"
+    " classes.",
     shell_complete=complete_run_names,
     cls=GroupedOption,
     group=COMMON,
@@ -67,7 +68,7 @@ if TYPE_CHECKING:
     cls=GroupedOption,
     group=COMMON,
 )
-@add_setting_options(DataSpec, "data_dir", "download", "fit", "cache")
+@add_setting_options(DataSpec, "data_dir", "download", "cache")
 @runs_option
 @json_option
 def check(
@@ -80,12 +81,12 @@ def check(
     as_json: bool,
     **settings: Any,
 ) -> None:
-    """Check DATA for duplicates, bad images, unequal classes and wrong labels.
+    """Check DATA for duplicates, bad images, class imbalance and wrong labels.
 
     DATA is what kresnet train --data takes: a folder of images, a table of their labels (.csv, .json, .parquet, …), a
     folder with boxes in the layout of COCO, Pascal VOC or YOLO (--task detect), or the name of a TFDS dataset.
 
-    Finds unreadable files, duplicates within and across splits, blank, dark and blurred images and unequal classes;
+    Finds unreadable files, duplicates within and across splits, blank, dark and blurred images and class imbalance;
     with --run, also suspected label errors and outliers. Writes a page that shows these images.
     """
     from keras_resnet.api.checking import check_folder, write_page

@@ -45,7 +45,7 @@ if TYPE_CHECKING:
 @click.option(
     "--pattern",
     type=click.Choice(["2:4"]),
-    help="Put two zeros into each four weights, instead of zeros anywhere.",
+    help="Make two of every four weights zero, instead of weights anywhere.",
     cls=GroupedOption,
     group=COMMON,
 )
@@ -53,7 +53,7 @@ if TYPE_CHECKING:
     "--cluster",
     type=int,
     metavar="N",
-    help="Share weights: leave every kernel N different ones.",
+    help="Share weights: leave N different values in each kernel.",
     allowed="how many different weights a kernel has, 2 to 256",
     cls=GroupedOption,
     group=COMMON,

@@ -33,8 +33,8 @@ if TYPE_CHECKING:
 
 F = TypeVar("F", bound=Callable[..., Any])
 COMPRESSION_REMARK = (
-    "zeros and shared weights make the download smaller (gzip), not the file on the device, and inference no faster;"
-    " 8 bits (--qat, int8) and fewer filters (--shrink) do all three"
+    "zeros and shared weights make only the download smaller (gzip): the file on the device stays as large and"
+    " inference as slow; 8 bits (--qat, int8) and fewer filters (--shrink) improve all three"
 )
 
 
@@ -156,9 +156,17 @@ def _list_problems(outcome: ExportOutcome, settings: ExportSettings) -> list[str
     result = outcome.result
     return [
         *([result.failure_message] if result.failures else []),
-        *(f"{each.target} refuses of {each.file}: {each.refused[0]}" for each in outcome.accelerators if each.refused),
+        *(
+            f"{each.target} refuses an operator of {each.file}: {each.refused[0]}"
+            for each in outcome.accelerators
+            if each.refused
+        ),
         *verdict_tables.describe_failures(outcome.verdicts, settings.max_drop),
-        *(f"{each.file} has no proof here" for each in result.unverified if settings.require_proof),
+        *(
+            f"{each.file} was not verified here (--require-proof)"
+            for each in result.unverified
+            if settings.require_proof
+        ),
         *(outcome.devices.list_problems() if outcome.devices else []),
     ]
 
@@ -167,9 +175,9 @@ def _list_remedies(run: Run, settings: ExportSettings) -> list[tuple[str, str]]:
     """Return what can be typed after files failed their verdicts, and what it does."""
     automatic = (f"export {run.name} --quantize int8 --auto", "try remedies, the cheapest first")
     return [
-        (f"diagnose {run.name}", "which layers lose it"),
+        (f"diagnose {run.name}", "find the layers that lose accuracy"),
         *([] if settings.auto else [automatic]),
-        (f"compress {run.name} --qat", "train on for 8 bits"),
+        (f"compress {run.name} --qat", "fine-tune it for 8 bits"),
     ]
 
 

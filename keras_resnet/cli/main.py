@@ -29,7 +29,7 @@ TRAIN, SHIP, USE, COMPARE, LOOK_UP = "Train", "Ship", "Use", "Compare", "Look up
 COMMANDS = {
     "check": LazyCommand(
         "keras_resnet.cli.check:check",
-        "Check DATA for duplicates, bad images, unequal classes and wrong labels.",
+        "Check DATA for duplicates, bad images, class imbalance and wrong labels.",
         TRAIN,
     ),
     "train": LazyCommand("keras_resnet.cli.train:train", "Train a residual network and save it as a run.", TRAIN),

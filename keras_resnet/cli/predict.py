@@ -47,7 +47,7 @@ from keras_resnet.runtime.runtimes import INTERPRETER, RUNTIMES
 @click.option(
     "--reject",
     is_flag=True,
-    help='Say "unknown" first of images that are of none of the classes, by the rule of kresnet calibrate.',
+    help='Print "unknown" first for images that are of none of the classes, by the rule of kresnet calibrate.',
     cls=GroupedOption,
     group=COMMON,
 )
@@ -104,7 +104,14 @@ def predict(typed: tuple[str, ...], camera: str | None, save: Path | None, runs:
     Videos and cameras need OpenCV (extra: video). --explain shows which parts of an image a prediction rests on; it
     needs the run.
     """
-    from keras_resnet.export.predict import PredictOptions, load_predictor, predict_files, predict_video, resolve_inputs
+    from keras_resnet.export.predict import (
+        PredictOptions,
+        load_predictor,
+        predict_files,
+        predict_video,
+        require_any_image,
+        resolve_inputs,
+    )
     from keras_resnet.export.tta import require_single_images
     from keras_resnet.run import runs_home
     from keras_resnet.runtime.predictions import format_predictions, require_rejection
@@ -115,11 +122,12 @@ def predict(typed: tuple[str, ...], camera: str | None, save: Path | None, runs:
     if bool(images) == bool(camera):
         received = f"{' '.join(typed)}{' and --camera' if camera else ' alone'}" if typed else "nothing"
         raise UsageError(
-            "predict needs images, videos or --camera NUMBER, behind a run or a .tflite file if not the newest run is"
-            f" meant: kresnet predict RUN photo.jpg. Received: {received}"
+            "predict needs a run or an exported file, and then images: kresnet predict RUN photo.jpg, or kresnet"
+            " predict int8.tflite photo.jpg. Without the run or file, the newest run predicts; in place of images, it"
+            f" takes folders, videos or --camera NUMBER. Received: {received}"
         )
     if camera and save and not options["frames"] and not options["explain"]:
-        raise UsageError("--save of a camera needs --frames: how many of them make the video")
+        raise UsageError("--save with --camera needs --frames: the number of frames to record")
     if options["explain"]:
         explain_images(
             target, images, save, runs, is_named=bool(typed and target == typed[0]), camera=camera, **options
@@ -128,6 +136,7 @@ def predict(typed: tuple[str, ...], camera: str | None, save: Path | None, runs:
     require_explain(options)
     with name_missing_target(runs, target):
         sources = resolve_inputs(images, save) if images else []
+        require_any_image(sources, console.log)
     if (options["every"] != 1 or options["frames"]) and images and not any(is_video(each.name) for each in sources):
         named = "--every" if options["every"] != 1 else "--frames"
         raise UsageError(f"{named} is for videos and cameras; {sources[0].name} is an image")

@@ -113,7 +113,7 @@ def _check_modes(given: dict[str, Any], name: str | None, resume: str | None, mo
     if other := next((each for each in ("name", "seeds") if finds and {"name": name, **given}.get(each)), None):
         raise UsageError(f"--{finds[0].replace('_', '-')} makes no run; it takes no --{other}")
     if len(finds) == 2:
-        raise UsageError("--find-lr and --find-batch-size are two questions; ask one at a time")
+        raise UsageError("--find-lr and --find-batch-size exclude each other; use one at a time")
 
 
 def _print_result(run: Run, runs: str | None, as_json: bool) -> None:

@@ -125,7 +125,7 @@ def describe_failures(verdicts: list[Verdict], max_drop: float) -> list[str]:
         if failed[0].drop_metric == "top1" and 100 / samples > max_drop:
             images = counted(samples, "validation image", ",")
             points = counted(100 / samples, "point", ".2f")
-            words.append(f"one of {images} is {points}, more than may be lost; add images")
+            words.append(f"one of {images} is {points}, more than --max-drop allows; add images")
     if unproven:
         words.append(
             f"not proven to be within {counted(max_drop, 'point', 'g')}: {unproven} (rejected by --require-proof)"

@@ -71,7 +71,7 @@ class DataSpec(Section):
     )
     channels: int | None = setting(
         None,
-        "Channels of the input images: 1 (gray), 3 (colors), or another number, as .npy and TIFF files have them.",
+        "Channels of the input images: 1 (gray), 3 (color), or another number, as .npy and TIFF files have them.",
         Option("--channels", DATA, "3, or as many as the data have"),
         f"1 to {MAX_CHANNELS}",
         ge=1,
@@ -111,7 +111,7 @@ class DataSpec(Section):
     )
     crowds: Literal["ignore", "learn"] = setting(
         "ignore",
-        "Objects that COCO marks by iscrowd and Pascal VOC by difficult: ignore in loss and metrics, or learn.",
+        "Objects that COCO marks with iscrowd and Pascal VOC with difficult: ignore in loss and metrics, or learn.",
     )
     normalization: Normalization = Field(default_factory=Normalization)
 

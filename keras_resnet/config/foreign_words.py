@@ -72,8 +72,8 @@ UNNEEDED = {
     "--shuffle": "Training images are shuffled in each epoch, by --seed.",
     "--plots": "Plots are in report.html, written after each training: kresnet report.",
     "--verbose": "Type it before the command: kresnet --verbose.",
-    "--threshold": "Objects are shown from a probability of 30% on, and the labels of --task multilabel from their own"
-    " thresholds on; for others: kresnet predict --threshold X.",
+    "--threshold": "Objects are shown if their probability is 30% or more, and the labels of --task multilabel by their"
+    " own thresholds; to change this: kresnet predict --threshold X.",
     "--iou": "Non-maximum suppression is at an IoU of 0.7.",
 }
 # What other tools have options for, by command → what is typed here instead, or why nothing is.

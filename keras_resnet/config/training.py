@@ -106,12 +106,12 @@ class CompressSpec(Section):
     qat: Annotated[str, OneOf(("none", "native", "tfmot"))] = setting(
         "none", "Quantization-aware training: none, native, or tfmot (tensorflow-model-optimization)."
     )
-    sparsity: float = setting(0.0, "Share of every kernel's weights, but the first, that are zero.", ge=0, lt=1)
+    sparsity: float = setting(0.0, "Share of zeros among the weights of each kernel except the first.", ge=0, lt=1)
     pattern: Annotated[str, OneOf(("any", "2:4"))] = setting(
-        "any", "Where zeros are: any, or 2:4, two in each four inputs."
+        "any", "Where zeros are: any (anywhere) or 2:4 (two of every four inputs)."
     )
     clusters: Annotated[int, AfterValidator(_require_clusters)] = setting(
-        0, "Number of different weights of a kernel, but the first; 0 is any number.", allowed="2 or more"
+        0, "Number of different weights in each kernel except the first; 0 means any number.", allowed="2 or more"
     )
 
     @model_validator(mode="after")

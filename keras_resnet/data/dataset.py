@@ -303,12 +303,21 @@ def check_unreadable(bad: Sequence[object], total: int, max_unreadable: float, l
         log(f"skipped {len(bad)} of {images} that cannot be read (--max-unreadable allows {max_unreadable:.1%})")
 
 
+def describe_too_few(what: str, count: int, noun: str, more: str = "images") -> str:
+    """Return what to say of `what` with so few images, `count` of the kind `noun`, that none can be held out for
+    validation. more: what to add."""
+    return (
+        f"{what} has {counted(count, noun)}, but needs 2 or more: one to train on and one to validate with, because the"
+        f" data have no validation split. Add {more}, or a validation split"
+    )
+
+
 def require_split(asked: Iterable[str] | None, there: Iterable[str], unlabeled: Mapping[str, str]) -> None:
     """Raise for an `asked` split that is not `there`: DataError if it is one of `unlabeled` (name → what it is, in
     words), else UsageError."""
     for name in asked or ():
         if name in unlabeled:
-            raise DataError(f"the {name} images have no labels to compare answers with: {unlabeled[name]}")
+            raise DataError(f"the {name} images have no labels to compare predictions with: {unlabeled[name]}")
         require_one_of("--split", name, tuple(there))
 
 
@@ -337,10 +346,8 @@ def split_stratified(labels: np.ndarray, fraction: float, classes: tuple[str, ..
 
     counts = np.bincount(labels, minlength=len(classes))
     if counts.min() < 2:
-        raise DataError(
-            f"class {classes[int(counts.argmin())]} has {counted(counts.min(), 'readable image')}; splitting needs"
-            f" 2 or more"
-        )
+        name = classes[int(counts.argmin())]
+        raise DataError(describe_too_few(f"class {name}", int(counts.min()), "readable image", f"images of {name}"))
     wanted = min(max(len(classes), round(fraction * len(labels))), len(labels) - len(classes))
     rows = np.arange(len(labels))
     train, held_out = map(set, train_test_split(rows, test_size=wanted, stratify=labels, random_state=SPLIT_SEED))

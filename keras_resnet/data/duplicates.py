@@ -16,7 +16,7 @@ TAIL_BYTES = 4096
 # In every warning of copies; a check, which finds them itself, leaves these out.
 COPIES = " of training images ("
 # Begins every warning of equal images with different labels; left out likewise.
-CONFLICTING = "warning: equal training images have different labels"
+CONFLICTING = "warning: identical training images have different labels"
 # Training images whose files are compared with each other, at most: of many, most sizes occur several times, and the
 # files would have to be read.
 MOST_FILES = 20_000
@@ -37,7 +37,7 @@ def log_copies(data: DatasetSplits, log: Log) -> None:
         log(
             f"warning: {len(pairs)} of {counted(split.count, f'{name} image')}"
             f" {verb(len(pairs), 'is a copy', 'are copies')} of training images ({example}):"
-            f" {name} results will look better than they are, for the network was trained on these very images;"
+            f" {name} results will look better than they are, because the network was trained on these images;"
             " keep each image once"
         )
 

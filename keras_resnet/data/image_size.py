@@ -96,7 +96,7 @@ def choose_channels(asked: int | None, shapes: Sequence[Shape], log: Log) -> int
         log(f"channels: {channels} (those of the images)")
         return channels
     if found == {1}:
-        log("channels: 3 (usual; the images are gray: --channels 1 takes them as such, for small devices)")
+        log("channels: 3 (the default; the images are gray, and --channels 1 keeps them so, which suits small devices)")
     return 3
 
 

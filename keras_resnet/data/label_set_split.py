@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from keras_resnet.data.dataset import SPLIT_SEED
+from keras_resnet.data.dataset import SPLIT_SEED, describe_too_few
 from keras_resnet.errors import DataError
-from keras_resnet.runtime.plurals import counted, verb
 
 
 def split_label_sets(sets: np.ndarray, fraction: float) -> tuple[np.ndarray, np.ndarray]:
@@ -14,7 +13,7 @@ def split_label_sets(sets: np.ndarray, fraction: float) -> tuple[np.ndarray, np.
     the same each time (iterative stratification, Sechidis et al. 2011), and a label of two images in both. Raises
     DataError for fewer than 2 images."""
     if len(sets) < 2:
-        raise DataError(f"there {verb(len(sets))} {counted(len(sets), 'readable image')}; splitting needs 2 or more")
+        raise DataError(describe_too_few("the dataset", len(sets), "readable image"))
     order = np.random.default_rng(SPLIT_SEED).permutation(len(sets))
     shares = np.array([1 - fraction, fraction])
     wanted, room = shares[:, None] * sets.sum(axis=0), shares * len(sets)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Collection
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 
@@ -11,6 +12,7 @@ from keras_resnet.config.spec import DataSpec
 from keras_resnet.data.dataset import DatasetSplits, Split
 from keras_resnet.data.duplicates import log_conflicting_labels, log_copies
 from keras_resnet.data.sources.annotation_files import subfolders
+from keras_resnet.data.sources.folder_layout import find_layout
 from keras_resnet.data.sources.manifest_table import READERS, is_table
 from keras_resnet.data.sources.registry import SOURCES
 from keras_resnet.data.sources.source import Source
@@ -19,6 +21,7 @@ from keras_resnet.data.sources.yolo_config import SUFFIXES, is_config
 from keras_resnet.errors import DataError, UsageError, did_you_mean
 from keras_resnet.progress import Log
 from keras_resnet.runtime.image_files import image_suffixes, to_path
+from keras_resnet.runtime.plurals import join_words
 
 __all__ = ["DatasetSplits", "Split", "load_dataset"]
 
@@ -72,9 +75,9 @@ def require_effect(spec: DataSpec, asked: Collection[str]) -> None:
 def _find_folder(source: str, log: Log) -> Path | None:
     """Return the folder that `source` means, or None where it is the name of a TFDS dataset.
 
-    What is bundled is meant by its name. What starts with a path separator, "." or "~", is an existing folder, or has a
-    separator in it is a path, but for the configurations of TFDS datasets ("coco/2017"), and what ends as a table or a
-    data.yaml does; anything else is a TFDS name.
+    What is bundled is meant by its name. What starts with a path separator, "." or "~", ends with a separator, is an
+    existing folder, or has a separator in it is a path, but for the configurations of TFDS datasets ("coco/2017"), and
+    what ends as a table or a data.yaml does; anything else is a TFDS name.
     Raises DataError for an empty text, for a path where nothing lies, and for a file of another kind.
     """
     if not source:
@@ -84,7 +87,7 @@ def _find_folder(source: str, log: Log) -> Path | None:
     if bundled and path.exists():
         log(f"data: the bundled {source}; the folder of that name here is ./{source}")
     is_file_name = path.suffix.lower() in (*READERS, *SUFFIXES)
-    looks_like_path = is_file_name or source.startswith((".", "~", os.sep))
+    looks_like_path = is_file_name or source.startswith((".", "~", os.sep)) or source.endswith(os.sep)
     if not looks_like_path and os.sep in source and not path.exists():
         looks_like_path = not is_known(source.partition(os.sep)[0])
     is_there = path.is_dir() or is_table(path) or is_config(path)
@@ -108,16 +111,24 @@ def _find_source(folder: Path | None, spec: DataSpec) -> Source:
     for source in SOURCES:
         if source.recognizes(folder, spec.annotations):
             return source
-    layouts = " nor ".join(source.layout for source in SOURCES if source.layout)
+    layouts = join_words([source.layout for source in SOURCES if source.layout], "or")
+    lacking, found = "boxes of objects", "them"
     if spec.annotations == "label_sets":
-        raise DataError(
-            f"--data {spec.source} tells no several labels an image: it holds neither {layouts}; of images in a folder"
-            f" for each class, each has one label, which --task classify learns{_suggest_subfolder(folder, spec)}"
-        )
+        lacking, found = "several labels per image", "these"
     raise DataError(
-        f"--data {spec.source} holds neither {layouts}, nor what Roboflow, CVAT, Label Studio, FiftyOne or labelImg"
-        f" export as one of them, and images by class have no boxes of objects{_suggest_subfolder(folder, spec)}"
+        f"--data {spec.source} has no {lacking}{_describe_class_folders(folder)}. kresnet reads {found} from {layouts},"
+        f" as Roboflow, CVAT, Label Studio, FiftyOne and labelImg export them{_suggest_subfolder(folder, spec)}"
     )
+
+
+def _describe_class_folders(folder: Path | None) -> str:
+    """Say that a folder has a folder for each class, where it has."""
+    with suppress(DataError):
+        if folder is not None and folder.is_dir():
+            classes = find_layout(folder, lambda line: None).classes
+            names = f"{classes[0]}/, {classes[1]}/{', …' if len(classes) > 2 else ''}"
+            return f": it has class folders ({names}), whose images have one label each, for --task classify"
+    return ""
 
 
 def _suggest_subfolder(folder: Path | None, spec: DataSpec) -> str:

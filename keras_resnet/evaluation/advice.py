@@ -15,9 +15,9 @@ from keras_resnet.data.class_sampling import CLASS_WEIGHTS_TRADE
 from keras_resnet.metrics.labels import metric_label
 from keras_resnet.metrics.outcome import ABOVE, NOT_ABOVE
 from keras_resnet.models.names import model_name
-from keras_resnet.pretrained.hub import TORCHVISION_HASHES, cache_folder, file_name, is_cached, resolve_recipe
+from keras_resnet.pretrained.hub import TORCHVISION_HASHES, describe_copy, is_cached, resolve_recipe
 from keras_resnet.run import Run
-from keras_resnet.run.command import changed_command, looked_for_weights, name_next, training_command
+from keras_resnet.run.command import changed_command, looked_for_weights, name_next
 from keras_resnet.run.documents import Analysis, BaselineRow
 from keras_resnet.runtime.plurals import counted, verb
 
@@ -93,7 +93,7 @@ def advise(run: Run) -> list[Advice]:
         len(run.classes()),
         train["images"] if train else None,
         dict(train.get("labels", {})) if train else {},
-        training_command(run.spec(), request) or "kresnet train",
+        changed_command(run.spec(), request, {}) or "kresnet train",
         looked_for_weights(run.spec(), request),
     )
     first = next((advice for check in CHECKS if (advice := check(facts))), NOTHING)
@@ -131,14 +131,9 @@ def suggest_pretrained_weights(facts: TrainingFacts) -> Advice:
         return NOTHING
     few = (
         f"{counted(facts.images, 'training image')} of {counted(facts.classes, 'class', plural='classes')} are few for"
-        " a network that begins with random weights; pretrained ones need fewer"
+        " a network that starts from random weights; pretrained ones need fewer"
     )
-    if not (copy := _describe_copy(facts, origin)):
-        return Advice(f"{few}: --weights {origin}", {"start.weights": origin})
-    epochs = _enough_epochs(facts)
-    if epochs <= len(facts.log):
-        return Advice(f"{few}: {copy}")
-    return Advice(f"{few}: {copy}; or train longer: --epochs {epochs}", {"training.epochs": epochs})
+    return Advice(f"{few}: {_describe_start(facts, origin)}", {"start.weights": origin})
 
 
 def suggest_more_epochs(facts: TrainingFacts) -> Advice:
@@ -235,14 +230,13 @@ def suggest_longer_training(facts: TrainingFacts) -> Advice:
         return NOTHING
     name, value, epochs = simple["baseline"], simple["value"], 3 * len(facts.log)
     metric = metric_label(facts.metric)
+    reached = f"your network reaches {metric} {simple['model_value']:.2%}, {name} {value:.2%}"
     origin = _find_pretrained(facts.spec)
-    how = _describe_copy(facts, origin) or f"--weights {origin}"
-    pretrained = f", or start from pretrained weights: {how}" if origin else ""
-    return Advice(
-        f"your network reaches {metric} {simple['model_value']:.2%}, {name} {value:.2%}; train longer:"
-        f" --epochs {epochs}{pretrained}",
-        {"training.epochs": epochs},
-    )
+    if origin and facts.weights_missed:
+        start = _describe_start(facts, origin)
+        return Advice(f"{reached}; start from pretrained weights: {start}", {"start.weights": origin})
+    pretrained = f", or start from pretrained weights: --weights {origin}" if origin else ""
+    return Advice(f"{reached}; train longer: --epochs {epochs}{pretrained}", {"training.epochs": epochs})
 
 
 CHECKS: tuple[Check, ...] = (
@@ -266,13 +260,12 @@ def _find_pretrained(spec: Spec) -> str:
     return f"torchvision:{name}" if exists and not began else ""
 
 
-def _describe_copy(facts: TrainingFacts, origin: str) -> str:
-    """Say how a training without a network gets the pretrained weights `origin`, where this one could not have them; ""
-    where they can be asked for."""
-    recipe = resolve_recipe(origin) if origin and facts.weights_missed else ""
-    if not recipe or is_cached(recipe):
-        return ""
-    return f"copy {file_name(recipe)} into {cache_folder()}, and train with --weights {origin}"
+def _describe_start(facts: TrainingFacts, origin: str) -> str:
+    """Say how a training starts from the pretrained weights `origin`: by an option, and where this training could not
+    have them, by a file that has to be copied first."""
+    recipe = resolve_recipe(origin)
+    copy = f"{describe_copy(recipe)}, and train with " if facts.weights_missed and not is_cached(recipe) else ""
+    return f"{copy}--weights {origin}"
 
 
 def _enough_epochs(facts: TrainingFacts) -> int:

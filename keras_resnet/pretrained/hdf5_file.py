@@ -19,7 +19,7 @@ import numpy as np
 
 from keras_resnet.errors import WeightsError
 from keras_resnet.pretrained.memory_budget import MemoryBudget
-from keras_resnet.runtime.child_process import EXPECTED_ERROR_CODE, child_command, describe_exit
+from keras_resnet.runtime.child_process import EXPECTED_ERROR_CODE, child_command, describe_end
 
 if TYPE_CHECKING:
     import h5py
@@ -53,7 +53,7 @@ def read_hdf5(path: Path, budget: MemoryBudget) -> dict[str, list[np.ndarray]]:
     if done.returncode == EXPECTED_ERROR_CODE:
         raise WeightsError(done.stdout.decode(errors="replace").strip())
     if done.returncode:
-        raise ValueError(f"a process that reads it ended by {describe_exit(done.returncode)}")
+        raise ValueError(f"the process that read it {describe_end(done.returncode)}")
     return _read(path, budget)
 
 

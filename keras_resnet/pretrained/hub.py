@@ -116,6 +116,13 @@ def is_cached(origin: str) -> bool:
     return (cache_folder() / file_name(origin)).is_file()
 
 
+def describe_copy(origin: str) -> str:
+    """Say how weights that `list_weights` names get into the cache of a machine that cannot download them."""
+    file = file_name(origin)
+    where = f"{TORCH_HOST}/models/{file}" if origin.startswith("torchvision:") else file
+    return f"download {where} on a computer with internet access, copy the file into {cache_folder()}"
+
+
 def _fetch_keras(name: str) -> Weights:
     _require_known("keras", name, KERAS_APPLICATIONS)
     import keras

@@ -39,15 +39,16 @@ def find_request(spec: Spec) -> dict[str, Any]:
     return {key: value for key, value in settings.items() if key != "task" and value != defaults[key]}
 
 
-def training_command(spec: Spec, request: Request | None = None) -> str | None:
+def training_command(spec: Spec, request: Request | None = None, repeats: bool = True) -> str | None:
     """Return the command that trains this again; None for a compressed network, which starts from another run.
 
     It names network, data and epochs, and of all else what the `request` set; without one, what differs from the
-    defaults.
+    defaults. repeats: whether a training that wanted pretrained weights and could not have them starts from random
+    ones again; otherwise it takes pretrained ones if it can have them by then.
     """
     if spec.compress.parent:
         return None
-    asked = (find_request(spec) if request is None else dict(request)) | _pin_weights(spec, request)
+    asked = (find_request(spec) if request is None else dict(request)) | _pin_weights(spec, request, repeats)
     shown: dict[str, Any] = {"task": spec.task} if spec.task != Spec().task else {}
     if not asked.keys() & set(_NETWORKS) or asked.get("start.weights") == NO_WEIGHTS:
         shown["network.depth"] = spec.network.depth
@@ -60,11 +61,12 @@ def training_command(spec: Spec, request: Request | None = None) -> str | None:
 
 
 def changed_command(spec: Spec, request: Request | None, changes: Request) -> str | None:
-    """Return the same command with the values of `changes` in place of its own."""
+    """Return the command of a better training: the same with the values of `changes` in place of its own. Pretrained
+    weights that could not be had before are taken if they can be had by then."""
     asked = find_request(spec) if request is None else dict(request)
     if "training.epochs" in changes:
         asked.pop("training.steps", None)  # which decide their number
-    return training_command(spec, {**asked, **changes})
+    return training_command(spec, {**asked, **changes}, repeats=False)
 
 
 def name_next(run: Run) -> list[str]:
@@ -84,10 +86,10 @@ def _pin_precision(spec: Spec, asked: Request) -> dict[str, Any]:
     return {} if chosen in (AUTO_PRECISION, recipe.training.precision) else {PRECISION: chosen}
 
 
-def _pin_weights(spec: Spec, request: Request | None) -> dict[str, Any]:
+def _pin_weights(spec: Spec, request: Request | None, repeats: bool) -> dict[str, Any]:
     """Return what asks for the weights that `spec` starts from, where another machine might choose others."""
     if looked_for_weights(spec, request):
-        return {"start.weights": NO_WEIGHTS}
+        return {"start.weights": NO_WEIGHTS} if repeats else {}
     if not _left_weights_open(spec, request) or spec.start.weights in (None, AUTO_WEIGHTS):
         return {}
     return {"start.weights": spec.start.weights, "data.image_size": spec.data.image_size}

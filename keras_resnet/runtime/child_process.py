@@ -52,6 +52,11 @@ def describe_exit(code: int) -> str:
         return f"signal {-code}"
 
 
+def describe_end(code: int) -> str:
+    """Say how a process ended that should not have: "ended with exit code 1", "crashed (SIGSEGV)"."""
+    return f"ended with {describe_exit(code)}" if code >= 0 else f"crashed ({describe_exit(code)})"
+
+
 def _watch(parent: int) -> None:
     while os.getppid() == parent:
         time.sleep(POLL_SECONDS)

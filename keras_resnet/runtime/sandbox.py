@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from .child_process import EXPECTED_ERROR_CODE, child_command, describe_exit
+from .child_process import EXPECTED_ERROR_CODE, child_command, describe_end
 from .errors import ExportError, KresnetError
 from .signature import require_outputs
 from .temporary_files import final_name
@@ -91,10 +91,9 @@ def _wait_for_refusal(trying: subprocess.Popen[bytes], file: Path) -> str | None
     if trying.returncode == EXPECTED_ERROR_CODE:
         return printed.decode(errors="replace").strip().splitlines()[-1]
     if trying.returncode:
-        how = describe_exit(trying.returncode)
         return (
-            f"{final_name(file)} cannot be run: the process that tried it ended by {how}, so it is damaged, or more"
-            " than this machine can do"
+            f"{final_name(file)} cannot be run: the process that tried it {describe_end(trying.returncode)}, so it is"
+            " damaged, or needs more than this machine has"
         )
     return None
 

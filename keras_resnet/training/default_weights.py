@@ -68,8 +68,8 @@ def _find_weights(spec: Spec, shorter: int, log: Log) -> str:
             continue
         except WeightsError as error:
             log(
-                f"weights: random ({error}). Pretrained ones need fewer images: train once where there is a network, or"
-                f" copy {hub.file_name(origin)} into {hub.cache_folder()}"
+                f"weights: random ({error}). Pretrained ones need fewer images; to start from them,"
+                f" {hub.describe_copy(origin)}, and train again"
             )
             return ""
         how = "in the cache" if was_cached else "downloaded"
@@ -142,7 +142,7 @@ def lengthen_random_start(spec: Spec, per_epoch: int, log: Log) -> Spec:
     if start.weights or start.deepen or start.narrow or epochs <= training.epochs:
         return spec
     log(
-        f"epochs: {epochs} ({counted(per_epoch, 'step')} an epoch; random weights need some {MIN_STEPS:,} steps;"
+        f"epochs: {epochs} ({counted(per_epoch, 'step')} per epoch; random weights need about {MIN_STEPS:,} steps;"
         " --epochs overrides it)"
     )
     return spec.override("training.epochs", epochs)

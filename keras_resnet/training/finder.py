@@ -83,7 +83,7 @@ def find_learning_rate(spec: Spec, figure: Path, log: Log) -> LearningRateRange:
             losses.append(smooth)
             advance(1, f"rate {rate:.2g}, loss {smooth:.3f}")
     if len(losses) < 2:
-        raise TrainingError(f"the loss was not a finite number at a rate of {MIN_RATE:g} already")
+        raise TrainingError(f"the loss was not finite even at a learning rate of {MIN_RATE:g}")
     result = LearningRateRange(rates[: len(losses)], np.array(losses))
     with write_atomically(figure) as temporary:
         _draw(result, temporary)
@@ -105,7 +105,7 @@ def find_batch_size(spec: Spec, log: Log) -> list[BatchSizeTrial]:
             ):
                 trial = pool.submit(_time_steps, trial_spec.to_json()).result()
         except BrokenProcessPool:
-            log(f"batch size {size}: the process was killed, for want of memory most likely")
+            log(f"batch size {size}: the process was killed, most likely because memory ran out")
             return trials
         if isinstance(trial, str):
             log(f"batch size {size}: {trial}")

@@ -196,7 +196,7 @@ def require_parts(spec: Spec) -> None:
         raise UsageError(f"--freeze leaves nothing to train. Received: {', '.join(start.freeze)}")
     if start.backbone_lr_scale != 1 and frozen >= select_parts(BACKBONE, parts):
         raise UsageError(
-            f"--backbone-lr-scale has no meaning where the backbone is frozen. Received: {start.backbone_lr_scale:g}"
+            f"--backbone-lr-scale has no effect where the backbone is frozen. Received: {start.backbone_lr_scale:g}"
         )
 
 

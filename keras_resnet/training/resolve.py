@@ -156,7 +156,7 @@ def _resolve_length(spec: Spec, data: DatasetSplits, log: Log) -> Spec:
     if training.steps is not None:
         steps = counted(training.steps, "step")
         training = replace(training, epochs=-(-training.steps // per_epoch))
-        log(f"epochs: {training.epochs} ({steps}, {per_epoch} an epoch)")
+        log(f"epochs: {training.epochs} ({steps}, {per_epoch} per epoch)")
     if optimizer.warmup_epochs is None:
         warmup = min(1.0, MAX_WARMUP * training.epochs)
         log(f"warm-up: {counted(warmup, 'epoch', 'g')} (1, or a fifth of a shorter training)")

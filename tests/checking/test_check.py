@@ -107,7 +107,7 @@ def test_what_is_planted_is_found_and_nothing_else(planted):
     assert lines[2].index("1  ") == lines[0].index("r  for") and lines[9:] == report.notes != []
     (note,) = report.notes
     call = f"keras_resnet.check({str(planted)!r}, run=keras_resnet.train(data={str(planted)!r}))"
-    assert note == f"labels were not checked: a network that was trained on these data checks them: {call}"
+    assert note == f"labels were not checked; to check them with a trained network: {call}"
     shown = report._repr_html_()
     assert '<td style="text-align: left">Blurred images</td>' in shown and shown.endswith("</li></ul>")
 
@@ -165,8 +165,8 @@ def test_the_command_tells_the_same_in_words_in_json_and_on_a_page(planted, kres
     assert (code, err[-1]) == (
         1,
         "kresnet: photos is not clean (--strict): unreadable files, exact duplicates across splits, near duplicates"
-        " across splits, equal images with different labels, exact duplicates, blank images, dark images and blurred"
-        " images",
+        " across splits, exact duplicates with different labels, exact duplicates, blank images, dark images and"
+        " blurred images",
     )
     told = json.loads(out)
     assert told["found"]["blank"] == 1 and told["images"] == 35
@@ -283,7 +283,7 @@ def test_files_that_are_missing_are_listed_though_the_data_cannot_be_opened(tmp_
     told = json.loads(out)
     assert code == 0 and told["found"] == {"unreadable": 12 - readable} and "cat0.png" in told["findings"][0]["note"]
     (note,) = told["notes"]
-    assert "class cat has 0 readable images; splitting needs 2 or more" in note
+    assert "class cat has 0 readable images, but needs 2 or more" in note
     assert "cat2.png" in page.read_text() and "Images by class" not in page.read_text()
     code, out, _ = kresnet("check", tmp_path / "labels.csv", "--strict", "--save", page)
     assert code == 1 and "Unreadable files" in out and " images" not in out.splitlines()[0]
@@ -294,7 +294,7 @@ def test_data_that_cannot_be_opened_though_all_files_can_be_read_are_an_error(tm
     picture(1).save(tmp_path / "dog.png")
     (tmp_path / "labels.csv").write_text("path,label\ncat.png,cat\ndog.png,dog")
     code, out, err = kresnet("check", tmp_path / "labels.csv", "--save", tmp_path / "page.html")
-    assert code == 1 and out == "" and "class cat has 1 readable image; splitting needs 2 or more" in err[-1]
+    assert code == 1 and out == "" and "class cat has 1 readable image, but needs 2 or more" in err[-1]
 
 
 def test_images_of_other_channels_than_the_run_reads_are_listed(tmp_path):
@@ -369,7 +369,7 @@ def test_labels_are_doubted_by_a_run_of_other_data_with_a_note(trained, monkeypa
     document["spec"]["data"]["source"] = "elsewhere"
     other.spec_file.write_text(json.dumps(document))
     report, _ = module.check_data(trained.spec().data, lambda line: None, other)
-    doubt = "run other was trained on other data (elsewhere), and may doubt labels of images unlike those"
+    doubt = "run other was trained on other data (elsewhere), and may suspect correct labels of images unlike those"
     assert report.notes == ["so judged", doubt]
 
 
@@ -396,7 +396,7 @@ def test_with_a_run_of_another_task_all_but_labels_is_checked(planted, of_anothe
     words = f"annotations for --task {task}, as run other learns them, were not checked: {planted} "
     assert annotations.startswith(words)
     assert labels == (
-        f"labels were not checked: that is done by a run of --task classify, and run other is of --task {task}"
+        f"labels were not checked: this needs a run of --task classify, and run other is of --task {task}"
     )
     report = keras_resnet.check(planted, run=run.folder)
     assert report.images == 35 and report.notes == list(map(in_python_words, (annotations, labels)))
@@ -441,8 +441,8 @@ def test_a_network_that_is_not_proven_better_than_chance_checks_no_labels(traine
     (said,) = report.notes
     assert said == (
         f"labels were not checked: run {trained.name} is not proven to be better than chance (top-1 accuracy 37.50%,"
-        " always predicting '0' 33.33%, on 24 validation images), so its doubts would mean nothing; train it longer, or"
-        " add images, and check again"
+        " always predicting '0' 33.33%, on 24 validation images), so what it suspects would mean nothing; train it"
+        " longer, or add images, and check again"
     )
     assert "label_error" not in report.by_kind and "outlier" not in report.by_kind
 
@@ -487,3 +487,9 @@ def test_images_of_many_channels(tmp_path):
     report = keras_resnet.check(tmp_path, save=tmp_path / "page.html")
     assert report.images == 8 and report.properties["channels"] == {"5 channels": 8}
     assert {each.kind for each in report.findings} <= {"near_duplicate", "near_duplicate_across_splits"}
+
+
+def test_nothing_is_printed_of_the_input_that_a_training_would_make(folder, kresnet, tmp_path):
+    """A check looks at images as they are, whatever size a network takes."""
+    code, _, err = kresnet("check", folder, "--save", tmp_path / "page.html")
+    assert code == 0 and not any(line.startswith(("image size:", "fit:", "channels:", "levels:")) for line in err), err

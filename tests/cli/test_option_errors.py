@@ -53,7 +53,7 @@ def test_settings(tmp_path, name):
         ("train --epochs 3 --steps 5", "--steps decides the number of epochs; it takes no --epochs"),
         ("launch -- train", "kresnet: launch needs --workers, a whole number, 2 or more. See: kresnet launch --help"),
         ("completion", "kresnet: completion needs one of bash, zsh, fish. See: kresnet completion --help"),
-        ("predict", "predict needs images, videos or --camera NUMBER"),
+        ("predict", "predict needs a run or an exported file, and then images"),
         ("inspect", "kresnet inspect takes an exported file"),
         ("bundle", "kresnet bundle takes an exported file"),
         ("train --flip maybe", "--flip takes no value. Received: 'maybe'"),

@@ -233,5 +233,5 @@ def test_a_damaged_file_of_annotations(tmp_path, document, words):
 
 def test_a_folder_without_boxes_says_what_it_lacks(tmp_path):
     (tmp_path / "cats").mkdir()
-    with pytest.raises(DataError, match="holds neither annotations/instances_"):
+    with pytest.raises(DataError, match=r"has no boxes of objects.* from annotations/instances_"):
         load_dataset(DataSpec(str(tmp_path), annotations="objects"), silent)

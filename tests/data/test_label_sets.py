@@ -111,7 +111,7 @@ def test_held_out_sets_keep_rare_labels_on_both_sides():
     np.testing.assert_allclose(share[:3], 0.2, atol=0.06)
     assert sets[held_out, 3].sum() == 1 and sets[train, 4].sum() == 1
     assert [len(part) for part in split_label_sets(sets[:2], 0.2)] == [1, 1]
-    with pytest.raises(DataError, match="splitting needs 2 or more"):
+    with pytest.raises(DataError, match="needs 2 or more: one to train on"):
         split_label_sets(sets[:1], 0.2)
 
 

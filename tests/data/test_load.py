@@ -130,7 +130,7 @@ def test_folders_that_are_no_data_set(tmp_path):
     with pytest.raises(DataError, match=r"same classes; they differ in: blue, green, rouge"):
         opened(tmp_path / "mixed")
     paint(tmp_path / "single", 1)
-    with pytest.raises(DataError, match="splitting needs 2 or more"):
+    with pytest.raises(DataError, match="needs 2 or more: one to train on"):
         opened(tmp_path / "single")
 
 

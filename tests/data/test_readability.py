@@ -182,7 +182,9 @@ def test_a_split_that_is_not_there(tmp_path):
     paint(tmp_path / "train", 4)
     (tmp_path / "test").mkdir()
     Image.new("RGB", (16, 16)).save(tmp_path / "test" / "0.png")
-    with pytest.raises(DataError, match=r"the test images have no labels to compare answers with: .* no class folders"):
+    with pytest.raises(
+        DataError, match=r"the test images have no labels to compare predictions with: .* no class folders"
+    ):
         split_of(tmp_path, "test")
     (tmp_path / "test" / "0.png").unlink()
     (tmp_path / "test").rmdir()

@@ -13,7 +13,7 @@ from keras_resnet.evaluation import advice
 from keras_resnet.evaluation.advice import Advice, TrainingFacts, advise, advised_command
 from keras_resnet.metrics.outcome import ABOVE, NOT_ABOVE, UNCLEAR
 from keras_resnet.pretrained.hub import cache_folder
-from keras_resnet.run.command import changed_command
+from keras_resnet.run.command import changed_command, training_command
 
 
 def losses(*values, **more):
@@ -50,7 +50,7 @@ FACTS = TrainingFacts(
             advice.suggest_pretrained_weights,
             {"images": 60},
             {"spec": replace(FACTS.spec, start=StartSpec(weights="torchvision:resnet18"))},
-            "60 training images of 2 classes are few for a network that begins with random weights;"
+            "60 training images of 2 classes are few for a network that starts from random weights;"
             " pretrained ones need fewer: --weights torchvision:resnet18",
         ),
         (advice.suggest_pretrained_weights, {"images": 60}, {"spec": Spec(network=NetworkSpec(20, stem="cifar"))}, ""),
@@ -58,8 +58,9 @@ FACTS = TrainingFacts(
             advice.suggest_pretrained_weights,
             {"images": 60, "weights_missed": True, "log": losses(2.0, 1.2, step=6)},
             {"images": 5000},
-            f"pretrained ones need fewer: copy resnet18-f37072fd.pth into {cache_folder()}, and train with --weights"
-            " torchvision:resnet18; or train longer: --epochs 100",
+            "pretrained ones need fewer: download https://download.pytorch.org/models/resnet18-f37072fd.pth on a"
+            f" computer with internet access, copy the file into {cache_folder()}, and train with --weights"
+            " torchvision:resnet18",
         ),
         (
             advice.suggest_more_epochs,
@@ -105,6 +106,12 @@ FACTS = TrainingFacts(
             {"analysis": analyzed(forest=UNCLEAR)},
             "your network reaches top-1 accuracy 65.00%, a forest 80.00%; train longer: --epochs 9, or start from"
             " pretrained weights: --weights torchvision:resnet18",
+        ),
+        (
+            advice.suggest_longer_training,
+            {"analysis": analyzed(forest=NOT_ABOVE), "weights_missed": True},
+            {"analysis": analyzed(forest=UNCLEAR)},
+            f"copy the file into {cache_folder()}, and train with --weights torchvision:resnet18",
         ),
     ],
 )
@@ -189,6 +196,22 @@ def test_steps_that_decide_the_epochs_give_way_to_them():
     spec = replace(Spec(), training=TrainingSpec(epochs=2))
     command = changed_command(spec, {"training.steps": 60, "network.depth": 20}, {"training.epochs": 6})
     assert command == "kresnet train --depth 20 --data digits --epochs 6"
+
+
+def test_after_a_training_without_a_network_the_command_is_what_the_sentence_says():
+    """Such a training began with random weights only because no others could be had; its command does not ask for them,
+    as the command in its report does, which repeats it."""
+    request = {"data.source": "photos", "network.depth": 18}
+    spec = Spec(network=NetworkSpec(18)).override_all({"data.source": "photos", "data.image_size": 96})
+    assert training_command(spec, request) == "kresnet train --depth 18 --data photos --epochs 15 --weights none"
+    longer = changed_command(spec, request, {"training.epochs": 45})
+    assert longer == "kresnet train --depth 18 --data photos --epochs 45"
+    weak = replace(FACTS, images=60, weights_missed=True)
+    said = advice.suggest_pretrained_weights(weak)
+    command = changed_command(spec, request, said.changes)
+    assert said.endswith("--weights torchvision:resnet18") and command.endswith("--weights torchvision:resnet18")
+    asked = changed_command(spec, {**request, "start.weights": "none"}, {"training.epochs": 45})
+    assert "--weights none" in asked
 
 
 def test_classes_that_are_never_found_are_named_whatever_else_is_wrong(trained, monkeypatch):

@@ -147,12 +147,12 @@ def test_without_chromium_it_says_so(exported, monkeypatch, tmp_path):
 
 def test_a_chromium_that_ends_is_said(exported, program):
     program("echo no display >&2; exit 3")
-    assert opened(exported) == "Chromium has ended by exit code 3: no display"
+    assert opened(exported) == "Chromium ended with exit code 3: no display"
 
 
 def test_nothing_is_left_of_chromium(exported, program, tmp_path):
     program(f'for each; do echo "$each"; done > {tmp_path}/arguments; sleep 100 & echo $! > {tmp_path}/child')
-    assert opened(exported) == "Chromium has ended by exit code 0: it says nothing"
+    assert opened(exported) == "Chromium ended with exit code 0: it says nothing"
     arguments = (tmp_path / "arguments").read_text().splitlines()
     (profile,) = [each.partition("=")[2] for each in arguments if each.startswith("--user-data-dir=")]
     assert not os.path.exists(profile) and arguments[-1].startswith("http://127.0.0.1:")

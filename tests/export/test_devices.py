@@ -127,7 +127,7 @@ def test_nothing_stays_unless_it_is_kept(model, pixels, tmp_path, monkeypatch):
         ("sh -c 'printf \"unknown command\\n\\nsee --help\\n\" >&2; exit 1'", "unknown command; see --help"),
         ("sh -c 'seq 9 >&2; exit 1'", "9"),
         ("true", "it ended"),
-        ("sh -c 'exit 7'", "it ended by exit code 7"),
+        ("sh -c 'exit 7'", "it ended with exit code 7"),
     ],
 )
 def test_what_cannot_be_reached_says_why(model, pixels, where, words):
@@ -253,7 +253,7 @@ def test_an_export_opens_the_data_and_evaluates_the_keras_model_once(run, kresne
 def test_one_file_that_fails_fails_the_command(run, kresnet, broken):
     on = ["--on", "local", "--on", "false", "--on", broken("restless"), "--samples", "40", "--max-drop", "50"]
     code, out, err = kresnet("verify", run.exports / "int8.tflite", "--runs", run.folder.parent, *on)
-    assert code == 1 and "no file can be run on false: it ended by exit code 1" in err[-1]
+    assert code == 1 and "no file can be run on false: it ended with exit code 1" in err[-1]
     assert "gives other outputs each time for the same image" in err[-1] and "PASSED" in out and "FAILED" in out
     assert on[5] in [row["device"]["where"] for row in run.device_verdicts()]
 

@@ -146,8 +146,8 @@ def test_a_page_that_goes_is_followed_by_another(model, pixels, monkeypatch):
 @pytest.mark.parametrize(
     ("leaves", "words"),
     [
-        (True, "the page is gone, and was not back within 1 second, before its first image"),
-        (False, "no answer of the page within 1 second"),
+        (True, "the page was closed and did not come back within 1 second, before its first image"),
+        (False, "no answer from the page within 1 second"),
     ],
 )
 def test_a_page_that_says_nothing_is_given_up(model, pixels, leaves, words):

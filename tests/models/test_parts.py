@@ -200,7 +200,7 @@ def test_heads_are_made_as_those_of_the_run(home):
     get_task(spec, SIX).build_model(Layers(keras), spec).save(run.model_file)
     said = []
     found = build_spec({"task": "segment", "weights": "three"}, home, said.append)
-    assert found.head == spec.head and "heads: 3 convolutions a tower, masks by yolact (of the weights)" in said
+    assert found.head == spec.head and "heads: 3 convolutions per tower, masks by yolact (of the weights)" in said
     assert build_spec({"task": "detect", "weights": "three"}, home, silent).head == HeadSpec(convs=3)
     asked = build_spec({"task": "segment", "weights": "three", "masks": "condinst"}, home, silent)
     assert asked.head == HeadSpec(convs=3)
@@ -285,7 +285,7 @@ def test_other_families_are_frozen_by_their_parts(name):
         (
             "detect",
             {"freeze": ("backbone",), "backbone_lr_scale": 0.1},
-            "--backbone-lr-scale has no meaning where the backbone is frozen",
+            "--backbone-lr-scale has no effect where the backbone is frozen",
         ),
         (
             "classify",

@@ -470,7 +470,7 @@ def test_warnings_of_training_stand_beside_the_metric_and_on_the_model_card(expo
     notes = "".join(Page(top.partition('class="tiles')[2]).words)
     assert f"{told}.\n" in notes and f"The {asked[4:]}\n" in notes and "batch size" not in notes
     card = ModelCard(run, describe_verdicts(run)).render()
-    assert f"Warned of in training:\n\n- {told}\n- {asked}\n\nNot known: " in card
+    assert f"Warnings during training:\n\n- {told}\n- {asked}\n\nNot known: " in card
     assert "Warned of" not in ModelCard(exported[0], describe_verdicts(exported[0])).render()
 
 

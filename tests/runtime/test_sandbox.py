@@ -75,8 +75,8 @@ def image(tmp_path_factory):
     ("make", "words"),
     [
         # LiteRT 2.3 frees twice, and reads at address 0.
-        (lambda content: rescaled(content, 4e-9, of=ADD), "the process that tried it ended by SIGABRT"),
-        (lambda content: rescaled(content, 0.0), "the process that tried it ended by SIGSEGV"),
+        (lambda content: rescaled(content, 4e-9, of=ADD), "the process that tried it crashed (SIGABRT)"),
+        (lambda content: rescaled(content, 0.0), "the process that tried it crashed (SIGSEGV)"),
     ],
 )
 def test_a_file_that_ends_its_process_is_a_sentence(exported, content, image, tmp_path, make, words):
@@ -101,7 +101,7 @@ def test_a_written_file_that_ends_its_process_leaves_nothing(content, tmp_path):
     """`kresnet export` and `export_tflite` write by a hidden name, which is not the one to tell."""
     placement = pipeline.Placement(tmp_path / "x.tflite", tmp_path / "rejected" / "x.tflite")
     bad = rescaled(content, 4e-9, of=ADD)
-    with pytest.raises(ExportError, match=f"^{tmp_path}/x.tflite cannot be run: the process that tried it ended by "):
+    with pytest.raises(ExportError, match=f"^{tmp_path}/x.tflite cannot be run: the process that tried it crashed "):
         writer = SimpleNamespace(
             budget=None, file=SimpleNamespace(is_integer=True), write=lambda staged: staged.write_bytes(bad)
         )
@@ -308,6 +308,9 @@ def test_what_can_be_checked_is_checked_before_tensorflow(exported, mixed, tmp_p
     run, _ = exported
     saved, good = run.exports / "saved_model", mixed / "a.png"
     (tmp_path / "empty").mkdir()
+    (tmp_path / "photos").mkdir()
+    for name in ("notes.txt", "more.txt"):
+        (tmp_path / name).write_text("no image")
     for name in ("pipe", "pipe.tflite", "pipe.onnx", "pipe.c"):
         os.mkfifo(tmp_path / name)
     other = tmp_path / "other"
@@ -338,6 +341,12 @@ def test_what_can_be_checked_is_checked_before_tensorflow(exported, mixed, tmp_p
         (["export", run.folder, "--tflite", "--calibration-data", "nothing"], 1, "nothing: no such folder"),
         (["export", run.folder, "--tflite", "--target", "ethos"], 2, "--target must be one of"),
         (["train", "--data", "./nowhere", *home], 1, "--data ./nowhere: no such file or folder"),
+        (["train", "--data", "photo/", *home], 1, "--data photo/: no such file or folder. Did you mean 'photos'?"),
+        (["train", "--data", "photo/cats", *home], 1, "--data photo/cats: no such file or folder"),
+        (["train", "--data", "minst", *home], 1, "Did you mean 'mnist'?"),
+        (["check", "photo/"], 1, "DATA photo/: no such file or folder"),
+        (["predict", run.folder, "notes.txt"], 1, "cannot read image notes.txt: not an image"),
+        (["predict", run.folder, "notes.txt", "more.txt"], 1, "none of the 2 files could be read"),
         (["train", "--task", "detect", "--depth", "10", "--freeze", "logits", *home], 2, "has no part 'logits'"),
         (["train", "--resume", "nothing", *home], 1, "no run called 'nothing'"),
         (["train", "--resume", run.name, "--runs", run.folder.parent], 1, "has finished; there is nothing to resume"),

@@ -55,8 +55,8 @@ def test_a_camera_and_images_beside_a_video(kresnet, file, clip, tmp_path):
         (["IMAGE", "--save", "found.mp4"], 2, "--save must name an image file"),
         (["--camera", "CLIP", "--save", "found.mp4"], 2, "--save of a camera needs --frames"),
         (["--camera", "absent.mp4"], 1, "no such file"),
-        ([], 2, "predict needs images, videos or --camera NUMBER"),
-        (["IMAGE", "--camera", "0"], 2, "predict needs images, videos or --camera NUMBER"),
+        ([], 2, "predict needs a run or an exported file, and then images"),
+        (["IMAGE", "--camera", "0"], 2, "predict needs a run or an exported file, and then images"),
         (["BROKEN", "--save", "found.mp4"], 1, "it is no video"),
     ],
 )

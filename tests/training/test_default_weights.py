@@ -91,8 +91,9 @@ def test_without_a_network_training_starts_from_random_ones_at_once(source):
     assert spec.start.weights is None and spec.optimizer.learning_rate == 0.05
     assert lines == [
         f"weights: random (cannot download {FILE}: https://download.pytorch.org cannot be reached; is this machine"
-        f" online?). Pretrained ones need fewer images: train once where there is a network, or copy {FILE} into"
-        f" {source}"
+        f" online?). Pretrained ones need fewer images; to start from them, download"
+        f" https://download.pytorch.org/models/{FILE} on a computer with internet access, copy the file into {source},"
+        " and train again"
     ]
 
 
@@ -156,7 +157,7 @@ def lengthened(per_epoch, start=None, **options):
 def test_few_images_get_more_epochs_from_random_weights():
     assert lengthened(16) == (
         63,
-        ["epochs: 63 (16 steps an epoch; random weights need some 1,000 steps; --epochs overrides it)"],
+        ["epochs: 63 (16 steps per epoch; random weights need about 1,000 steps; --epochs overrides it)"],
     )
     assert lengthened(3)[0] == 100
 

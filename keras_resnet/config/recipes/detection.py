@@ -72,7 +72,7 @@ _START = "begin with --weights keras:resnet50 and --data FOLDER of COCO 2017"
 
 DETECTION_RECIPES = {
     "coco-detect-1x": Recipe(
-        about=f"12 epochs of 16 at 640 pixels, four convolutions a tower; {_START}",
+        about=f"12 epochs of 16 at 640 pixels, four convolutions per tower; {_START}",
         source="Feng et al. 2021 (TOOD), section 5; schedule of Detectron",
         published="box AP, ResNet-50: RetinaNet at 640 34.3 (Model Garden); at 800 FCOS 38.7, GFL 40.2, TOOD 42.4",
         spec=_coco("detect", 12, _ONCE),

@@ -33,6 +33,7 @@ from keras_resnet.data.dataset import (
     Split,
     check_unreadable,
     count_bytes,
+    describe_too_few,
     fits_in_memory,
     log_held_out,
     require_split,
@@ -204,8 +205,8 @@ def _hold_out(
 ) -> dict[str, list[ImageAnnotation]]:
     if len(listed) < 2:
         first = next(iter(annotated.bad.get("train", ())), "")
-        why = f": {first}" if first else ""
-        raise DataError(f"there {verb(len(listed))} {counted(len(listed), 'image')}; splitting needs 2 or more{why}")
+        why = f". Not read: {first}" if first else ""
+        raise DataError(f"{describe_too_few('the dataset', len(listed), 'annotated image')}{why}")
     order = np.random.default_rng(SPLIT_SEED).permutation(len(listed))
     wanted = min(max(1, round(fraction * len(listed))), len(listed) - 1)
     parts = {"validation": np.sort(order[:wanted]), "train": np.sort(order[wanted:])}

@@ -7,8 +7,8 @@ from typing import Any
 
 import numpy as np
 import tensorflow_datasets as tfds
-from sklearn.datasets import load_digits
-from sklearn.model_selection import train_test_split
+
+from keras_resnet.data.sources.digits import read_scans, split_scans
 
 TRAIN, VALIDATION = 3000, 600
 # Scans that no training image shows.
@@ -44,26 +44,21 @@ class DigitPairs(tfds.core.GeneratorBasedBuilder):
         )
 
     def _split_generators(self, dl_manager: Any) -> dict[str, Any]:
-        labels = load_digits().target
-        train, validation = train_test_split(
-            np.arange(len(labels)), test_size=VALIDATION_SCANS, stratify=labels, random_state=0
-        )
+        train, validation = split_scans(read_scans()[1], VALIDATION_SCANS)
         return {
             "train": self._generate_examples(train, TRAIN, 0),
             "validation": self._generate_examples(validation, VALIDATION, 1),
         }
 
     def _generate_examples(self, scans: np.ndarray, count: int, seed: int) -> Iterator[tuple[int, dict[str, Any]]]:
-        digits, rng = load_digits(), np.random.default_rng(seed)
-        # Scans count ink in 0–16; pixels run to 255.
-        pixels = np.round(digits.images * 255 / 16).astype(np.uint8)
+        (pixels, digits), rng = read_scans(), np.random.default_rng(seed)
         for number in range(count):
             # Noise, so that images without a digit are no copies of each other.
             image = rng.integers(NOISE + 1, size=(SIDE, SIDE), dtype=np.uint8)
-            chosen = _choose_scans(rng, scans, digits.target)
+            chosen = _choose_scans(rng, scans, digits)
             for scan, (top, left) in zip(chosen, _choose_places(rng), strict=False):
                 image[top : top + SCAN_SIDE, left : left + SCAN_SIDE] |= pixels[scan]
-            labels = sorted(int(digits.target[scan]) for scan in chosen)
+            labels = sorted(int(digits[scan]) for scan in chosen)
             yield number, {"image": image[..., None], "labels": labels}
 
 

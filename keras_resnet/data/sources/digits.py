@@ -7,10 +7,25 @@ from typing import Any
 
 import numpy as np
 import tensorflow_datasets as tfds
-from sklearn.datasets import load_digits
-from sklearn.model_selection import train_test_split
 
 VALIDATION = 360
+
+
+def read_scans() -> tuple[np.ndarray, np.ndarray]:
+    """Return the scans, uint8 (1797, 8, 8), 0–255, and which digit each one shows, int (1797,)."""
+    from sklearn.datasets import load_digits  # slow to import, and to look up a dataset's name takes this module alone
+
+    digits = load_digits()
+    # Scans count ink in 0–16.
+    return np.round(digits.images * 255 / 16).astype(np.uint8), digits.target
+
+
+def split_scans(labels: np.ndarray, validation: int) -> tuple[np.ndarray, np.ndarray]:
+    """Return the rows of `labels` to train on, and as many as `validation` says to validate with, stratified."""
+    from sklearn.model_selection import train_test_split
+
+    train, held_out = train_test_split(np.arange(len(labels)), test_size=validation, stratify=labels, random_state=0)
+    return train, held_out
 
 
 class Digits(tfds.core.GeneratorBasedBuilder):
@@ -34,15 +49,10 @@ class Digits(tfds.core.GeneratorBasedBuilder):
         )
 
     def _split_generators(self, dl_manager: Any) -> dict[str, Any]:
-        labels = load_digits().target
-        train, validation = train_test_split(
-            np.arange(len(labels)), test_size=VALIDATION, stratify=labels, random_state=0
-        )
+        train, validation = split_scans(read_scans()[1], VALIDATION)
         return {"train": self._generate_examples(train), "validation": self._generate_examples(validation)}
 
     def _generate_examples(self, chosen: np.ndarray) -> Iterator[tuple[int, dict[str, Any]]]:
-        digits = load_digits()
-        # Scans count ink in 0–16; pixels run to 255.
-        pixels = np.round(digits.images * 255 / 16).astype(np.uint8)[..., None]
+        pixels, labels = read_scans()
         for index in chosen:
-            yield int(index), {"image": pixels[index], "label": int(digits.target[index])}
+            yield int(index), {"image": pixels[index, ..., None], "label": int(labels[index])}

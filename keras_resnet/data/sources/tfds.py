@@ -22,6 +22,7 @@ from keras_resnet.data.dataset import (
     DatasetSplits,
     Split,
     check_unreadable,
+    describe_too_few,
     fits_in_memory,
     log_held_out,
     require_split,
@@ -125,8 +126,15 @@ def _is_flip_safe(name: str, fields: RecordFields) -> bool | None:
 
 
 def is_known(name: str) -> bool:
-    """Return whether TFDS has a dataset of that name, ours included."""
-    return name in (*BUNDLED, *_tfds().list_builders())
+    """Return whether TFDS has a dataset of that name, ours included, or the name is one of a community ("owner:name"),
+    for which TFDS itself has to look."""
+    return name in BUNDLED or ":" in name or name in _list_names()
+
+
+def _list_names() -> list[str]:
+    """Return the names of all datasets that TFDS brings; those of communities would take TensorFlow and a network."""
+    names: list[str] = _tfds().list_builders(with_community_datasets=False)
+    return names
 
 
 def _tfds() -> Any:
@@ -153,7 +161,7 @@ def _builder(spec: DataSpec) -> Any:
     except (tfds.core.registered.DatasetNotFoundError, ValueError) as error:  # ValueError: not a name at all
         # TFDS has thousands of names, of which one is a little like any word.
         near = did_you_mean(spec.source, [*BUNDLED, *(folder.name for folder in subfolders(Path.cwd()))])
-        near = near or did_you_mean(spec.source, tfds.list_builders(), NEARLY_EQUAL)
+        near = near or did_you_mean(spec.source, _list_names(), NEARLY_EQUAL)
         raise DataError(
             f"--data {spec.source}: no such file or folder, and no dataset of that name.{near} {WHAT_DATA_ARE}"
         ) from error
@@ -210,9 +218,7 @@ def _split_expressions(builder: Any, val_fraction: float, log: Log) -> dict[str,
     else:
         count = int(builder.info.splits["train"].num_examples)
         if count < 2:
-            raise DataError(
-                f"dataset {builder.name!r} has {counted(count, 'training image')}; splitting needs 2 or more"
-            )
+            raise DataError(describe_too_few(f"dataset {builder.name!r}", count, "training image"))
         last = min(max(1, round(count * val_fraction)), count - 1)
         first = count - last
         parts = {"train": f"train[:{first}]", "validation": f"train[{first}:]"}
