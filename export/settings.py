@@ -55,8 +55,7 @@ class ExportSettings(OptionsSection):
     )
     ranges: RangeMethod = setting(
         MIN_MAX,
-        "How the ranges of an int8 file's activations are chosen: min-max, or percentile or mse, which cut off a few"
-        " far values.",
+        "How the ranges of an int8 file's activations are chosen: min-max, or percentile or mse, which clip outliers.",
         Option("--ranges", QUANTIZATION),
     )
     batch: int | None = setting(None, "Batch size of a TFLite file.", Option("--batch", FILES, "1"), ge=1)

@@ -308,8 +308,8 @@ class ExportOptions(VerifyOptions, total=False):
     per_tensor: bool | None
     """Give all weights of a layer one scale, as some NPUs need: int8-per-tensor.tflite."""
     ranges: Literal["min-max", "percentile", "mse"] | None
-    """How the ranges of an int8 file's activations are chosen: min-max, or percentile or mse, which cut off a few far
-    values [default: min-max]."""
+    """How the ranges of an int8 file's activations are chosen: min-max, or percentile or mse, which clip outliers
+    [default: min-max]."""
     batch: int | None
     """Batch size of a TFLite file [default: 1]."""
     dynamic_batch: bool | None

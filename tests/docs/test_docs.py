@@ -1,5 +1,6 @@
 """The documentation builds without a warning or a network, links to what is there, and states what is counted."""
 
+import html
 import re
 import shutil
 import subprocess
@@ -176,6 +177,16 @@ def dead_links(file, text):
 def test_the_site_builds_without_warnings(site):
     pages = {path.stem for path in (ROOT / "docs").glob("*.md")} | {path.stem for path in (ROOT / "docs").glob("*.rst")}
     assert pages <= {path.stem for path in site.glob("*.html")}
+
+
+def test_every_page_is_on_the_site(site):
+    """Sphinx writes its own search.html and genindex.html over pages of these names."""
+    missing = []
+    for page in sorted((ROOT / "docs").glob("*.md")):
+        title = re.search(r"^# (.+)$", page.read_text(), re.MULTILINE)[1]
+        if f"<h1>{html.escape(title, quote=False)}<" not in (site / f"{page.stem}.html").read_text():
+            missing.append(page.name)
+    assert missing == []
 
 
 @pytest.mark.parametrize(

@@ -33,7 +33,7 @@ kresnet runs*
 kresnet env
 kresnet completion *
 kresnet inspect *
-kresnet verify exports/int8.tflite
+kresnet verify *exports/int8.tflite
 kresnet verify * --on tflm
 kresnet verify * --on local --runtime openvino
 kresnet bundle *
@@ -45,7 +45,7 @@ kresnet predict RUN photo.jpg*
 kresnet predict RUN folder/ --explain --save maps/
 kresnet predict * docs/images/two.png
 kresnet predict RUN street.mp4*
-kresnet predict exports/int8.tflite photo.jpg*
+kresnet predict *exports/int8.tflite photo.jpg*
 kresnet report*
 kresnet compare RUN *
 kresnet compare exports/int8.tflite *
@@ -121,8 +121,7 @@ kresnet export RUN --savedmodel*
 kresnet calibrate RUN*
 kresnet robustness
 kresnet robustness RUN
-kresnet robustness exports/int8.tflite
-kresnet verify exports/int8.tflite --on chromium*
+kresnet robustness *exports/int8.tflite
 kresnet verify RUN --on chromium*
 kresnet verify resnet20-digits --on chromium
 kresnet search --data photos/ --budget *
@@ -135,7 +134,7 @@ kresnet study identity --quick
 
 # What needs what is not here: a network, data, a GPU, a camera, a compiler, a run that only a longer command makes.
 FAILING = {
-    "kresnet predict exports/int8.tflite --reject photo.jpg": Fails(2, "has no rule by which images are rejected"),
+    "kresnet predict *exports/int8.tflite --reject photo.jpg": Fails(2, "has no rule by which images are rejected"),
     "kresnet verify * --outputs *": Fails(1, "there is no file"),
     "kresnet train --recipe timm-a2": Fails(1, "'imagenet2012' is not prepared"),
     "kresnet train --recipe timm-a2 --data-dir /data/tfds": Fails(1, "'imagenet2012' is not prepared"),
