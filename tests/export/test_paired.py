@@ -104,7 +104,9 @@ def test_the_row_of_a_file_has_what_its_verdict_says(exported, kresnet, tmp_path
     run, verdicts = exported
     verdict = verdicts["int8.tflite"]
     copied = Path(shutil.copy(run.exports / "int8.tflite", tmp_path / "copied.tflite"))
-    code, out, err = kresnet("compare", run.folder, run.exports / "int8.tflite", copied, "--json")
+    code, out, err = kresnet(
+        "compare", run.folder, run.exports / "int8.tflite", copied, "--json", "--runs", run.folder.parent
+    )
     assert code == 0, err
     of_run, own, copy = json.loads(out)["models"]
     low, high = (100 * end for end in verdict.drop_interval)

@@ -295,7 +295,7 @@ def test_every_number_names_its_metric(exported, tmp_path):
     card = ModelCard(run, described).render()
     assert tests in card and "drop of the worst class by AP" in card and "of micro F1 |" in card
     one = describe_headline("r", describe_verdicts(exported[0]), None).sentences[0]
-    assert "drop of top-1 accuracy: " in one and "tested by" not in render_report(exported[0])
+    assert " of top-1 accuracy: " in one and "tested by" not in render_report(exported[0])
 
 
 def test_options_in_sentences_are_code_in_which_no_line_breaks(exported, tmp_path):
