@@ -10,6 +10,7 @@ writes ncnn's file, and ExecuTorch's exporter one for XNNPACK. This imports noth
 from __future__ import annotations
 
 import json
+import operator
 import subprocess
 import sys
 import time
@@ -159,14 +160,52 @@ PEERS = {
 }
 
 
+def _read(source: Path) -> Any:
+    """Return an ONNX file's network in PyTorch, with its paddings as PyTorch's own networks have them: as an attribute of
+    the convolution after them, or else with constant widths.
+
+    onnx2torch takes the widths from tensors, whose values torch.export does not know; ExecuTorch then ends with an
+    AssertionError that says nothing. Its XNNPACK refuses 8-bit paddings of a ResNet-50 that stand alone.
+    """
+    import onnx2torch
+    from onnx2torch.node_converters.pad import OnnxPadDynamic, OnnxPadStatic
+
+    network = onnx2torch.convert(str(source)).eval()
+    modules = dict(network.named_modules())
+    for node in list(network.graph.nodes):
+        if node.op != "call_module" or not isinstance(modules[node.target], OnnxPadDynamic):
+            continue
+        image, *constants = node.args
+        widths, *value = (operator.attrgetter(constant.target)(network).tolist() for constant in constants)
+        if _pads_convolution(network, node, widths, *value):
+            network.get_submodule(next(iter(node.users)).target).padding = tuple(widths[2:4])
+            node.replace_all_uses_with(image)
+            network.graph.erase_node(node)
+        else:
+            network.set_submodule(node.target, OnnxPadStatic.create_from_onnx_params(widths, "constant", *value))
+            node.args = (image,)
+    network.recompile()
+    return network
+
+
+def _pads_convolution(network: Any, node: Any, widths: list[int], value: float = 0) -> bool:
+    """Return whether a padding of widths (N, C, H, W at the start, and again at the end) can be that of the convolution
+    that alone uses it: zeros, as many on both sides."""
+    import torch
+
+    users = list(node.users)
+    is_only = len(users) == 1 and users[0].op == "call_module"
+    if not is_only or not isinstance(layer := network.get_submodule(users[0].target), torch.nn.Conv2d):
+        return False
+    return not value and layer.padding == (0, 0) and widths[:2] == [0, 0] and widths[:4] == widths[4:]
+
+
 def write(source: Path, images: np.ndarray, folder: Path) -> dict[str, dict[str, Any]]:
     """Write all files to `folder`. Return by the name of a row its runtime, its files and the seconds of conversion, or
     why it is not there."""
-    import onnx2torch
-
     rows: dict[str, dict[str, Any]] = {}
     for stem, peer in PEERS.items():
-        network, start = onnx2torch.convert(str(source)).eval(), time.perf_counter()
+        network, start = _read(source), time.perf_counter()
         try:
             files = [str(file) for file in peer.write(network, images, folder / stem)]
         except Exception as error:  # the converters' own, of many classes
