@@ -161,11 +161,11 @@ PEERS = {
 
 
 def _read(source: Path) -> Any:
-    """Return an ONNX file's network in PyTorch, with its paddings as PyTorch's own networks have them: as an attribute of
-    the convolution after them, or else with constant widths.
+    """Return an ONNX file's network in PyTorch, with paddings as PyTorch's own networks have them: inside max pooling,
+    or else of constant widths.
 
     onnx2torch takes the widths from tensors, whose values torch.export does not know; ExecuTorch then ends with an
-    AssertionError that says nothing. Its XNNPACK refuses 8-bit paddings of a ResNet-50 that stand alone.
+    AssertionError that says nothing. Its XNNPACK refuses the 8-bit padding before a ResNet's max pooling.
     """
     import onnx2torch
     from onnx2torch.node_converters.pad import OnnxPadDynamic, OnnxPadStatic
@@ -177,8 +177,9 @@ def _read(source: Path) -> Any:
             continue
         image, *constants = node.args
         widths, *value = (operator.attrgetter(constant.target)(network).tolist() for constant in constants)
-        if _pads_convolution(network, node, widths, *value):
-            network.get_submodule(next(iter(node.users)).target).padding = tuple(widths[2:4])
+        layers = [modules.get(each.target) for each in (image, *node.users)]
+        if _is_of_pooling(layers, widths, *value):
+            layers[1].padding = widths[2:4]
             node.replace_all_uses_with(image)
             network.graph.erase_node(node)
         else:
@@ -188,16 +189,14 @@ def _read(source: Path) -> Any:
     return network
 
 
-def _pads_convolution(network: Any, node: Any, widths: list[int], value: float = 0) -> bool:
-    """Return whether a padding of widths (N, C, H, W at the start, and again at the end) can be that of the convolution
-    that alone uses it: zeros, as many on both sides."""
-    import torch
+def _is_of_pooling(layers: list[Any], widths: list[int], value: float = 0) -> bool:
+    """Return whether zeros are put around what a ReLU returns, for max pooling alone, of which they never are the only
+    maximum. layers: those before and behind. widths: for N, C, H and W at the start, then at the end."""
+    from torch.nn import MaxPool2d, ReLU
 
-    users = list(node.users)
-    is_only = len(users) == 1 and users[0].op == "call_module"
-    if not is_only or not isinstance(layer := network.get_submodule(users[0].target), torch.nn.Conv2d):
+    if len(layers) != 2 or not isinstance(layers[0], ReLU) or not isinstance(layers[1], MaxPool2d):
         return False
-    return not value and layer.padding == (0, 0) and widths[:2] == [0, 0] and widths[:4] == widths[4:]
+    return not value and widths[:2] == [0, 0] and widths[:4] == widths[4:]
 
 
 def write(source: Path, images: np.ndarray, folder: Path) -> dict[str, dict[str, Any]]:
