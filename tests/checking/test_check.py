@@ -183,7 +183,7 @@ def test_the_command_tells_the_same_in_words_in_json_and_on_a_page(planted, kres
 
 def commands(note):
     """The commands that a note ends with."""
-    return [shlex.split(each) for each in note.partition("checks them: ")[2].split(", then ")]
+    return [shlex.split(each) for each in note.partition("with a trained network: ")[2].split(", then ")]
 
 
 def test_the_commands_that_check_labels_are_whole(folder, trained, kresnet, tmp_path):
@@ -204,7 +204,7 @@ def test_the_commands_that_check_labels_are_whole(folder, trained, kresnet, tmp_
     _, out, _ = kresnet(*arguments)
     page = html.unescape((tmp_path / "page.html").read_text())
     shown = re.findall(r'<pre tabindex="0" aria-label="Command"><code>(.*?)</code>', page)
-    assert [re.sub("</?span>", "", each) for each in shown] == [out.splitlines()[-1].partition("checks them: ")[2]]
+    assert [re.sub("</?span>", "", each) for each in shown] == [out.splitlines()[-1].partition("with a trained network: ")[2]]
     (command,) = commands(out.splitlines()[-1])
     assert command == ["kresnet", "check", str(photos), "--run", run.name, "--runs", str(run.parent)]
 
@@ -470,7 +470,7 @@ def test_several_labels_an_image(tmp_path):
     (only,) = report.findings
     assert only.kind == "conflicting_labels" and [each.label for each in only.images] == ["cat, dog", "cat"]
     assert "a.png (train, cat, dog)" in (tmp_path / "page.html").read_text()
-    assert report.notes == ["labels were not checked: that is done for task='classify' alone"]
+    assert report.notes == ["labels were not checked: only task='classify' checks them"]
 
 
 def test_images_of_many_channels(tmp_path):
