@@ -68,7 +68,8 @@ def make_desk(folder, run, finder=None):
     (folder / "docs" / "images").mkdir(parents=True)
     shutil.copy(ROOT / "docs" / "images" / "two.png", folder / "docs" / "images")
     filmed(folder / "street.mp4", 5)
-    for name in ("int8.tflite", "exports/int8.tflite", "exports/int8-int8-io.tflite"):
+    micro = "exports/int8-int8-io.tflite"
+    for name in ("int8.tflite", "exports/int8.tflite", micro, f"saved_models/RUN/{micro}"):
         (folder / name).parent.mkdir(exist_ok=True)
         shutil.copyfile(run.exports / "int8.tflite", folder / name)
     return folder
@@ -81,6 +82,8 @@ def made_desk(tmp_path_factory, exported):
 
 @pytest.fixture
 def desk(made_desk, monkeypatch):
+    # Which two commands write, under the name of the same file.
+    shutil.rmtree(made_desk / "int8-bundle", ignore_errors=True)
     monkeypatch.chdir(made_desk)
     monkeypatch.setenv("KRESNET_RUNS", str(made_desk / "saved_models"))
     return made_desk
