@@ -200,7 +200,7 @@ def test_what_is_wrong_is_said_in_a_sentence(run, calibrated, exported, segmente
         (["calibrate", run.folder, "--score", "odds"], 2, "odds"),
         (["calibrate", run.folder, "--unknown", tmp_path / "gone"], 1, "no such file or folder"),
         (["calibrate", run.folder, "--unknown", tmp_path], 1, "there are no images in"),
-        (["calibrate", segmented.folder], 2, "kresnet calibrate is for classifiers of one label an image"),
+        (["calibrate", segmented.folder], 2, "kresnet calibrate is for classifiers of one label per image"),
         (["predict", exported[0].folder, image, "--reject"], 2, "has no rule by which images are rejected as unknown"),
         (["predict", exported[0].exports / "int8.tflite", image, "--reject"], 2, "kresnet calibrate sets one"),
     ):
