@@ -26,11 +26,6 @@ MODEL = "model"
 ComparedRow = Mapping[str, str | None]
 
 
-def comparison_rows(runs: Sequence[Run]) -> list[dict[str, str | None]]:
-    """Return a row for each run, see `describe_run`."""
-    return [describe_run(run, run.name) for run in runs]
-
-
 def describe_run(run: Run, name: str, evaluation: Evaluation | None = None) -> dict[str, str | None]:
     """Return the row of a run, in words: {"model", "network", "data", …, "exported file", …}; None for what is not
     known of it.

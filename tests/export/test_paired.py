@@ -105,7 +105,15 @@ def test_the_row_of_a_file_has_what_its_verdict_says(exported, kresnet, tmp_path
     verdict = verdicts["int8.tflite"]
     copied = Path(shutil.copy(run.exports / "int8.tflite", tmp_path / "copied.tflite"))
     code, out, err = kresnet(
-        "compare", run.folder, run.exports / "int8.tflite", copied, "--json", "--runs", run.folder.parent
+        "compare",
+        run.folder,
+        run.exports / "int8.tflite",
+        copied,
+        "--json",
+        "--runs",
+        run.folder.parent,
+        "--samples",
+        200,
     )
     assert code == 0, err
     of_run, own, copy = json.loads(out)["models"]
@@ -118,7 +126,7 @@ def test_the_row_of_a_file_has_what_its_verdict_says(exported, kresnet, tmp_path
     other = Run(shutil.copytree(run.folder, tmp_path / run.name))
     shutil.copy(run.exports / "float32.tflite", other.exports / "int8.tflite")
     found = ComparedModel("other", other, other.exports / "int8.tflite").describe_row(None)
-    assert found["file size"] == f"{verdicts['float32'].bytes / 1e6:.2f} MB" and "verdict" not in found
+    assert found["file size"] == f"{verdicts['float32.tflite'].bytes / 1e6:.2f} MB" and "verdict" not in found
 
 
 def test_python_takes_objects_and_refuses_what_is_none(exported, worse):
