@@ -32,9 +32,9 @@ if TYPE_CHECKING:
 def calibrate(run_name: str | None, runs: str | None, as_json: bool, **options: Any) -> None:
     """Fit RUN's confidence, and when it answers "unknown".
 
-    A temperature, by which logits are divided so that of predictions with a confidence of 80% about 80% are right; and
-    the rule by which --reject, of predict, kresnet-edge and the scripts for devices, answers "unknown". Both are fitted
-    on the validation images and kept in the run, the newest by default, and in its exported files.
+    Fits two things on the validation images: a temperature, so that about 80% of the predictions with a confidence of
+    80% are right, and the rule by which predict --reject, kresnet-edge and the scripts for devices answer "unknown".
+    Stores both in the run, by default the newest, and in its exported files.
     """
     settings = CalibrationSettings(**select_given(options))
     run = find_run(runs, run_name)

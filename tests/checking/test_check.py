@@ -107,7 +107,7 @@ def test_what_is_planted_is_found_and_nothing_else(planted):
     assert lines[2].index("1  ") == lines[0].index("r  for") and lines[9:] == report.notes != []
     (note,) = report.notes
     call = f"keras_resnet.check({str(planted)!r}, run=keras_resnet.train(data={str(planted)!r}))"
-    assert note == f"labels were not checked; to check them with a trained network: {call}"
+    assert note == f"labels were not checked, because that needs a trained network: {call}"
     shown = report._repr_html_()
     assert '<td style="text-align: left">Blurred images</td>' in shown and shown.endswith("</li></ul>")
 

@@ -213,3 +213,5 @@ def test_the_conclusion_is_that_of_the_interval(interval, said):
     first, second = list_conclusions(document)
     assert first == "the Keras model loses 10.00 points of top-1 accuracy on images with fog"
     assert second.startswith("a.tflite") and said in second
+    unharmed = {**document, "models": [{**model, "values": {"fog": [0.9]}}, file]}
+    assert list_conclusions(unharmed)[0] == "the Keras model loses no top-1 accuracy on these images"
