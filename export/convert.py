@@ -32,8 +32,9 @@ from keras_resnet.runtime.confidence import Confidence
 from keras_resnet.runtime.metadata import ModelMetadata
 
 JOB, IMAGES = "job.json", "images.npy"
-# How long the child waits for another conversion. Waiting it holds the memory of an idle TensorFlow.
-IDLE_SECONDS = 30.0
+# How long the child waits for another conversion: the verdict on a detector's file may take a minute. Waiting it holds
+# the memory of an idle TensorFlow.
+IDLE_SECONDS = 120.0
 
 
 class Converter:

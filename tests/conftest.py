@@ -70,6 +70,16 @@ def tried_once():
 
 
 @pytest.fixture(scope="session", autouse=True)
+def converter_that_stays():
+    """The process that converts stays to the end: it takes seconds to start."""
+    from keras_resnet.export import convert
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(convert, "IDLE_SECONDS", 1800)
+        yield
+
+
+@pytest.fixture(scope="session", autouse=True)
 def untimed():
     """How fast files are is measured of those of `exported` alone."""
     import timing

@@ -28,6 +28,7 @@ def test_a_run_is_verified_on_devices(run):
     assert "on local, CPU" in str(verdicts) and "<table>" in verdicts._repr_html_()
 
 
+@pytest.mark.slow
 def test_places_and_the_option_on_name_devices_together_in_that_order(run, monkeypatch):
     given = []
     monkeypatch.setattr(device_verdicts, "find_places", lambda settings: given.append(settings.on) or [])

@@ -53,6 +53,7 @@ def answers_of(content, images):
     }, {name: scale for name, (scale, _) in steps.items()}
 
 
+@pytest.mark.slow
 def test_the_file_computes_what_the_network_does(tmp_path):
     """With heads at their start, where all scores of a level have the same bias, which a converter keeps as one number
     and rounds by the scale of the first channel. What levels say is joined in one range."""

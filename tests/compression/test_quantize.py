@@ -131,6 +131,7 @@ def test_the_file_computes_what_the_network_does(name, size, operators, tmp_path
     assert agreement >= 0.99
 
 
+@pytest.mark.slow
 def test_a_dead_channel_leaves_no_float(tmp_path):
     model = network("resnet8")
     norm = model.get_layer("stage2_unit1_norm2")

@@ -56,7 +56,9 @@ def replaced(document, path, value):
     return changed
 
 
-@pytest.mark.parametrize("kind", ["polygon", "run lengths", "compressed"])
+@pytest.mark.parametrize(
+    "kind", ["compressed", *(pytest.param(each, marks=pytest.mark.slow) for each in ("polygon", "run lengths"))]
+)
 def test_values_of_json(tmp_path, kind):
     masks = {
         "polygon": lambda box: [tools.polygon(box)],

@@ -62,7 +62,12 @@ OWN = "holds code of your own, which the process that converts cannot make again
         ),
         pytest.param([L.Lambda(double, name="named")], False, ["layer 'named' (Lambda)", OWN], marks=pytest.mark.slow),
         ([OfOnesOwn(name="own")], False, ["layer 'own' (OfOnesOwn)", OWN]),
-        ([L.Reshape((16, 48)), L.LSTM(4, name="memory")], True, ["layer 'memory' (LSTM)", "unroll=True"]),
+        pytest.param(
+            [L.Reshape((16, 48)), L.LSTM(4, name="memory")],
+            True,
+            ["layer 'memory' (LSTM)", "unroll=True"],
+            marks=pytest.mark.slow,
+        ),
         pytest.param([L.Conv3DTranspose], False, ["layer 'up' (Conv3DTranspose)", "floats"], marks=pytest.mark.slow),
     ],
 )

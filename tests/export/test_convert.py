@@ -40,6 +40,7 @@ def is_there(process):
     return True
 
 
+@pytest.mark.slow
 def test_one_process_converts_until_it_is_idle(written, tmp_path, monkeypatch):
     """A damaged model ends it, with its traceback in that model's log alone; so does a signal between two files."""
     first = written("a")

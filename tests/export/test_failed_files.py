@@ -15,6 +15,7 @@ from keras_resnet.export.request import ExportRequest
 from keras_resnet.run import Run
 
 
+@pytest.mark.slow
 def test_what_can_be_written_is_and_data_are_judged_as_they_are(kresnet, tmp_path):
     """16 training images calibrate nothing: the default export writes float32 and names int8. Then images are added."""
     paint(tmp_path / "few" / "train", 8, classes={"blue": COLOURS["blue"], "red": COLOURS["red"]})

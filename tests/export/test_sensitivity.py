@@ -42,6 +42,7 @@ def hurt_run(trained, runs):
     return run
 
 
+@pytest.mark.slow
 def test_equalizing_changes_no_answer_and_undoes_the_hurt(trained, data):
     model = load_model(trained)
     images = build_calibration(data).images

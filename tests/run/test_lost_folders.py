@@ -16,7 +16,9 @@ from keras_resnet.training.loop import TrainingLoop
 from keras_resnet.training.train import resume, train
 
 
-@pytest.mark.parametrize("what", ["deleted", "moved", "replaced"])
+@pytest.mark.parametrize(
+    "what", ["deleted", *(pytest.param(each, marks=pytest.mark.slow) for each in ("moved", "replaced"))]
+)
 def test_a_run_folder_that_is_gone_is_noticed_at_once(short, tmp_path, monkeypatch, what):
     genuine, steps = TrainingLoop._check_alive, []
 

@@ -41,6 +41,7 @@ def test_batch_sizes_are_tried_in_processes_of_their_own(quick_spec):
     assert choose_batch_size(found).batch_size in sizes
 
 
+@pytest.mark.slow
 def test_a_batch_size_that_cannot_be(quick_spec):
     with pytest.raises(TrainingError, match=r"not even batches of 16 can be tried: .*no such file or folder"):
         finder.find_batch_size(quick_spec.override("data.source", "./nowhere"), lambda message: None)

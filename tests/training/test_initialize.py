@@ -168,7 +168,12 @@ def test_a_deepened_network_computes_the_same(shallow, deep, tmp_path):
     ("shallow", "deep", "words"),
     [
         (NetworkSpec(20), NetworkSpec(8), "not a part of resnet8"),
-        (NetworkSpec(8, shortcut="C"), NetworkSpec(14, shortcut="C"), "cannot be the identity"),
+        pytest.param(
+            NetworkSpec(8, shortcut="C"),
+            NetworkSpec(14, shortcut="C"),
+            "cannot be the identity",
+            marks=pytest.mark.slow,
+        ),
         (parse_model_name("plain8"), parse_model_name("plain14"), "cannot be the identity"),
         (NetworkSpec(18), NetworkSpec(50), "cannot be the identity|not a part|other shapes"),
     ],

@@ -184,6 +184,7 @@ def test_patience_ends_and_keeps_the_best(quick_spec, tmp_path):
     assert run.metrics()["value"] == pytest.approx(run.read_log()[best]["val_accuracy"])
 
 
+@pytest.mark.slow
 def test_the_average_is_validated_and_kept(quick_spec, tmp_path):
     run = train(quick_spec.override("training.ema", 0.9), tmp_path, log=silent)
     assert run.metrics()["value"] == pytest.approx(run.read_log()[-1]["val_accuracy"]) and run.metrics()["value"] > 0.9
