@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from functools import cached_property
 from pathlib import Path
 
@@ -235,8 +236,21 @@ def _without_classes(folder: Path, contents: ImageListing) -> str:
     return (
         f"{folder} holds {counted(len(contents.files), 'image')} and no class folders: what an image shows is the"
         f" name of the folder"
-        f" that it lies in{beside}; sort the images into a folder per class"
+        f" that it lies in{beside}; {_suggest_parent(folder) or 'sort the images into a folder per class'}"
     )
+
+
+def _suggest_parent(folder: Path) -> str:
+    """Return a hint at the folder in which `folder` is one of several that hold images, as class folders are; "" where
+    it is not, or is a split."""
+    if split_of(folder.name) is not None:
+        return ""
+    parent = folder.absolute().parent
+    with suppress(DataError):
+        others = (each for each in find_images(parent, deep=False).folders if each.name != folder.name)
+        if any(find_images(each, deep=False).files for each in others):
+            return f"did you mean --data {folder.parent}, which holds it and other folders of images?"
+    return ""
 
 
 def _names(folders: Sequence[_Folder] | dict[_Folder, str]) -> str:
