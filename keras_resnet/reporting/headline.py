@@ -164,9 +164,7 @@ def _describe_drop(row: DescribedVerdict) -> str:
             f" {budget} is allowed"
         )
     interval = format_interval((low, high))
-    return (
-        f"{what} of {metric}: {points} from the Keras model (95% confidence interval {interval}), of {budget} allowed"
-    )
+    return f"{what} of {metric}: {points} from the Keras model (95% confidence interval {interval}); {budget} allowed"
 
 
 def _describe_failed(name: str, verdicts: list[DescribedVerdict]) -> Headline:

@@ -53,10 +53,10 @@ def found(report):
 
 def test_in_a_clean_folder_nothing_is_found(folder, kresnet, tmp_path):
     code, out, err = kresnet("check", folder, "--strict", "--save", tmp_path / "page.html")
-    assert (code, out.splitlines()[0]) == (0, "photos: nothing found in 32 images")
+    assert (code, out.splitlines()[0]) == (0, "photos: no problems found in 32 images")
     assert err[-1] == f"page: {tmp_path / 'page.html'}"
-    assert str(keras_resnet.check(folder)).startswith("photos: nothing found in 32 images\n")
-    assert "NOTHING FOUND" in (tmp_path / "page.html").read_text()
+    assert str(keras_resnet.check(folder)).startswith("photos: no problems found in 32 images\n")
+    assert "NO PROBLEMS FOUND" in (tmp_path / "page.html").read_text()
 
 
 @pytest.fixture

@@ -125,7 +125,7 @@ def test_a_gain_is_called_one_and_where_no_class_lost_none_is_named(exported, tm
     )
     assert said in page and "+0.00 (9)" not in page and "-0.56 points" not in page
     row = run.verdicts()[0]
-    assert describe_drop(row) == "gain 0.56 points [95% CI -0.88, +1.98], a drop of 1 allowed"
+    assert describe_drop(row) == "gain 0.56 points [95% CI -0.88, +1.98], a drop of 1 point allowed"
     assert describe_drop({**row, "drop": 0.0056}).startswith("drop 0.56 points [95% CI ")
     assert format_worst_class(row) == "none" and format_worst_class({**row, "worst_class_drop": 0.03}) == "+3.00 (9)"
     assert "| none |" in ModelCard(run, describe_verdicts(run)).render()
