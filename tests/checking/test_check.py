@@ -8,6 +8,7 @@ import re
 import shlex
 import shutil
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -106,10 +107,16 @@ def test_what_is_planted_is_found_and_nothing_else(planted):
     assert lines[2].split("  ")[1] == "Exact duplicates across splits" and lines[2].endswith(f"     1  {example}")
     assert lines[2].index("1  ") == lines[0].index("r  for") and lines[9:] == report.notes != []
     (note,) = report.notes
-    call = f"keras_resnet.check({str(planted)!r}, run=keras_resnet.train(data={str(planted)!r}))"
+    call = f"keras_resnet.check({str(planted)!r}, run=keras_resnet.train(data={str(planted)!r}, depth=18))"
     assert note == f"labels were not checked, because that needs a trained network: {call}"
     shown = report._repr_html_()
     assert '<td style="text-align: left">Blurred images</td>' in shown and shown.endswith("</li></ul>")
+
+
+@pytest.mark.parametrize(("side", "images", "depth"), [(32, 80, 20), (224, 80, 18), (224, 12_000, 50)])
+def test_the_network_that_is_advised_suits_the_images(side, images, depth):
+    split = SimpleNamespace(count=images)
+    assert module.suggest_depth(SimpleNamespace(image_size=side, splits={"train": split})) == depth
 
 
 def test_the_example_of_a_group_is_of_two_splits():
