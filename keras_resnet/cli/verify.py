@@ -151,7 +151,7 @@ def inspect(file: Path | None, runs: str | None, as_json: bool) -> None:
 
 
 def _format(value: object) -> str:
-    """Return a value in words: fractions with six digits, of which the smallest float32 needs no more."""
+    """Return a value in words, fractions with six digits: as many as a float32 has for certain."""
     if isinstance(value, (list, tuple)):
         return ", ".join(map(_format, value))
     return f"{value:.6g}" if isinstance(value, float) else str(value)

@@ -97,8 +97,7 @@ def format_drop(row: VerdictRow) -> str:
 
 def describe_drop(row: VerdictRow) -> str:
     """Describe the drop of a verdict, or its gain, and its budget: "drop 0.56 points [95% CI -0.88, +1.98], 1 point
-    allowed",
-    with the metric where it is not the one that is shown."""
+    allowed", with the metric where it is not the one that is shown."""
     of = "" if row["drop_metric"] == row["metric"] else f" of {metric_label(row['drop_metric'])}"
     points, (low, high) = 100 * row["drop"], (100 * each for each in row["drop_interval"])
     budget = counted(100 * row["max_drop"], "point", "g")

@@ -233,10 +233,10 @@ def _without_classes(folder: Path, contents: ImageListing) -> str:
         beside = f"; to read labels from a {table} file, name it: --data {folder}/FILE{table}"
     elif sheet := next((kind for kind in SPREADSHEETS if contents.left_out[kind]), ""):
         beside = f"; to read labels from a {sheet} file, save it as .csv and name that: --data {folder}/FILE.csv"
+    parent = "" if beside else _suggest_parent(folder)
     return (
         f"{folder} holds {counted(len(contents.files), 'image')} and no class folders: what an image shows is the"
-        f" name of the folder"
-        f" that it lies in{beside}; {_suggest_parent(folder) or 'sort the images into a folder per class'}"
+        f" name of the folder that it lies in{beside}; {parent or 'sort the images into a folder per class'}"
     )
 
 
@@ -249,7 +249,8 @@ def _suggest_parent(folder: Path) -> str:
     with suppress(DataError):
         others = (each for each in find_images(parent, deep=False).folders if each.name != folder.name)
         if any(find_images(each, deep=False).files for each in others):
-            return f"did you mean --data {folder.parent}, which holds it and other folders of images?"
+            home = folder.parent if split_of(parent.name) is None else folder.parent.parent
+            return f"did you mean --data {home}, which holds it and other folders of images?"
     return ""
 
 
