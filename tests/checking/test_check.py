@@ -201,7 +201,7 @@ def test_the_commands_that_check_labels_are_whole(folder, trained, kresnet, tmp_
     _, out, _ = kresnet(*arguments)
     name = ["--name", "check-my-photos", "--runs", str(run.parent)]
     assert commands(out.splitlines()[-1]) == [
-        ["kresnet", "train", "--data", str(photos), *name],
+        ["kresnet", "train", "--depth", "18", "--data", str(photos), *name],
         ["kresnet", "check", str(photos), "--run", *name[1:]],
     ]
     shutil.copytree(trained.folder, run)
