@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -23,6 +23,7 @@ from keras_resnet.run import Run as RunFolder
 from keras_resnet.run import runs_home
 
 if TYPE_CHECKING:
+    from keras_resnet.checking.check import NameLabelCheck
     from keras_resnet.data.dataset import DatasetSplits
 
 StrPath = str | os.PathLike[str]
@@ -70,10 +71,11 @@ def check_folder(
     run: RunFolder | None,
     task: str | None,
     settings: Mapping[str, Any],
-    name_label_check: Callable[[str], tuple[str, ...]],
+    name_label_check: NameLabelCheck,
 ) -> tuple[CheckReport, DatasetSplits]:
     """Return what is wrong with `data`, and the data; see `check`. settings: of a DataSpec, None for those that are not
-    given. name_label_check: says for the name of a dataset what is typed to check its labels."""
+    given. name_label_check: says what is typed to check the labels of a dataset, by its name and the depth of a
+    network that suits it."""
     from keras_resnet.checking.check import check_data
     from keras_resnet.data.load import require_effect
 
@@ -81,12 +83,12 @@ def check_folder(
     with name_options(asked):
         spec = replace(_choose_data(data, run, task), **asked)
         require_effect(spec, asked)
-    return check_data(spec, progress.log, run, name_label_check(spec.source) if run is None else ())
+    return check_data(spec, progress.log, run, name_label_check)
 
 
-def _name_call(source: str) -> tuple[str, ...]:
-    """Return how the labels of a dataset are checked in Python."""
-    return (f"keras_resnet.check({source!r}, run=keras_resnet.train(data={source!r}))",)
+def _name_call(source: str, depth: int) -> tuple[str, ...]:
+    """Return how the labels of a dataset are checked in Python, by a network of this depth."""
+    return (f"keras_resnet.check({source!r}, run=keras_resnet.train(data={source!r}, depth={depth}))",)
 
 
 def write_page(report: CheckReport, data: DatasetSplits, page: Path) -> None:

@@ -58,7 +58,7 @@ class ExportedFile(Predicting):
 
     @property
     def passed(self) -> bool:
-        """Whether it is within its budget. One that is not stands in exports/rejected/."""
+        """Whether it is within its budget. One that is not lies in exports/rejected/."""
         return self.verdict.passed
 
     def __fspath__(self) -> str:

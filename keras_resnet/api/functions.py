@@ -39,15 +39,15 @@ def train(data: StrPath | None = None, *, seeds: int, **options: Unpack[TrainOpt
 @from_python
 def train(data: StrPath | None = None, *, seeds: int | None = None, **options: Unpack[TrainOptions]) -> Run | Runs:
     """Train a residual network and return its run: what `kresnet train` does, by the same names, with the same
-    defaults, choices and refusals.
+    defaults and checks.
 
     data: a folder of images, a table of their labels, "digits", "digit_pairs", "shapes", or the name of a TFDS
     dataset. With `seeds`, a number, train as many runs, with this seed and the next ones, and return them as `Runs`,
     with the mean and the standard deviation of their metric.
 
     Every option is None unless it is given. Raises UsageError for options that are wrong or contradict each other,
-    DataError for images that cannot be used, and TrainingError where training had to stop; an interrupted run goes on
-    by `train(resume=NAME)`.
+    DataError for images that cannot be used, and TrainingError where training had to stop;
+    `train(resume=NAME)` continues an interrupted run.
     """
     given = _read_keywords("train", {"data": data, **options}, ("data", *names(TRAIN)))
     name, resume, data_changed, home = (given.pop(each, None) for each in ("name", "resume", "data_changed", "runs"))

@@ -12,18 +12,54 @@ StrPath = str | os.PathLike[str]
 class TrainOptions(TypedDict, total=False):
     """Options of a training: those of `kresnet train`."""
 
+    epochs: int | None
+    """Passes over the training images [default: 15; for your own images, by their number]."""
+    weights: StrPath | None
+    """Weights to start from: a file, a run, keras:NAME, torchvision:NAME, timm:NAME, hf:USER/NAME, or none for random
+    ones [default: pretrained ones for images of 64 pixels or more]."""
+    depth: int | None
+    """Layers with weights: 10, 18, 34, 50, 101, 152 or 200, or 6n+2, such as 8 or 20, for a CIFAR network [default: 20
+    for the digits, else 50]."""
     model: str | None
     """Network by its name, in place of depth: resnet50, plain34, vgg19, … (kresnet models lists them)."""
+    image_size: int | str | tuple[int, int] | None
+    """Size of the input images in pixels: the side of a square, or HEIGHTxWIDTH [default: chosen from the data]."""
+    task: Literal["classify", "multilabel", "localize", "detect", "segment"] | None
+    """Task: classify, multilabel (several labels per image), localize (the main object), detect or segment [default:
+    classify]."""
+    batch_size: int | None
+    """Images per step, on all devices together [default: chosen from the data]."""
+    learning_rate: float | None
+    """Peak learning rate [default: 0.05; 0.01 from pretrained weights]."""
+    name: str | None
+    """Name of the new run [default: made from network and data]."""
+    resume: StrPath | None
+    """Continue this interrupted run with the settings that it was started with; takes no other option."""
     recipe: str | None
     """Train with published settings: torchvision-v2, timm-a2, … (kresnet recipes lists them)."""
     quick: bool | None
     """Use a short form of the recipe, which takes a minute or two on the bundled digits."""
-    task: Literal["classify", "multilabel", "localize", "detect", "segment"] | None
-    """Task: classify, multilabel (several labels per image), localize (the main object), detect or segment [default:
-    classify]."""
-    depth: int | None
-    """Layers with weights: 10, 18, 34, 50, 101, 152 or 200, or 6n+2, such as 8 or 20, for a CIFAR network [default: 20
-    for the digits, else 50]."""
+    set: Mapping[str, object] | None
+    """Any other settings by their keys, such as {'optimizer.momentum': 0.8}."""
+    data_dir: StrPath | None
+    """Folder of prepared TFDS datasets."""
+    download: bool | None
+    """Download a TFDS dataset that is not there yet."""
+    fit: Literal["crop", "pad", "stretch"] | None
+    """How images of other proportions become the input: crop (their edges are cut off), pad (the whole image, with
+    black beside it) or stretch (the whole image, distorted) [default: chosen from the data]."""
+    channels: int | None
+    """Channels of the input images: 1 (gray), 3 (color), or another number, as .npy and TIFF files have them [default:
+    3, or as many as the data have]."""
+    val_fraction: float | None
+    """Share of the images that is held out for validation if there is no validation split [default: 0.2]."""
+    max_unreadable: float | None
+    """Share of the images that may be unreadable [default: 0.01]."""
+    cache: Literal["auto", "off"] | None
+    """Whether to keep decoded images on disk for the next commands: auto (as far as there is room) or off [default:
+    auto]."""
+    data_service: str | None
+    """Address of a data service that reads the training images of a folder (see kresnet data-service)."""
     preactivation: bool | None
     """Normalize and activate before each convolution (v2; He et al. 2016); depths of 9n+2 are then CIFAR networks."""
     block: Literal["auto", "basic", "bottleneck"] | None
@@ -59,27 +95,53 @@ class TrainOptions(TypedDict, total=False):
     masks: Literal["condinst", "yolact"] | None
     """Mask head: condinst (a small network per object; Tian et al. 2020) or yolact (a weighted sum of prototypes;
     Bolya et al. 2019) [default: condinst]."""
-    data_dir: StrPath | None
-    """Folder of prepared TFDS datasets."""
-    download: bool | None
-    """Download a TFDS dataset that is not there yet."""
-    image_size: int | str | tuple[int, int] | None
-    """Size of the input images in pixels: the side of a square, or HEIGHTxWIDTH [default: chosen from the data]."""
-    fit: Literal["crop", "pad", "stretch"] | None
-    """How images of other proportions become the input: crop (their edges are cut off), pad (the whole image, with
-    black beside it) or stretch (the whole image, distorted) [default: chosen from the data]."""
-    channels: int | None
-    """Channels of the input images: 1 (gray), 3 (color), or another number, as .npy and TIFF files have them [default:
-    3, or as many as the data have]."""
-    val_fraction: float | None
-    """Share of the images that is held out for validation if there is no validation split [default: 0.2]."""
-    max_unreadable: float | None
-    """Share of the images that may be unreadable [default: 0.01]."""
-    cache: Literal["auto", "off"] | None
-    """Whether to keep decoded images on disk for the next commands: auto (as far as there is room) or off [default:
-    auto]."""
-    data_service: str | None
-    """Address of a data service that reads the training images of a folder (see kresnet data-service)."""
+    deepen: StrPath | None
+    """Start from the residual units of this run and add others that are identities; depth says how many layers."""
+    freeze: Sequence[str] | str | None
+    """Parts of the network to freeze: stem,stage1,… or backbone."""
+    freeze_bn: bool | None
+    """Freeze batch norms: statistics, scales and offsets."""
+    teacher: StrPath | None
+    """Finished run to learn from (knowledge distillation; Hinton et al. 2015)."""
+    label_smoothing: float | None
+    """Label smoothing: share of each label that is spread over all classes [default: 0.1]."""
+    steps: int | None
+    """Train for N steps; the number of epochs follows."""
+    stop_after: int | None
+    """Stop after N steps of a longer training, to try it out."""
+    loss: Literal["cross_entropy", "bce", "focal", "asymmetric"] | None
+    """Loss of a classifier: cross_entropy, bce (binary cross-entropy of each class; Wightman et al. 2021, section 2)
+    or focal (easy images count less; Lin et al. 2017). For several labels per image: bce or asymmetric (Ridnik et al.
+    2021) [default: cross_entropy]."""
+    class_weights: Literal["none", "balanced", "effective"] | None
+    """Weights of the classes in the loss: none, balanced (every class counts the same, which raises macro recall and
+    may lower top-1 accuracy) or effective (rare ones count more, by the effective number of their images; Cui et al.
+    2019) [default: none]."""
+    sampling: Literal["natural", "balanced", "sqrt"] | None
+    """How often an epoch shows the classes: natural (each image once), balanced (every class the same number of times)
+    or sqrt (in proportion to the square root of their images) [default: natural]."""
+    accumulate_steps: int | None
+    """Gradient accumulation: number of parts of a batch that are computed one after another [default: 1]."""
+    ema: float | None
+    """Decay of an exponential moving average of the weights, which is validated and kept."""
+    patience: int | None
+    """Early stopping: end after N epochs without a better validation loss, and keep the best weights."""
+    checkpoint_every: int | None
+    """Steps between checkpoints, besides those after each epoch [default: chosen from the data]."""
+    seed: int | None
+    """Seed of weights, order and augmentation [default: 0]."""
+    backbone_lr_scale: float | None
+    """Factor by which the learning rate of the backbone is multiplied [default: 1]."""
+    optimizer: Literal["sgd", "adamw", "lamb", "muon"] | None
+    """Optimizer: sgd (with momentum), adamw (Loshchilov & Hutter 2019), lamb (You et al. 2020) or muon (Jordan et al.
+    2024; AdamW at a tenth of the rate for all but kernels of convolutions) [default: sgd]."""
+    weight_decay: float | None
+    """Weight decay of kernels [default: 0.0005]."""
+    reference_batch: int | None
+    """Batch size for which the learning rate was chosen: it is scaled in proportion to the actual one (Goyal et al.
+    2017, section 2.1)."""
+    clip_grad_norm: float | None
+    """Largest norm of the whole gradient, over all devices."""
     crop: Literal["pad", "resized"] | None
     """How training images are cropped: pad (at random, with a margin of zeros; He et al. 2015) or resized (a random
     area; Szegedy et al. 2015) [default: pad]."""
@@ -111,82 +173,20 @@ class TrainOptions(TypedDict, total=False):
     copy_paste: float | None
     """Copy-paste: probability that objects of another image are pasted in, by their masks (Ghiasi et al. 2021)
     [default: 0]."""
-    weights: StrPath | None
-    """Weights to start from: a file, a run, keras:NAME, torchvision:NAME, timm:NAME, hf:USER/NAME, or none for random
-    ones [default: pretrained ones for images of 64 pixels or more]."""
-    deepen: StrPath | None
-    """Start from the residual units of this run and add others that are identities; depth says how many layers."""
-    freeze: Sequence[str] | str | None
-    """Parts of the network to freeze: stem,stage1,… or backbone."""
-    backbone_lr_scale: float | None
-    """Factor by which the learning rate of the backbone is multiplied [default: 1]."""
-    freeze_bn: bool | None
-    """Freeze batch norms: statistics, scales and offsets."""
-    teacher: StrPath | None
-    """Finished run to learn from (knowledge distillation; Hinton et al. 2015)."""
-    optimizer: Literal["sgd", "adamw", "lamb", "muon"] | None
-    """Optimizer: sgd (with momentum), adamw (Loshchilov & Hutter 2019), lamb (You et al. 2020) or muon (Jordan et al.
-    2024; AdamW at a tenth of the rate for all but kernels of convolutions) [default: sgd]."""
-    learning_rate: float | None
-    """Peak learning rate [default: 0.05; 0.01 from pretrained weights]."""
-    weight_decay: float | None
-    """Weight decay of kernels [default: 0.0005]."""
-    reference_batch: int | None
-    """Batch size for which the learning rate was chosen: it is scaled in proportion to the actual one (Goyal et al.
-    2017, section 2.1)."""
-    clip_grad_norm: float | None
-    """Largest norm of the whole gradient, over all devices."""
-    label_smoothing: float | None
-    """Label smoothing: share of each label that is spread over all classes [default: 0.1]."""
-    epochs: int | None
-    """Passes over the training images [default: 15; for your own images, by their number]."""
-    steps: int | None
-    """Train for N steps; the number of epochs follows."""
-    stop_after: int | None
-    """Stop after N steps of a longer training, to try it out."""
-    batch_size: int | None
-    """Images per step, on all devices together [default: chosen from the data]."""
-    loss: Literal["cross_entropy", "bce", "focal", "asymmetric"] | None
-    """Loss of a classifier: cross_entropy, bce (binary cross-entropy of each class; Wightman et al. 2021, section 2)
-    or focal (easy images count less; Lin et al. 2017). For several labels per image: bce or asymmetric (Ridnik et al.
-    2021) [default: cross_entropy]."""
-    class_weights: Literal["none", "balanced", "effective"] | None
-    """Weights of the classes in the loss: none, balanced (every class counts the same, which raises macro recall and
-    may lower top-1 accuracy) or effective (rare ones count more, by the effective number of their images; Cui et al.
-    2019) [default: none]."""
-    sampling: Literal["natural", "balanced", "sqrt"] | None
-    """How often an epoch shows the classes: natural (each image once), balanced (every class the same number of times)
-    or sqrt (in proportion to the square root of their images) [default: natural]."""
-    accumulate_steps: int | None
-    """Gradient accumulation: number of parts of a batch that are computed one after another [default: 1]."""
-    ema: float | None
-    """Decay of an exponential moving average of the weights, which is validated and kept."""
-    patience: int | None
-    """Early stopping: end after N epochs without a better validation loss, and keep the best weights."""
-    checkpoint_every: int | None
-    """Steps between checkpoints, besides those after each epoch [default: chosen from the data]."""
     precision: Literal["auto", "float32", "mixed_bfloat16", "mixed_float16"] | None
     """Keras dtype policy: auto (by the hardware), float32, mixed_bfloat16 or mixed_float16 [default: auto]."""
     devices: str | None
     """Devices to train on: auto, N, cpu:N, gpu:0,1 or tpu [default: auto]."""
     deterministic: bool | None
     """Give bit-identical results each time on the same devices, which is slower."""
-    seed: int | None
-    """Seed of weights, order and augmentation [default: 0]."""
     histograms: bool | None
     """Record histograms of all weights for TensorBoard, after each epoch."""
     profile: bool | None
     """Record a profile of steps 10 to 20 for TensorBoard."""
     track: Sequence[Literal["mlflow", "wandb"]] | str | None
     """Also log to mlflow, wandb or both (mlflow,wandb), where they are installed."""
-    set: Mapping[str, object] | None
-    """Any other settings by their keys, such as {'optimizer.momentum': 0.8}."""
-    name: str | None
-    """Name of the new run [default: made from network and data]."""
     runs: StrPath | None
     """Folder of the runs [default: KRESNET_RUNS, else saved_models/]."""
-    resume: StrPath | None
-    """Continue this interrupted run with the settings that it was started with; takes no other option."""
     data_changed: bool | None
     """With resume: continue although the data have changed."""
 
@@ -194,6 +194,8 @@ class TrainOptions(TypedDict, total=False):
 class CompressOptions(TypedDict, total=False):
     """Options of a compression: those of `kresnet compress`."""
 
+    qat: bool | Literal["native", "tfmot"] | None
+    """Train with 8-bit rounding (quantization-aware training): True, or 'tfmot' for tensorflow-model-optimization."""
     shrink: float | None
     """Remove this share of the filters inside residual units."""
     prune: float | None
@@ -202,14 +204,16 @@ class CompressOptions(TypedDict, total=False):
     """Make two of every four weights zero, instead of weights anywhere."""
     cluster: int | None
     """Share weights: leave this many different values in each kernel."""
-    qat: bool | Literal["native", "tfmot"] | None
-    """Train with 8-bit rounding (quantization-aware training): True, or 'tfmot' for tensorflow-model-optimization."""
     epochs: int | None
     """Passes over the training images [default: half of those of the run; a fifth for shared weights and 8 bits]."""
     batch_size: int | None
     """Images per step, on all devices together [default: as in the run]."""
     learning_rate: float | None
     """Peak learning rate [default: 0.3 of that of the run; 0.1 for 8 bits, 0.03 for shared weights]."""
+    name: str | None
+    """Name of the new run [default: made from network and data]."""
+    set: Mapping[str, object] | None
+    """Any other settings by their keys, such as {'optimizer.momentum': 0.8}."""
     steps: int | None
     """Train for N steps; the number of epochs follows."""
     stop_after: int | None
@@ -227,6 +231,8 @@ class CompressOptions(TypedDict, total=False):
     """Finished run to learn from (knowledge distillation; Hinton et al. 2015)."""
     checkpoint_every: int | None
     """Steps between checkpoints, besides those after each epoch [default: chosen from the data]."""
+    seed: int | None
+    """Seed of weights, order and augmentation [default: as in the run]."""
     optimizer: Literal["sgd", "adamw", "lamb", "muon"] | None
     """Optimizer: sgd (with momentum), adamw (Loshchilov & Hutter 2019), lamb (You et al. 2020) or muon (Jordan et al.
     2024; AdamW at a tenth of the rate for all but kernels of convolutions) [default: as in the run]."""
@@ -241,18 +247,12 @@ class CompressOptions(TypedDict, total=False):
     """Devices to train on: auto, N, cpu:N, gpu:0,1 or tpu [default: as in the run]."""
     deterministic: bool | None
     """Give bit-identical results each time on the same devices, which is slower."""
-    seed: int | None
-    """Seed of weights, order and augmentation [default: as in the run]."""
     histograms: bool | None
     """Record histograms of all weights for TensorBoard, after each epoch."""
     profile: bool | None
     """Record a profile of steps 10 to 20 for TensorBoard."""
     track: Sequence[Literal["mlflow", "wandb"]] | str | None
     """Also log to mlflow, wandb or both (mlflow,wandb), where they are installed."""
-    set: Mapping[str, object] | None
-    """Any other settings by their keys, such as {'optimizer.momentum': 0.8}."""
-    name: str | None
-    """Name of the new run [default: made from network and data]."""
     runs: StrPath | None
     """Folder of the runs [default: KRESNET_RUNS, else saved_models/]."""
 
@@ -300,6 +300,17 @@ class VerifyOptions(PlaceOptions, total=False):
 class ExportOptions(VerifyOptions, total=False):
     """Options of an export: those of `kresnet export`."""
 
+    batch: int | None
+    """Batch size of a TFLite file [default: 1]."""
+    dynamic_batch: bool | None
+    """Write TFLite files that take any number of images at a time."""
+    with_nms: bool | None
+    """For a detector, also write files that contain NMS and output objects."""
+    target: Sequence[str] | str | None
+    """Also compile integer files for this accelerator, or check them for it: ethos-u55-128, edgetpu, qualcomm-sm8750,
+    …; or write files for a Rockchip chip: rk3588, …; repeatable."""
+    target_python: str | None
+    """The Python that has rknn-toolkit2, for Rockchip's chips [default: KRESNET_RKNN_PYTHON]."""
     io: Literal["uint8", "int8", "float"] | None
     """Type of inputs and outputs: uint8 takes raw pixels, int8 takes pixels minus 128, float takes pixels as floats
     [default: uint8]."""
@@ -310,12 +321,6 @@ class ExportOptions(VerifyOptions, total=False):
     ranges: Literal["min-max", "percentile", "mse"] | None
     """How the ranges of an int8 file's activations are chosen: min-max, or percentile or mse, which clip outliers
     [default: min-max]."""
-    batch: int | None
-    """Batch size of a TFLite file [default: 1]."""
-    dynamic_batch: bool | None
-    """Write TFLite files that take any number of images at a time."""
-    with_nms: bool | None
-    """For a detector, also write files that contain NMS and output objects."""
     calibration_data: StrPath | None
     """Folder of images to calibrate with [default: training images]."""
     calibration_images: int | None
@@ -324,11 +329,6 @@ class ExportOptions(VerifyOptions, total=False):
     """Quantizer of int8 files: tensorflow or litert-quantizer (extra: litert) [default: tensorflow]."""
     accuracy_control: bool | None
     """Leave layers of OpenVINO's int8 files in float until at most max_drop of the predictions change."""
-    target: Sequence[str] | str | None
-    """Also compile integer files for this accelerator, or check them for it: ethos-u55-128, edgetpu, qualcomm-sm8750,
-    …; or write files for a Rockchip chip: rk3588, …; repeatable."""
-    target_python: str | None
-    """The Python that has rknn-toolkit2, for Rockchip's chips [default: KRESNET_RKNN_PYTHON]."""
     auto: bool | None
     """Try remedies, one after another, until the int8 file is within max_drop."""
 
@@ -336,19 +336,18 @@ class ExportOptions(VerifyOptions, total=False):
 class SearchOptions(PlaceOptions, total=False):
     """Options of a search: those of `kresnet search`."""
 
+    name: str | None
+    """Name of the search and of its runs [default: made from the data]."""
     trials: int | None
     """End when N networks have been trained [default: 20]."""
     hours: float | None
     """Begin no further training after H hours."""
-    name: str | None
-    """Name of the search and of its runs [default: made from the data]."""
-    model: Sequence[str] | str | None
-    """Networks to choose among, such as resnet8,resnet20v2 [default: residual networks with at most twice the
-    multiply-adds of the default]."""
-    depth: Sequence[int] | int | None
-    """Depths of ResNets to choose among, such as 8,14,20; in place of model."""
-    width: Sequence[float] | float | None
-    """Width factors to choose among, such as 0.5,1 [default: 0.25,0.5,0.75,1,1.5]."""
+    format: Literal["tflite", "savedmodel", "onnx", "openvino", "coreml", "rknn", "c-array"] | None
+    """Format of the exported file [default: tflite]."""
+    quantize: str | None
+    """Quantization scheme of that file: see kresnet export [default: int8]."""
+    max_drop: float | None
+    """Percentage points of accuracy that the file may lose to its model [default: 1]."""
     image_size: Sequence[str] | str | None
     """Image sizes to choose among, such as 48,64 or 96x128 [default: chosen from the data]."""
     channels: Sequence[int] | int | None
@@ -357,6 +356,13 @@ class SearchOptions(PlaceOptions, total=False):
     """Values of fit (see kresnet train) to choose among, such as crop,pad [default: chosen from the data]."""
     data_dir: StrPath | None
     """Folder of prepared TFDS datasets."""
+    depth: Sequence[int] | int | None
+    """Depths of ResNets to choose among, such as 8,14,20; in place of model."""
+    model: Sequence[str] | str | None
+    """Networks to choose among, such as resnet8,resnet20v2 [default: residual networks with at most twice the
+    multiply-adds of the default]."""
+    width: Sequence[float] | float | None
+    """Width factors to choose among, such as 0.5,1 [default: 0.25,0.5,0.75,1,1.5]."""
     epochs: int | None
     """Epochs of a training that is not ended early; half as many are tried, too [default: twice those of kresnet
     train]."""
@@ -364,12 +370,6 @@ class SearchOptions(PlaceOptions, total=False):
     """Which sampler proposes networks and recipes: tpe (Bergstra et al. 2011) or random [default: tpe]."""
     seed: int | None
     """Seed of the proposals and of each training [default: 0]."""
-    format: Literal["tflite", "savedmodel", "onnx", "openvino", "coreml", "rknn", "c-array"] | None
-    """Format of the exported file [default: tflite]."""
-    quantize: str | None
-    """Quantization scheme of that file: see kresnet export [default: int8]."""
-    max_drop: float | None
-    """Percentage points of accuracy that the file may lose to its model [default: 1]."""
     runs: StrPath | None
     """Folder of the runs [default: KRESNET_RUNS, else saved_models/]."""
 

@@ -172,7 +172,7 @@ class Run(Predicting):
 
         names: schemes of TFLite files ("int8", "float16", …, or "all") and formats ("onnx", "savedmodel", "c-array");
         none are the usual TFLite files. Formats that have the schemes write these too: "int8" and "onnx" an int8 file
-        of each. A file that is not within its budget is returned too, stands in
+        of each. A file that is not within its budget is returned too, lies in
         exports/rejected/ and its `verdict.passed` is False; with `must_pass` VerdictError is raised for it. Raises
         ExportError for files that could not be made; the others are in `files` then.
         """

@@ -13,7 +13,7 @@ from typing import Any, TypeVar, get_type_hints
 
 from keras_resnet.api.session import in_python_words
 from keras_resnet.config.given_options import COMPRESS_SETTINGS, SETTINGS
-from keras_resnet.config.option_groups import COMMON, GROUPS, OTHER
+from keras_resnet.config.option_groups import COMMON, FIRST, GROUPS, OTHER
 from keras_resnet.config.readable_signature import ReadableSignature
 from keras_resnet.config.settings import Setting, iterate_settings
 from keras_resnet.export.confidence_settings import CalibrationSettings
@@ -126,17 +126,32 @@ SEARCH = (
 CALIBRATE = tuple(Keyword.of(each.key, each) for each in iterate_settings(CalibrationSettings))
 PUSH = tuple(Keyword.of(each.key, each) for each in iterate_settings(PublishSettings))
 ROBUSTNESS = tuple(Keyword.of(each.key, each) for each in iterate_settings(RobustnessSettings))
+
+
+def _sort(keywords: Iterable[Keyword]) -> tuple[Keyword, ...]:
+    """Return keywords as the command's help has its options: by group, in each the most usual ones first."""
+    first = [flag.removeprefix("--").replace("-", "_") for flag in FIRST]
+
+    def place(each: Keyword) -> tuple[int, int]:
+        return GROUPS.index(each.group), first.index(each.name) if each.name in first else len(first)
+
+    return tuple(sorted(keywords, key=place))
+
+
 # By the name of the TypedDict.
 KEYWORDS = {
-    "PlaceOptions": tuple(each for each in _DEVICES if each.name in PLACE_SETTINGS),
-    "TrainOptions": TRAIN,
-    "CompressOptions": COMPRESS,
-    "ExportOptions": EXPORT,
-    "VerifyOptions": VERIFY,
-    "SearchOptions": SEARCH,
-    "RobustnessOptions": ROBUSTNESS,
-    "CalibrateOptions": CALIBRATE,
-    "PushOptions": PUSH,
+    name: _sort(keywords)
+    for name, keywords in {
+        "PlaceOptions": tuple(each for each in _DEVICES if each.name in PLACE_SETTINGS),
+        "TrainOptions": TRAIN,
+        "CompressOptions": COMPRESS,
+        "ExportOptions": EXPORT,
+        "VerifyOptions": VERIFY,
+        "SearchOptions": SEARCH,
+        "RobustnessOptions": ROBUSTNESS,
+        "CalibrateOptions": CALIBRATE,
+        "PushOptions": PUSH,
+    }.items()
 }
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import importlib.util
 import os
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -14,7 +14,9 @@ from keras_resnet.checking.duplicates import find_duplicates
 from keras_resnet.checking.facts import ImageFacts, measure_images
 from keras_resnet.checking.findings import CheckReport, Finding, name_commands
 from keras_resnet.checking.quality import find_bad_images
-from keras_resnet.config.spec import DataSpec
+from keras_resnet.config.image_size import height_and_width
+from keras_resnet.config.spec import DataSpec, NetworkSpec
+from keras_resnet.config.training import PRETRAINED_PIXELS
 from keras_resnet.data.class_sampling import describe_imbalance
 from keras_resnet.data.dataset import HELD_OUT
 from keras_resnet.data.duplicates import CONFLICTING, COPIES
@@ -37,15 +39,19 @@ INPUT_CHOICES = ("image size: ", "fit: ", "channels: ", "levels: ")
 SURE_ACCURACY = 0.8
 # Kinds of findings of images that are alike.
 DUPLICATES = ("exact_duplicate", "near_duplicate", "conflicting_labels")
+# The commands that check the labels of data, by their name and the depth of a network that suits them.
+NameLabelCheck = Callable[[str, int], tuple[str, ...]]
+# Training images from which on a larger network than ResNet-18 is worth its time.
+MANY_IMAGES = 10_000
 # Sizes that are listed.
 MAX_SIZES = 8
 
 
 def check_data(
-    spec: DataSpec, log: Log, run: Run | None = None, label_check: tuple[str, ...] = ()
+    spec: DataSpec, log: Log, run: Run | None = None, name_label_check: NameLabelCheck = lambda source, depth: ()
 ) -> tuple[CheckReport, DatasetSplits]:
     """Check all splits of the data that `spec` names, labels too where a finished `run` is given; return what was
-    found, and the data. label_check: the commands to type for that, where no run is given.
+    found, and the data. name_label_check: returns the commands to type for that, where no run is given.
 
     A run of another task checks no labels; what its network cannot take, be it other labels or other channels, is
     checked all the same, and where the data have no annotations as it learns them, images by class. A run that is not
@@ -63,6 +69,7 @@ def check_data(
         if not (unreadable := _find_unreadable(lines)):
             raise
         return _report_unreadable(spec, unreadable, error)
+    label_check: tuple[str, ...] = ()
     classifier = run if run is not None and run.spec().data.annotations == "labels" else None
     if classifier is not None:
         _require_fitting(classifier, data)
@@ -81,6 +88,7 @@ def check_data(
         findings += [each for each in suspected if (each.images[0].split, each.images[0].row) not in blank]
         notes += [choice, *_list_doubts(classifier, spec)]
     else:
+        label_check = name_label_check(spec.source, suggest_depth(data)) if run is None else ()
         notes.append(_explain_unchecked(spec, run, label_check))
     notes += [f"held out for {line}, as in each training" for line in held_out]
     if held_out and (divided := sum(_is_divided(each) for each in findings)):
@@ -91,6 +99,14 @@ def check_data(
         )
     report = CheckReport(data.name, _count(data, facts), _properties(facts), findings, notes, not held_out, label_check)
     return report, data
+
+
+def suggest_depth(data: DatasetSplits) -> int:
+    """Return the depth of a residual network that suits the data: of small images a CIFAR network, else ResNet-18 where
+    images are few, and ResNet-50, the default of a training, where there are many."""
+    if min(height_and_width(data.image_size)) < PRETRAINED_PIXELS:
+        return 20
+    return 18 if data.splits["train"].count < MANY_IMAGES else NetworkSpec().depth
 
 
 def _is_divided(finding: Finding) -> bool:

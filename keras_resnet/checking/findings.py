@@ -159,7 +159,7 @@ class CheckReport:
         """The name of the data, and how many images were looked at."""
         if not self.counts:
             return self.data
-        nothing = "" if self.findings else "nothing found in "
+        nothing = "" if self.findings else "no problems found in "
         return f"{self.data}: {nothing}{self.images_in_words}"
 
     @property

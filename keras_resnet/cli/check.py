@@ -97,7 +97,9 @@ def check(
     page = save or Path(f"check-{Path(source).resolve().name or 'data'}.html")
     prepare_save(page)
     try:
-        report, splits = check_folder(data, run, task, settings, lambda source: _name_label_check(source, runs))
+        report, splits = check_folder(
+            data, run, task, settings, lambda source, depth: _name_label_check(source, depth, runs)
+        )
         write_page(report, splits, page)
     except KresnetError as error:
         if data is not None:
@@ -115,15 +117,18 @@ def check(
         raise DataError(f"{report.data} is not clean (--strict): {found}")
 
 
-def _name_label_check(source: str, runs: str | None) -> tuple[str, ...]:
+def _name_label_check(source: str, depth: int, runs: str | None) -> tuple[str, ...]:
     """Return the commands that check the labels of a dataset: with the newest run that was trained on it, where there
-    is one. runs: the home of runs, where that was given."""
+    is one, else with a network of this depth. runs: the home of runs, where that was given."""
     data, home = shlex.quote(source), f" --runs {shlex.quote(runs)}" if runs else ""
     trained = next((each.name for each in Run.all(runs_home(runs)) if _is_trained_on(each, source)), "")
     if trained:
         return (f"kresnet check {data} --run {shlex.quote(trained)}{home}",)
     name = f"check-{re.sub(r'[^A-Za-z0-9]+', '-', Path(source).resolve().name).strip('-') or 'data'}"
-    return (f"kresnet train --data {data} --name {name}{home}", f"kresnet check {data} --run {name}{home}")
+    return (
+        f"kresnet train --depth {depth} --data {data} --name {name}{home}",
+        f"kresnet check {data} --run {name}{home}",
+    )
 
 
 def _is_trained_on(run: Run, source: str) -> bool:

@@ -63,14 +63,14 @@ COMMANDS = {
     "evaluate": LazyCommand(
         "keras_resnet.cli.evaluate:evaluate", "Evaluate a run's model, or an exported FILE, on the run's data.", USE
     ),
-    "robustness": LazyCommand(
-        "keras_resnet.cli.robustness:robustness",
-        "Score RUN's model and files, or a FILE, on corrupted images.",
-        COMPARE,
-    ),
     "calibrate": LazyCommand(
         "keras_resnet.cli.calibrate:calibrate",
         'Fit RUN\'s confidence, and when it answers "unknown".',
+        USE,
+    ),
+    "robustness": LazyCommand(
+        "keras_resnet.cli.robustness:robustness",
+        "Score RUN's model and files, or a FILE, on corrupted images.",
         COMPARE,
     ),
     "report": LazyCommand("keras_resnet.cli.report:report", "Write the report of RUN, report.html.", COMPARE),

@@ -19,6 +19,8 @@ from keras_resnet.config.recipes import get_recipe, with_epochs
 from keras_resnet.config.spec import Spec
 
 F = TypeVar("F", bound=Callable[..., Any])
+# Of a quick study of identities: on the digits a longer training leaves the shallow network nothing to improve.
+IDENTITY_EPOCHS = 5
 STUDY_OPTIONS = (
     click.option("--quick", is_flag=True, help="Train for minutes on the bundled digits, instead of as in the paper."),
     click.option(
@@ -76,10 +78,10 @@ def degradation(models: str, seeds: int, as_json: bool, **options: Any) -> None:
 
     Repeats figure 6 of He et al. 2015, and also shows gradients and a conclusion in words.
     """
-    from keras_resnet.studies.degradation import degradation as run_study
-
     chosen = tuple(name.strip() for name in models.split(","))
     base, folder = _study(options, "degradation")
+    from keras_resnet.studies.degradation import degradation as run_study
+
     summary = run_study(base, chosen, seeds, folder, console.log)
     if as_json:
         console.emit_json({"folder": str(folder), **summary})
@@ -103,10 +105,9 @@ def identity(shallow: str, deep: str, as_json: bool, **options: Any) -> None:
 
     Repeats the argument of section 1 of He et al. 2015.
     """
+    base, folder = _study(options, "identity", IDENTITY_EPOCHS)
     from keras_resnet.studies.identity import identity as run_study
-    from keras_resnet.studies.identity import shorten
 
-    base, folder = _study(options, "identity", shorten)
     summary = run_study(base, shallow, deep, folder, console.log)
     if as_json:
         console.emit_json({"folder": str(folder), **summary})
@@ -114,18 +115,21 @@ def identity(shallow: str, deep: str, as_json: bool, **options: Any) -> None:
         _conclude(summary, folder)
 
 
-def _study(options: dict[str, Any], kind: str, quick: Callable[[Spec], Spec] = lambda base: base) -> tuple[Spec, Path]:
-    """The spec that a study's networks share, and the folder of its runs. `quick` shortens the recipe further."""
+def _study(options: dict[str, Any], kind: str, quick_epochs: int | None = None) -> tuple[Spec, Path]:
+    """The spec that a study's networks share, and the folder of its runs. quick_epochs: those of a quick one, in place
+    of the recipe's. Raises DataError for data that are not there, before TensorFlow is imported."""
+    from keras_resnet.data.load import require_source
     from keras_resnet.run import runs_home
     from keras_resnet.training.spec_request import trace_options
 
     base = get_recipe(options["recipe"], options["quick"])
-    base = quick(base) if options["quick"] else base
+    base = with_epochs(base, quick_epochs) if options["quick"] and quick_epochs else base
     base = with_epochs(base, options["epochs"]) if options["epochs"] else base
     given = select_given({name: options[name] for name in ("data", "data_dir", "download", "settings")})
     with name_options(given):
         base = base.override_all(read_settings(given))
         require_effect(base, read_settings(given))
+    require_source(base.data)
     source = Path(base.data.source).expanduser().name
     choices = Provenance(f"of recipe {options['recipe']}", trace_options(given))
     click.get_current_context().with_resource(use_provenance(choices))

@@ -94,7 +94,7 @@ def _print_remarks(verdicts: list[Verdict], is_for_microcontrollers: bool, is_mo
     if timed:
         threads = timed.cost.latencies[-1].threads
         console.emit(
-            f"latency: median of one image, {counted(threads, 'thread')}; memory: resident at its highest; on"
+            f"latency: median of one image, {counted(threads, 'thread')}; memory: peak resident memory; on"
             f" {timed.machine}"
         )
     if noise := describe_noise([verdict.as_dict() for verdict in verdicts]):

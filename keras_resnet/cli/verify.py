@@ -143,10 +143,15 @@ def inspect(file: Path | None, runs: str | None, as_json: bool) -> None:
     needs = description.pop("micro")
     for key, value in description.items():
         if isinstance(value, dict):
-            value = ", ".join(f"{name} {each}" for name, each in value.items())
-        elif isinstance(value, list):
-            value = ", ".join(str(each) for each in value)
-        console.emit(f"{key}: {value}")
+            value = ", ".join(f"{name} {_format(each)}" for name, each in value.items())
+        console.emit(f"{key}: {_format(value)}")
     if needs:
         for line in describe_all_needs([{"file": Path(description["file"]).name, "micro": needs}]):
             console.emit(line)
+
+
+def _format(value: object) -> str:
+    """Return a value in words, fractions with six digits: as many as a float32 has for certain."""
+    if isinstance(value, (list, tuple)):
+        return ", ".join(map(_format, value))
+    return f"{value:.6g}" if isinstance(value, float) else str(value)

@@ -25,7 +25,7 @@ from keras_resnet.runtime.plurals import counted, verb
 WEAK_ACCURACY, WEAK_MAP = 0.9, 0.3
 # So few training images for each class leave much to gain from pretrained weights.
 FEW_IMAGES = 200
-# The share by which the validation loss still fell in the last epoch of a training that ended too early.
+# The share by which the validation loss was still falling in the last epoch of a training that ended too early.
 STILL_FALLING = 0.02
 # How many of the classes that are never found are named.
 MISSED_NAMED = 5
@@ -137,7 +137,7 @@ def suggest_pretrained_weights(facts: TrainingFacts) -> Advice:
 
 
 def suggest_more_epochs(facts: TrainingFacts) -> Advice:
-    """Suggest more epochs where the validation loss still fell in the last one: the training ended too early."""
+    """Suggest more epochs where the validation loss was still falling in the last one: the training ended too early."""
     losses = [row["val_loss"] for row in facts.log]
     was_cut = facts.spec.training.stop_after is not None
     if was_cut or not facts.is_weak or len(losses) < 2 or losses[-1] > min(losses):
@@ -146,7 +146,7 @@ def suggest_more_epochs(facts: TrainingFacts) -> Advice:
     if before <= 0 or (before - last) / before < STILL_FALLING:
         return NOTHING
     return Advice(
-        f"the validation loss still fell in the last epoch ({before:.4f} to {last:.4f}); train longer: --epochs"
+        f"the validation loss was still falling in the last epoch ({before:.4f} to {last:.4f}); train longer: --epochs"
         f" {3 * len(losses)}",
         {"training.epochs": 3 * len(losses)},
     )

@@ -220,7 +220,7 @@ def _median_boxes(task: Task, train: Split, ground_truth: dict[str, np.ndarray],
         masks = tuple(_box_mask(box, width, height) for box in scaled) if task.has_masks else ()
         by_size[width, height] = Prediction(scaled, scores, known, masks)
     predictions = [by_size[width, height] for width, height in ground_truth["sizes"][rows].tolist()]
-    return _Baseline("the usual box of each class", True, rows, predictions)
+    return _Baseline("the median box of each class", True, rows, predictions)
 
 
 def _box_mask(box: np.ndarray, width: int, height: int) -> bytes:

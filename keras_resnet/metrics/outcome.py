@@ -96,18 +96,17 @@ def format_drop(row: VerdictRow) -> str:
 
 
 def describe_drop(row: VerdictRow) -> str:
-    """Describe the drop of a verdict, or its gain, and its budget: "drop 0.56 points [95% CI -0.88, +1.98], 1 allowed",
-    with the metric where it is not the one that is shown."""
+    """Describe the drop of a verdict, or its gain, and its budget: "drop 0.56 points [95% CI -0.88, +1.98], 1 point
+    allowed", with the metric where it is not the one that is shown."""
     of = "" if row["drop_metric"] == row["metric"] else f" of {metric_label(row['drop_metric'])}"
     points, (low, high) = 100 * row["drop"], (100 * each for each in row["drop_interval"])
+    budget = counted(100 * row["max_drop"], "point", "g")
     if is_gain(row):
         return (
             f"gain{of} {counted(-points, 'point', '.2f')} [95% CI {-high:+z.2f}, {-low:+z.2f}], a drop of"
-            f" {format_budget(row)} allowed"
+            f" {budget} allowed"
         )
-    return (
-        f"drop{of} {counted(points, 'point', 'z.2f')} [95% CI {low:+z.2f}, {high:+z.2f}], {format_budget(row)} allowed"
-    )
+    return f"drop{of} {counted(points, 'point', 'z.2f')} [95% CI {low:+z.2f}, {high:+z.2f}], {budget} allowed"
 
 
 def is_gain(row: VerdictRow) -> bool:
@@ -274,9 +273,11 @@ def describe_baseline(baseline: BaselineRow) -> str:
         )
     if baseline["trivial"]:
         return f"the model is at chance: {model_value} of {images}; {name} gets {value}"
-    well, only = ("better", "only ") if is_beaten_by(baseline) else ("at least as well", "")
+    is_better = is_beaten_by(baseline)
+    does = "does better" if is_better else "may do better" if baseline["lead"] < 0 else "does as well"
+    only = "only " if is_better else ""
     return (
-        f"a simple baseline without a network does {well}: in {metric_label(baseline['metric'])} on {images}, {name}"
+        f"a simple baseline without a network {does}: in {metric_label(baseline['metric'])} on {images}, {name}"
         f" reaches {value}, and the model reaches {only}{baseline['model_value']:.2%}"
     )
 

@@ -74,12 +74,27 @@ def describe_calibration(document: CalibrationDocument) -> str:
 def list_results(document: CalibrationDocument) -> list[str]:
     """List what was fitted and what it does, a sentence each."""
     return [
+        conclude_calibration(document),
         _describe_temperature(document),
         *_describe_check(document),
         _describe_rule(document),
         *_warn_of_rule(document),
         *_describe_kinds(document["unknown"]["kinds"]),
     ]
+
+
+def conclude_calibration(document: CalibrationDocument) -> str:
+    """Say in a sentence what was set, and what it changes."""
+    before, after, keras_model = document["before"]["error"], document["after"]["error"], document["models"][0]
+    confidence = (
+        "the confidence stays as it was"
+        if document["note"]
+        else f"the confidence is now {after:.2%} off the accuracy on average, not {before:.2%}; predicted labels stay"
+    )
+    return (
+        f'{confidence}; predict --reject answers "unknown" to {1 - keras_model["accepted_unknown"]:.1%} of the unknown'
+        f" images, and to {1 - keras_model['accepted']:.1%} of the validation images"
+    )
 
 
 def _describe_temperature(document: CalibrationDocument) -> str:

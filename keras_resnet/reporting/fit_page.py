@@ -8,6 +8,7 @@ from pathlib import Path
 
 from keras_resnet.atomic_write import write_atomically
 from keras_resnet.reporting.charts import fit_curves
+from keras_resnet.reporting.tables import choose_form
 from keras_resnet.reporting.templates import draw_charts, render_template
 
 Rows = Sequence[Mapping[str, float]]
@@ -33,6 +34,13 @@ class FitPage:
         curves = fit_curves(self.rows)
         names = dict.fromkeys(name for row in self.rows for name in row if name != "epoch")
         best = min(self.rows, key=lambda row: row.get("val_loss", row["loss"]))
-        values: dict[str, object] = {"title": self.title, "rows": self.rows, "names": list(names), "best": best}
+        forms = {name: choose_form([row.get(name) for row in self.rows]) for name in names}
+        values: dict[str, object] = {
+            "forms": forms,
+            "title": self.title,
+            "rows": self.rows,
+            "names": list(names),
+            "best": best,
+        }
         values |= {"summary": self.summary, "curves": curves, "verdicts": self.verdicts}
         return render_template("fit.html", values | draw_charts(curves))

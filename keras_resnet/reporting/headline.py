@@ -117,7 +117,7 @@ def _describe_advice(doubts: Doubts) -> tuple[str, ...]:
 def _training_steps(doubts: Doubts) -> tuple[NextStep, ...]:
     """Return the command that trains better, where there is one."""
     if doubts.advised_command:
-        return (NextStep("Do as advised", doubts.advised_command),)
+        return (NextStep("Try", doubts.advised_command),)
     return (NextStep("Train again after that", doubts.command),) if doubts.command else ()
 
 
@@ -164,9 +164,7 @@ def _describe_drop(row: DescribedVerdict) -> str:
             f" {budget} is allowed"
         )
     interval = format_interval((low, high))
-    return (
-        f"{what} of {metric}: {points} from the Keras model (95% confidence interval {interval}), of {budget} allowed"
-    )
+    return f"{what} of {metric}: {points} from the Keras model (95% confidence interval {interval}); {budget} allowed"
 
 
 def _describe_failed(name: str, verdicts: list[DescribedVerdict]) -> Headline:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from math import floor, isfinite, log10
 from typing import Any
 
 from keras_resnet.metrics.labels import class_metric_label, metric_label
@@ -61,23 +62,23 @@ def file_cells(row: DescribedVerdict, has_budgets: bool = False) -> list[Cell]:
     if len(list_tested_metrics(row)) > 1:
         drop = f"{drop} of {metric_label(row['drop_metric'])}"
     memory = None if row["latency_ms"] is None else row["cost"]["peak_mib"]
-    costs = (row["megabytes"], row["latency_ms"], memory, row["gzip_bytes"] / 1e6)
+    costs = ((row["megabytes"], ".2f"), (row["latency_ms"], ".2f"), (memory, ".0f"), (row["gzip_bytes"] / 1e6, ".2f"))
     return [
         Cell(row["file"], row["file"]),
         Cell(shown, shown, kind),
         Cell(f"{row['value']:.2%}", row["value"]),
         Cell(drop, row["drop"]),
         *[Cell(format_budget(row), row["max_drop"])] * has_budgets,
-        *map(_cost_cell, costs),
+        *(_cost_cell(*each) for each in costs),
         Cell(f"{row['agreement']:.2%}", row["agreement"]),
         Cell(format_worst_class(row), row["worst_class_drop"]),
         Cell(f"{row['samples']:,}", row["samples"]),
     ]
 
 
-def _cost_cell(cost: float | None) -> Cell:
+def _cost_cell(cost: float | None, form: str) -> Cell:
     """Return the cell of a time or a size; one that was not measured is sorted before all others."""
-    return Cell(format_cost(cost, f".{0 if cost and cost >= 10 else 2}f", ""), -1.0 if cost is None else cost)
+    return Cell(format_cost(cost, form, ""), -1.0 if cost is None else cost)
 
 
 def device_cells(row: DeviceRow, has_budgets: bool = False) -> list[Cell]:
@@ -111,9 +112,10 @@ def epoch_table(rows: Rows) -> dict[str, Any]:
     keys += [prefix + name for name in metrics for prefix in ("", "val_") if prefix + name in rows[0]]
     keys += [key for key in ("learning_rate", "images_per_second") if key in rows[0]]
     shares = {prefix + name for name in metrics for prefix in ("", "val_")}
+    forms = {key: _epoch_form(rows, key, key in shares) for key in keys}
     return {
         "columns": [_epoch_column(key) for key in keys],
-        "rows": [[_epoch_cell(key, row.get(key), key in shares) for key in keys] for row in rows],
+        "rows": [[_epoch_cell(row.get(key), forms[key]) for key in keys] for row in rows],
     }
 
 
@@ -123,12 +125,19 @@ def _epoch_column(key: str) -> str:
     return names.get(key) or f"{'validation' if is_validation else 'training'} {metric_label(key.removeprefix('val_'))}"
 
 
-def _epoch_cell(key: str, value: float | None, is_share: bool) -> str:
-    if value is None:
-        return "–"
-    if is_share:
-        return f"{value:.2%}"
-    return f"{value:.0f}" if key in ("epoch", "images_per_second") else f"{value:.4g}"
+def _epoch_form(rows: Rows, key: str, is_share: bool) -> str:
+    whole = key in ("epoch", "images_per_second")
+    return ".2%" if is_share else ".0f" if whole else choose_form([row.get(key) for row in rows])
+
+
+def _epoch_cell(value: float | None, form: str) -> str:
+    return "–" if value is None else format(value, form)
+
+
+def choose_form(values: Iterable[float | None]) -> str:
+    """Return the format of a column of numbers: as many decimals for all as give the largest four digits."""
+    largest = max((abs(each) for each in values if each is not None and isfinite(each)), default=0.0)
+    return f".{max(0, 3 - floor(log10(largest))) if largest else 0}f"
 
 
 def class_table(analysis: Analysis) -> dict[str, Any]:

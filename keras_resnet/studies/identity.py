@@ -12,7 +12,6 @@ from typing import Any
 import keras
 import numpy as np
 
-from keras_resnet.config.recipes import with_epochs
 from keras_resnet.config.spec import NetworkSpec, Spec, StartSpec
 from keras_resnet.data import pipeline
 from keras_resnet.data.load import DatasetSplits, load_dataset, require_source
@@ -33,11 +32,6 @@ from keras_resnet.training.initialize import deepen
 # The training goes on at a tenth of the rate that the shallow network began with.
 CONTINUED_RATE = 0.1
 BATCH_SIZE = 256
-
-
-def shorten(base: Spec) -> Spec:
-    """Return `base` for 5 epochs: on the digits a longer training leaves the shallow network nothing to improve."""
-    return with_epochs(base, 5)
 
 
 def identity(base: Spec, shallow: str, deep: str, folder: Path, log: Log) -> dict[str, Any]:

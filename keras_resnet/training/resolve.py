@@ -159,7 +159,8 @@ def _resolve_length(spec: Spec, data: DatasetSplits, log: Log) -> Spec:
         log(f"epochs: {training.epochs} ({steps}, {per_epoch} per epoch)")
     if optimizer.warmup_epochs is None:
         warmup = min(1.0, MAX_WARMUP * training.epochs)
-        log(f"warm-up: {counted(warmup, 'epoch', 'g')} (1, or a fifth of a shorter training)")
+        rise = "epoch" if warmup == 1 else f"{warmup:g} epochs, {MAX_WARMUP:.0%} of this short training"
+        log(f"warm-up: the learning rate rises during the first {rise} (--set optimizer.warmup_epochs=N changes it)")
         optimizer = replace(optimizer, warmup_epochs=warmup)
     if training.checkpoint_every is None:
         every = min(per_epoch, CHECKPOINT_STEPS)

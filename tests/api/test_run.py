@@ -153,7 +153,7 @@ def test_export_returns_what_it_wrote(exported, tmp_path, monkeypatch):
     monkeypatch.setattr(Reference, "from_run", _worsened(Reference.from_run))
     failed = run.export("float32", samples=50, max_drop=0.5)
     assert not failed["float32"].passed and failed["float32"].path.parent == run.stored.rejected
-    with pytest.raises(VerdictError, match=r"^FAILED: rejected/float32\.tflite, .*, 0\.5 allowed"):
+    with pytest.raises(VerdictError, match=r"^FAILED: rejected/float32\.tflite, .*, 0\.5 points allowed"):
         run.export("float32", samples=50, max_drop=0.5, must_pass=True)
 
 

@@ -8,6 +8,7 @@ import re
 import shlex
 import shutil
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -53,10 +54,10 @@ def found(report):
 
 def test_in_a_clean_folder_nothing_is_found(folder, kresnet, tmp_path):
     code, out, err = kresnet("check", folder, "--strict", "--save", tmp_path / "page.html")
-    assert (code, out.splitlines()[0]) == (0, "photos: nothing found in 32 images")
+    assert (code, out.splitlines()[0]) == (0, "photos: no problems found in 32 images")
     assert err[-1] == f"page: {tmp_path / 'page.html'}"
-    assert str(keras_resnet.check(folder)).startswith("photos: nothing found in 32 images\n")
-    assert "NOTHING FOUND" in (tmp_path / "page.html").read_text()
+    assert str(keras_resnet.check(folder)).startswith("photos: no problems found in 32 images\n")
+    assert "NO PROBLEMS FOUND" in (tmp_path / "page.html").read_text()
 
 
 @pytest.fixture
@@ -106,10 +107,16 @@ def test_what_is_planted_is_found_and_nothing_else(planted):
     assert lines[2].split("  ")[1] == "Exact duplicates across splits" and lines[2].endswith(f"     1  {example}")
     assert lines[2].index("1  ") == lines[0].index("r  for") and lines[9:] == report.notes != []
     (note,) = report.notes
-    call = f"keras_resnet.check({str(planted)!r}, run=keras_resnet.train(data={str(planted)!r}))"
+    call = f"keras_resnet.check({str(planted)!r}, run=keras_resnet.train(data={str(planted)!r}, depth=18))"
     assert note == f"labels were not checked, because that needs a trained network: {call}"
     shown = report._repr_html_()
     assert '<td style="text-align: left">Blurred images</td>' in shown and shown.endswith("</li></ul>")
+
+
+@pytest.mark.parametrize(("side", "images", "depth"), [(32, 80, 20), (224, 80, 18), (224, 12_000, 50)])
+def test_the_network_that_is_advised_suits_the_images(side, images, depth):
+    split = SimpleNamespace(count=images)
+    assert module.suggest_depth(SimpleNamespace(image_size=side, splits={"train": split})) == depth
 
 
 def test_the_example_of_a_group_is_of_two_splits():
@@ -194,7 +201,7 @@ def test_the_commands_that_check_labels_are_whole(folder, trained, kresnet, tmp_
     _, out, _ = kresnet(*arguments)
     name = ["--name", "check-my-photos", "--runs", str(run.parent)]
     assert commands(out.splitlines()[-1]) == [
-        ["kresnet", "train", "--data", str(photos), *name],
+        ["kresnet", "train", "--depth", "18", "--data", str(photos), *name],
         ["kresnet", "check", str(photos), "--run", *name[1:]],
     ]
     shutil.copytree(trained.folder, run)

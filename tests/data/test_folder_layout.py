@@ -265,3 +265,12 @@ def test_a_folder_called_like_a_bundled_set_does_not_take_its_place(tmp_path, mo
     assert data.classes == tuple("0123456789") and said[0].endswith("the folder of that name here is ./digits")
     if inside == "images":
         assert load_dataset(DataSpec("./digits"), said.append).classes == ("blue", "green", "red")
+
+
+def test_the_folder_of_a_class_is_answered_with_the_one_that_holds_it(tmp_path):
+    for folder in ("photos", "splits/train"):
+        for label in ("cat", "dog"):
+            image(tmp_path / folder / label / "0.png")
+    for given, meant in (("photos/cat", "photos"), ("splits/train/cat", "splits")):
+        with pytest.raises(DataError, match=rf"; did you mean --data {tmp_path / meant}, which holds it"):
+            opened(tmp_path / given)

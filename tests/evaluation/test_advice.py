@@ -66,7 +66,7 @@ FACTS = TrainingFacts(
             advice.suggest_more_epochs,
             {"log": losses(2.0, 1.5, 1.2)},
             {"log": losses(2.0, 1.2, 1.199)},
-            "the validation loss still fell in the last epoch (1.5000 to 1.2000); train longer: --epochs 9",
+            "the validation loss was still falling in the last epoch (1.5000 to 1.2000); train longer: --epochs 9",
         ),
         (
             advice.suggest_more_steps,
@@ -159,7 +159,7 @@ def test_advice_on_a_run(trained, monkeypatch):
     monkeypatch.setattr(advice, "WEAK_ACCURACY", 1.01)
     monkeypatch.setattr(advice, "STILL_FALLING", -1.0)
     monkeypatch.setattr(type(trained), "read_log", lambda run: losses(2.0, 1.0))
-    assert advise(trained)[0].startswith("the validation loss still fell in the last epoch (2.0000 to 1.0000)")
+    assert advise(trained)[0].startswith("the validation loss was still falling in the last epoch (2.0000 to 1.0000)")
 
 
 @pytest.mark.parametrize(

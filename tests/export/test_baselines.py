@@ -147,7 +147,7 @@ def test_a_detector_is_measured_by_the_usual_box(kind, found):
     )
     assert usual.value == pytest.approx(1) and usual.model_value == pytest.approx(found)
     assert usual.standing == "not above" and usual.metric == task.eval_metric_names[0]
-    assert "the usual box of each class gets 100.00%" in outcomes.describe_baseline(usual.as_dict())
+    assert "the median box of each class gets 100.00%" in outcomes.describe_baseline(usual.as_dict())
 
 
 @pytest.mark.slow

@@ -108,6 +108,8 @@ def test_a_rule_of_no_use_and_a_check_that_cannot_be_made_are_named(calibrated):
     document = calibrated.document
     better, worse = ({**document["models"][0], "auroc": auroc} for auroc in (0.6, 0.4))
     assert not any("warning" in words for words in list_results({**document, "models": [better]}))
+    first, share = list_results(document)[0], 1 - document["models"][0]["accepted_unknown"]
+    assert f'predict --reject answers "unknown" to {share:.1%} of the unknown images' in first
     words = list_results({**document, "models": [worse], "check": {**document["check"], "temperature": 1.0}})
     assert any("warning: on these unknown images, the rule is no better than chance" in each for each in words)
     assert any(each.startswith("check: not possible, because the half") for each in words)

@@ -277,6 +277,7 @@ def test_inspect_tells_it_of_8_bit_files(exported, kresnet, needs):
     folder = exported[0].exports
     code, out, _ = kresnet("inspect", folder / "int8.tflite")
     assert code == 0 and named(out) == {"int8.tflite"} and f"flash {needs.flash_bytes:,} bytes" in out
+    assert not re.search(r"\d\.\d{8}", out)  # six digits of a mean or a scale
     code, out, _ = kresnet("inspect", folder / "float32.tflite")
     assert code == 0 and "Micro" not in out
     code, out, _ = kresnet("inspect", folder / "int8.tflite", "--json")

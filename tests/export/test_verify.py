@@ -207,7 +207,7 @@ def test_the_table_names_the_metric_of_each_drop(exported, capsys):
     assert "+0.75 of box mAP" in out and "+0.00 of mask mAP" in out and "[-1.31, +2.79]" in out
     row = json.loads(json.dumps(boxes.as_dict()))
     assert row["drop_metric"] == "box mAP" and set(row["drops"]) == {"top1"}
-    assert "drop of box mAP 0.75 points [95% CI -1.31, +2.79], 1 allowed" in str(boxes)
+    assert "drop of box mAP 0.75 points [95% CI -1.31, +2.79], 1 point allowed" in str(boxes)
 
 
 def test_a_verdict_that_lacks_a_number_is_left_out_and_named(unproven, tmp_path):

@@ -25,6 +25,7 @@ from keras_resnet.reporting.device_rows import describe_place, describe_runs, li
 from keras_resnet.reporting.headline import Doubts, describe_headline
 from keras_resnet.reporting.page import render_report
 from keras_resnet.reporting.recommend import describe_verdicts, recommend_file
+from keras_resnet.reporting.tables import choose_form, epoch_table
 from keras_resnet.run import Run
 
 
@@ -125,7 +126,7 @@ def test_a_gain_is_called_one_and_where_no_class_lost_none_is_named(exported, tm
     )
     assert said in page and "+0.00 (9)" not in page and "-0.56 points" not in page
     row = run.verdicts()[0]
-    assert describe_drop(row) == "gain 0.56 points [95% CI -0.88, +1.98], a drop of 1 allowed"
+    assert describe_drop(row) == "gain 0.56 points [95% CI -0.88, +1.98], a drop of 1 point allowed"
     assert describe_drop({**row, "drop": 0.0056}).startswith("drop 0.56 points [95% CI ")
     assert format_worst_class(row) == "none" and format_worst_class({**row, "worst_class_drop": 0.03}) == "+3.00 (9)"
     assert "| none |" in ModelCard(run, describe_verdicts(run)).render()
@@ -539,3 +540,12 @@ def test_bad_requests(trained, tmp_path, kresnet):
     theirs, ours = older.analysis(), trained.analysis()
     assert theirs["confusion"] == ours["confusion"] and theirs["data"] == ours["data"]
     assert kresnet("compare", "--runs", tmp_path)[0] == 2
+
+
+def test_a_column_of_the_epochs_has_one_number_of_decimals():
+    losses = ((2.292, 0.05), (0.93384, 0.04937), (0.5, 0.00001))
+    rows = [{"epoch": 1 + n, "loss": x, "val_loss": x, "learning_rate": rate} for n, (x, rate) in enumerate(losses)]
+    shown = epoch_table(rows)["rows"]
+    assert [row[1] for row in shown] == ["2.292", "0.934", "0.500"]
+    assert [row[-1] for row in shown] == ["0.05000", "0.04937", "0.00001"]
+    assert choose_form([float("nan"), None, 0.0]) == ".0f" and choose_form([12345.6]) == ".0f"

@@ -316,6 +316,9 @@ def test_what_can_be_checked_is_checked_before_tensorflow(exported, mixed, tmp_p
     other = tmp_path / "other"
     other.mkdir()
     Image.new("RGB", (9, 7)).save(other / "a.png")
+    for label in ("cat", "dog"):
+        (tmp_path / "classes" / label).mkdir(parents=True)
+        Image.new("RGB", (9, 7)).save(tmp_path / "classes" / label / "a.png")
     home = ["--runs", tmp_path / "none"]
     asked = [
         (["predict", run.folder, "missing.jpg"], 1, "cannot read missing.jpg: no such file"),
@@ -344,6 +347,13 @@ def test_what_can_be_checked_is_checked_before_tensorflow(exported, mixed, tmp_p
         (["train", "--data", "photo/", *home], 1, "--data photo/: no such file or folder. Did you mean 'photos'?"),
         (["train", "--data", "photo/cats", *home], 1, "--data photo/cats: no such file or folder"),
         (["train", "--data", "minst", *home], 1, "Did you mean 'mnist'?"),
+        (
+            ["train", "--data", "classes/cat", *home],
+            1,
+            "mean --data classes, which holds it and other folders of images?",
+        ),
+        (["study", "identity", "--quick", "--data", "photo/", *home], 1, "--data photo/: no such file or folder"),
+        (["study", "degradation", "--data", "photo/", *home], 1, "--data photo/: no such file or folder"),
         (["check", "photo/"], 1, "DATA photo/: no such file or folder"),
         (["predict", run.folder, "notes.txt"], 1, "cannot read image notes.txt: not an image"),
         (["predict", run.folder, "notes.txt", "more.txt"], 1, "none of the 2 files could be read"),

@@ -99,8 +99,8 @@ class PixelCache:
         room = Room.measure(self.folder, self.beside)
         if room.held + missing > room.most:
             self.log(
-                f"cache: {self.kind}s are not kept: they would take {_in_gb(room.held + missing)}, more than"
-                f" {_in_gb(room.most)} ({room.reason})"
+                f"cache: {self.kind}s are not kept: they would take {_in_bytes(room.held + missing)}, more than"
+                f" {_in_bytes(room.most)} ({room.reason})"
             )
             return False
         room.clear(room.held + missing)
@@ -123,7 +123,7 @@ class PixelCache:
         if (added := self._finish()) is not None:
             self.log(
                 f"cache: keeping {counted(len(added.images), self.kind, ',')} for the next command,"
-                f" {_in_gb(added.pixels.size)} in {added.file.parent.parent} (--cache off keeps none)"
+                f" {_in_bytes(added.pixels.size)} in {added.file.parent.parent} (--cache off keeps none)"
             )
             self._tidy()
 
@@ -234,5 +234,5 @@ def describe_transform(method: str, size: ImageSize, channels: int, levels: Sequ
     return f"{method} {height} x {width}, channels {channels}, levels {tuple(levels)}"
 
 
-def _in_gb(size: float) -> str:
-    return f"{size / GB:.2f} GB" if size >= GB / 100 else f"{size / 1e6:.1f} MB"
+def _in_bytes(size: float) -> str:
+    return f"{size / GB:.2f} GB" if size >= GB else f"{size / 1e6:.1f} MB"

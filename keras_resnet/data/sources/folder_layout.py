@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from functools import cached_property
 from pathlib import Path
 
@@ -232,11 +233,25 @@ def _without_classes(folder: Path, contents: ImageListing) -> str:
         beside = f"; to read labels from a {table} file, name it: --data {folder}/FILE{table}"
     elif sheet := next((kind for kind in SPREADSHEETS if contents.left_out[kind]), ""):
         beside = f"; to read labels from a {sheet} file, save it as .csv and name that: --data {folder}/FILE.csv"
+    parent = "" if beside else _suggest_parent(folder)
     return (
         f"{folder} holds {counted(len(contents.files), 'image')} and no class folders: what an image shows is the"
-        f" name of the folder"
-        f" that it lies in{beside}; sort the images into a folder per class"
+        f" name of the folder that it lies in{beside}; {parent or 'sort the images into a folder per class'}"
     )
+
+
+def _suggest_parent(folder: Path) -> str:
+    """Return a hint at the folder in which `folder` is one of several that hold images, as class folders are; "" where
+    it is not, or is a split."""
+    if split_of(folder.name) is not None:
+        return ""
+    parent = folder.absolute().parent
+    with suppress(DataError):
+        others = (each for each in find_images(parent, deep=False).folders if each.name != folder.name)
+        if any(find_images(each, deep=False).files for each in others):
+            home = folder.parent if split_of(parent.name) is None else folder.parent.parent
+            return f"did you mean --data {home}, which holds it and other folders of images?"
+    return ""
 
 
 def _names(folders: Sequence[_Folder] | dict[_Folder, str]) -> str:

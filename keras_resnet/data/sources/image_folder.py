@@ -62,13 +62,14 @@ class ImageFolder:
         return folder is not None and annotations == "labels"
 
     def require_classes(self, folder: Path | None, annotations: str) -> None:
-        """Raise DataError for a single class folder, which is seen without a list of all images."""
+        """Raise DataError for a single class folder, or a folder without any, which is seen without a list of all
+        images."""
         if folder is None or annotations != "labels" or not folder.is_dir():
             return
         inner = subfolders(folder)
         train = next((each for each in inner if split_of(each.name) == "train"), None)
         classes = subfolders(train) if train else [each for each in inner if split_of(each.name) is None]
-        if len(classes) == 1:
+        if len(classes) == 1 or not inner:
             self.find_layout(folder, lambda line: None)
 
     def open(self, spec: DataSpec, log: Log, only: Collection[str] | None = None) -> DatasetSplits:
