@@ -19,7 +19,7 @@ from keras_resnet.evaluation.evaluate import load_model
 from keras_resnet.export.artifacts import ModelCard
 from keras_resnet.export.verdict import format_verdicts
 from keras_resnet.metrics.outcome import describe_baseline, describe_drop, format_worst_class
-from keras_resnet.reporting.charts import ShownClasses, choose_classes
+from keras_resnet.reporting.charts import ShownClasses, choose_classes, compared_curves
 from keras_resnet.reporting.compare import describe_difference
 from keras_resnet.reporting.device_rows import describe_place, describe_runs, list_device_remarks
 from keras_resnet.reporting.headline import Doubts, describe_headline
@@ -549,3 +549,9 @@ def test_a_column_of_the_epochs_has_one_number_of_decimals():
     assert [row[1] for row in shown] == ["2.292", "0.934", "0.500"]
     assert [row[-1] for row in shown] == ["0.05000", "0.04937", "0.00001"]
     assert choose_form([float("nan"), None, 0.0]) == ".0f" and choose_form([12345.6]) == ".0f"
+
+
+def test_the_name_of_a_single_curve_is_in_its_title():
+    logs = {name: [{"epoch": n, "val_loss": 1 / n} for n in (1, 2)] for name in ("one", "two")}
+    assert compared_curves({"one": logs["one"]}, "val_loss", "validation loss").title == "validation loss of one"
+    assert compared_curves(logs, "val_loss", "validation loss").title == "validation loss"
