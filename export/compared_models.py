@@ -54,10 +54,14 @@ class ComparedModel:
         """Load it as a callable on uint8 images. Raises ExportError or RunError if it cannot be read."""
         return load_file(self.file) if self.file else keras_predictor(load_model(self.run))
 
-    def describe_row(self, evaluation: Evaluation | None) -> dict[str, str | None]:
-        """Return its row beside others, in words. evaluation: on the validation images, where it was made."""
+    def describe_row(
+        self, evaluation: Evaluation | None, others: Sequence[ComparedModel] = ()
+    ) -> dict[str, str | None]:
+        """Return its row beside `others`, in words: a run's has no exported file where one has a row of its own.
+        evaluation: on the validation images, where it was made."""
         if self.file is None:
-            return describe_run(self.run, self.name, evaluation)
+            folders = [each.run.folder.resolve() for each in others if each.file]
+            return describe_run(self.run, self.name, evaluation, self.run.folder.resolve() not in folders)
         size = file_size(self.file)
         return describe_file(self.run, self.name, self.file, size, evaluation, _find_verdict(self.run, self.file))
 

@@ -77,13 +77,13 @@ class PairedComparison:
                 f"{better} is better than {worse} by {counted(abs(points), 'point', '.2f')} of {label}"
                 f" (95% interval {ends[0]:.2f} to {ends[1]:.2f})"
             )
-        shown = f"no difference shown between {self.first} and {self.second}: {self.second} has"
+        shown = f"no difference shown between {self.first} and {self.second}:"
         if not points:
-            return f"{shown} the same {label} (95% interval of the difference {low:.2f} to {high:.2f})"
-        more = "more" if points > 0 else "less"
+            return f"{shown} both have the same {label} (95% interval of the difference {low:.2f} to {high:.2f})"
+        higher = "higher" if points > 0 else "lower"
         return (
-            f"{shown} {counted(abs(points), 'point', '.2f')} {more} of {label} (95% interval {low:.2f} to"
-            f" {high:.2f}){self._describe_doubt()}"
+            f"{shown} {self.second} is {counted(abs(points), 'point', '.2f')} {higher} in {label} (95% interval"
+            f" {low:.2f} to {high:.2f}){self._describe_doubt()}"
         )
 
     def _describe_doubt(self) -> str:

@@ -144,7 +144,7 @@ def _list_rows(models: Sequence[ComparedModel], result: ModelComparison | None) 
     from keras_resnet.export.compared_models import name_briefly
 
     evaluations = result.evaluations if result else {}
-    return [each.describe_row(evaluations.get(each.place)) for each in name_briefly(models)]
+    return [each.describe_row(evaluations.get(each.place), models) for each in name_briefly(models)]
 
 
 def _print_rows(rows: Sequence[Row]) -> None:

@@ -68,15 +68,18 @@ def robustness(target: str | None, of_run: str | None, runs: str | None, as_json
 def print_robustness(title: str, document: RobustnessDocument) -> None:
     """Print a table by corruption, and what it shows."""
     from keras_resnet.reporting.robustness import (
+        CHANGE,
         HOW_TO_READ,
-        describe_robustness,
+        interval_columns,
         list_conclusions,
+        name_measurement,
         robustness_columns,
         robustness_rows,
     )
 
-    columns = robustness_columns(document)
-    words = f"{title}: {describe_robustness(document)}; {HOW_TO_READ}"
-    console.print_table(words, columns, robustness_rows(document), prose=columns[:1])
+    columns, spare = robustness_columns(document), [[CHANGE], interval_columns(document)]
+    words = f"{title}: {name_measurement(document)}"
+    console.print_table(words, columns, robustness_rows(document), prose=columns[:1], spare=spare)
+    console.emit(HOW_TO_READ)
     for line in list_conclusions(document):
         console.emit(line)

@@ -22,15 +22,15 @@ def print_table(
     columns: Iterable[str],
     rows: Iterable[Iterable[str]],
     prose: Sequence[str] = (),
-    spare: Sequence[str] = (),
+    spare: Sequence[str | Sequence[str]] = (),
     folds: bool = False,
 ) -> None:
     """A table to standard output.
 
     In a pipe it is plain text, a row a line, unless it `folds` there as on a terminal of 80 columns, for a table of
     which no program reads lines. On a terminal cells of `prose` columns, and headings, are folded between
-    words; where that is not enough, `spare` columns are left out, from the last one on; where that is not enough, each
-    row becomes a few lines. No number is ever cut.
+    words; where that is not enough, `spare` columns are left out, from the last one on, several together where
+    they are listed together; where that is not enough, each row becomes a few lines. No number is ever cut.
     """
     from rich.console import Console
 
@@ -42,8 +42,8 @@ def print_table(
         _print_plain(console, title, names, cells)
         return
     kept = list(range(len(names)))
-    for name in (None, *reversed(spare)):
-        kept = [place for place in kept if names[place] != name]
+    for left_out in ((), *reversed(spare)):
+        kept = [place for place in kept if names[place] not in ([left_out] if isinstance(left_out, str) else left_out)]
         shown, their = [names[place] for place in kept], [[row[place] for place in kept] for row in cells]
         if widths := _fitted(shown, their, prose, console.width):
             _print_grid(console, title, shown, their, widths)

@@ -142,7 +142,8 @@ def _log_curves(rows: Rows, keys: Iterable[str], factor: float) -> tuple[Series,
 
 
 def compared_curves(logs: Mapping[str, Rows], column: str, label: str, factor: float = 1) -> Chart | None:
-    """Return one `column` of the logs of several runs by name; None where none has more than one epoch of it."""
+    """Return one `column` of the logs of runs by name; None where none has more than one epoch of it. The name of a
+    single one, which has no legend, is in the title."""
     logs = {name: rows for name, rows in logs.items() if len(rows) > 1 and column in rows[0]}
     if not logs:
         return None
@@ -153,7 +154,8 @@ def compared_curves(logs: Mapping[str, Rows], column: str, label: str, factor: f
     ends = "; ".join(f"{each.name} {each.y[-1]:.4g}" for each in series)
     last = int(max(rows[-1]["epoch"] for rows in logs.values()))
     description = f"{label} over epochs 1 to {last}, at the end: {ends}"
-    return Chart(column.replace("_", "-"), label, description, Axis("epoch", 1, last, True), Axis(label), series)
+    title = label if len(series) > 1 else f"{label} of {series[0].name}"
+    return Chart(column.replace("_", "-"), title, description, Axis("epoch", 1, last, True), Axis(label), series)
 
 
 def reliability_diagram(bins: Sequence[CalibrationBin]) -> Chart | None:

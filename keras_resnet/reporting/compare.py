@@ -29,7 +29,7 @@ def render_comparison(
 ) -> str:
     """Return the rows as a page, with how pairs of the models differ, and the runs' curves above each other. problem:
     why there are no pairs."""
-    logs = {run.name: log for run in runs if (log := run.read_log(lambda message: None))}
+    logs = {name: log for name, run in _name_apart(runs).items() if (log := run.read_log(lambda message: None))}
     metrics = dict.fromkeys(metric_columns(log[0])[0] for log in logs.values() if metric_columns(log[0]))
     curves = [compared_curves(logs, "val_loss", "validation loss")]
     curves += [compared_curves(logs, f"val_{name}", f"validation {metric_label(name)} (%)", 100) for name in metrics]
@@ -43,6 +43,13 @@ def render_comparison(
         "problem": problem,
     }
     return render_template("compare.html", values | draw_charts(shown))
+
+
+def _name_apart(runs: Sequence[Run]) -> dict[str, Run]:
+    """Return each of the runs once, by its name, or by its folder where two have one name."""
+    by_folder = {run.folder.resolve(): run for run in runs}
+    by_name = {run.name: run for run in by_folder.values()}
+    return by_name if len(by_name) == len(by_folder) else {str(folder): run for folder, run in by_folder.items()}
 
 
 def describe_difference(runs: Sequence[Run]) -> str:

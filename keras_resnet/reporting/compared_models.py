@@ -22,22 +22,24 @@ from keras_resnet.runtime.plurals import counted, format_large
 
 # How a model compares with a baseline, as a row is called.
 STANDINGS = {"baselines beaten": ABOVE, "baselines perhaps beaten": UNCLEAR, "baselines not beaten": NOT_ABOVE}
-# The name of a model, which is the head of its column.
-MODEL = "model"
+# The name of a model, which is the head of its column, and the metric that its exported file had in its verdict.
+MODEL, METRIC_OF_FILE = "model", "metric of the file"
 ComparedRow = Mapping[str, str | None]
 
 
-def describe_run(run: Run, name: str, evaluation: Evaluation | None = None) -> dict[str, str | None]:
+def describe_run(
+    run: Run, name: str, evaluation: Evaluation | None = None, with_file: bool = True
+) -> dict[str, str | None]:
     """Return the row of a run, in words: {"model", "network", "data", …, "exported file", …}; None for what is not
     known of it.
 
     name: of its column. evaluation: of its Keras model, made for the comparison; without one, the metrics are those
-    that the run's folder holds. The exported file is the recommended one.
+    that the run's folder holds. with_file: whether it has the recommended one of its exported files, too.
     """
     run.require_finished()
     log, optimizer = run.read_log(), run.spec().optimizer
     analysis = _read_analysis(run)
-    file = recommend_file(describe_verdicts(run))
+    file = recommend_file(describe_verdicts(run)) if with_file else None
     return {
         MODEL: name,
         **_describe_network(run),
@@ -61,6 +63,8 @@ def describe_file(
     evaluation: of the file, made for the comparison. verdict: the run's verdict on it, where it has one.
     """
     known = _verdict_cells(verdict) if verdict else {"file size": f"{size / 1e6:.2f} MB"}
+    if evaluation:
+        known.pop(METRIC_OF_FILE, None)  # on the same line as those of the other models
     metrics = _metric_cells(evaluation) if evaluation else {}
     from_run = {"exported from": run.name, **_describe_network(run)}
     return {
@@ -151,7 +155,7 @@ def _verdict_cells(row: DescribedVerdict) -> dict[str, str | None]:
     images = counted(row["samples"], "image", ",")
     return {
         "verdict": row["outcome"],
-        "metric of the file": f"{metric_label(row['metric'])} {row['value']:.2%} of {images}",
+        METRIC_OF_FILE: f"{metric_label(row['metric'])} {row['value']:.2%} of {images}",
         "drop, points [95% CI]": f"{100 * row['drop']:+z.2f} {format_interval(row['drop_interval'])}{of}",
         "file size": f"{row['megabytes']:.2f} MB",
         "latency of one image": format_cost(row["latency_ms"], ".2f", " ms"),

@@ -117,7 +117,7 @@ def _describe_advice(doubts: Doubts) -> tuple[str, ...]:
 def _training_steps(doubts: Doubts) -> tuple[NextStep, ...]:
     """Return the command that trains better, where there is one."""
     if doubts.advised_command:
-        return (NextStep("Do as advised", doubts.advised_command),)
+        return (NextStep("Try", doubts.advised_command),)
     return (NextStep("Train again after that", doubts.command),) if doubts.command else ()
 
 

@@ -39,7 +39,7 @@ from keras_resnet.reporting.robustness import describe_section, robustness_chart
 from keras_resnet.reporting.templates import draw_charts, render_template
 from keras_resnet.run import Run
 from keras_resnet.run.calibration_documents import CalibrationDocument
-from keras_resnet.run.command import training_command
+from keras_resnet.run.command import changed_command, training_command
 from keras_resnet.run.documents import Analysis, BaselineRow, Diagnosis, RobustnessDocument, list_warnings
 from keras_resnet.runtime.plurals import counted, format_large
 
@@ -206,7 +206,7 @@ def _list_doubts(run: Run, baselines: Sequence[BaselineRow]) -> Doubts:
         return Doubts(weaker, is_beaten)
     from keras_resnet.evaluation.advice import advise, advised_command
 
-    command = training_command(run.spec(), run.document().get("request"))
+    command = changed_command(run.spec(), run.document().get("request"), {})
     advice = advise(run)
     return Doubts(
         weaker,

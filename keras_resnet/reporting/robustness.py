@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 from statistics import fmean
@@ -12,10 +13,14 @@ from keras_resnet.metrics.outcome import format_interval
 from keras_resnet.reporting.charts import COLORS, Axis, Chart, Series
 from keras_resnet.run import Run
 from keras_resnet.run.documents import ALL, CLEAN, ModelRobustness, RobustnessDifference, RobustnessDocument
-from keras_resnet.runtime.plurals import counted, join_words
+from keras_resnet.runtime.plurals import counted, join_words, verb
 
-# The model that files are compared with.
-KERAS_MODEL = "Keras model"
+# The model that files are compared with, and the column of its change from clean images.
+KERAS_MODEL, CHANGE = "Keras model", "change"
+# What the change of a file shows, of one file and of several.
+BREAKS = ("breaks sooner", "break sooner")
+HOLDS = ("holds longer", "hold longer")
+NO_SIGN = ("shows no sign of breaking sooner", "show no sign of breaking sooner")
 # What the numbers of the table are beside the metric: one sign for all.
 HOW_TO_READ = (
     "changes in points, negative where worse: of the Keras model from clean images, of a file from the Keras model on"
@@ -49,8 +54,14 @@ def mean_value(model: ModelRobustness, corruption: str) -> float:
 
 def robustness_columns(document: RobustnessDocument) -> list[str]:
     """Return the columns of `robustness_rows`."""
-    files = [each["name"] for each in document["models"][1:]]
-    return ["corruption", KERAS_MODEL, "change", *(f"{name}, change [95% CI]" for name in files)]
+    changes = [f"{each['name']} change" for each in document["models"][1:]]
+    pairs = zip(changes, interval_columns(document), strict=True)
+    return ["corruption", KERAS_MODEL, CHANGE, *(name for pair in pairs for name in pair)]
+
+
+def interval_columns(document: RobustnessDocument) -> list[str]:
+    """Return those of the columns that hold the intervals of the files' changes."""
+    return [f"{each['name']} 95% CI" for each in document["models"][1:]]
 
 
 def robustness_rows(document: RobustnessDocument) -> list[list[str]]:
@@ -61,23 +72,29 @@ def robustness_rows(document: RobustnessDocument) -> list[list[str]]:
     for name in (CLEAN, *reference["values"], ALL):
         value = mean_value(reference, name)
         change = "" if name == CLEAN else f"{100 * (value - reference['clean']):+z.2f}"
-        rows.append([name, f"{value:.2%}", change, *(_format(each["differences"][name]) for each in files)])
+        cells = [cell for each in files for cell in _format(each["differences"][name])]
+        rows.append([name, f"{value:.2%}", change, *cells])
     return rows
 
 
-def _format(difference: RobustnessDifference) -> str:
-    return f"{100 * difference['difference']:+z.2f} {format_interval(difference['interval'])}"
+def _format(difference: RobustnessDifference) -> tuple[str, str]:
+    return f"{100 * difference['difference']:+z.2f}", format_interval(difference["interval"])
 
 
 def describe_robustness(document: RobustnessDocument) -> str:
-    """Say in a few words what was measured."""
+    """Say in a few words what was measured, and by which constants and seed."""
+    return f"{name_measurement(document)}; constants of {document['constants']}, seed {document['seed']}"
+
+
+def name_measurement(document: RobustnessDocument) -> str:
+    """Name what was measured: the metric, the images and the severities."""
     images = counted(document["samples"], "validation image", ",")
-    numbers = join_words(list(map(str, document["severities"])))
-    severities = f"on average over severities {numbers}" if len(document["severities"]) > 1 else f"severity {numbers}"
-    return (
-        f"{metric_label(document['metric'])} of {images}, {severities}; constants of {document['constants']}, seed"
-        f" {document['seed']}"
-    )
+    severities = document["severities"]
+    numbers = join_words(list(map(str, severities)))
+    if len(severities) > 2 and severities == list(range(severities[0], severities[-1] + 1)):
+        numbers = f"{severities[0]} to {severities[-1]}"
+    words = f"averaged over severities {numbers}" if len(severities) > 1 else f"severity {numbers}"
+    return f"{metric_label(document['metric'])} of {images}, {words}"
 
 
 def list_conclusions(document: RobustnessDocument) -> list[str]:
@@ -88,30 +105,46 @@ def list_conclusions(document: RobustnessDocument) -> list[str]:
     worst = max(drops, key=lambda name: drops[name])
     points = 100 * (reference["clean"] - mean_value(reference, ALL))
     if round(points, 2) <= 0:
-        return [f"the Keras model loses no {label} on these images", *map(_conclude, files)]
+        return [f"the Keras model loses no {label} on these images", *_conclude(files)]
     place = (
         f"corrupted images, most with {worst} ({100 * drops[worst]:.2f})" if len(drops) > 1 else f"images with {worst}"
     )
     lost = counted(points, "point", ".2f")
-    return [f"the Keras model loses {lost} of {label} on {place}", *map(_conclude, files)]
+    return [f"the Keras model loses {lost} of {label} on {place}", *_conclude(files)]
 
 
-def _conclude(file: ModelRobustness) -> str:
-    assert file["change"] is not None
-    low, high = file["change"]["interval"]
-    shown = (
-        "breaks sooner than"
-        if high < 0
-        else "holds longer than"
-        if low > 0
-        else "shows no sign of breaking sooner than"
-    )
+def _conclude(files: Sequence[ModelRobustness]) -> list[str]:
+    """Say of files whether they break sooner than the Keras model: one sentence for all of which the same is true."""
+    alike: dict[tuple[str, str], list[ModelRobustness]] = {}
+    for file in files:
+        low, high = _change(file)["interval"]
+        shown = BREAKS if high < 0 else HOLDS if low > 0 else NO_SIGN
+        alike.setdefault(shown, []).append(file)
+    return [_conclude_of(shown, group) for shown, group in alike.items()]
+
+
+def _conclude_of(shown: tuple[str, str], files: Sequence[ModelRobustness]) -> str:
+    """Say it of files for which the same is true. shown: that, of one file and of several."""
+    said = f"{join_words([each['name'] for each in files])} {verb(len(files), *shown)} than the Keras model"
+    if len(files) > 1:
+        changes = [_change(each) for each in files]
+        numbers = [f"{100 * each['difference']:+z.2f} {format_interval(each['interval'])}" for each in changes]
+        by = f"{numbers[0]} points each" if len(set(numbers)) == 1 else f"{join_words(numbers)} points"
+        return f"{said}: from clean to corrupted images, their difference from it changes by {by} (in brackets: 95% CI)"
+    (file,) = files
+    change = _change(file)
+    interval = "{:+z.2f} to {:+z.2f}".format(*(100 * end for end in change["interval"]))
     clean, corrupted = (100 * file["differences"][name]["difference"] for name in (CLEAN, ALL))
     return (
-        f"{file['name']} {shown} the Keras model: it differs from it by {clean:+.2f} points on clean images and by"
-        f" {corrupted:+.2f} on corrupted ones, a change of {100 * file['change']['difference']:+.2f} points (95%"
-        f" interval {100 * low:+.2f} to {100 * high:+.2f})"
+        f"{said}: it differs from it by {clean:+z.2f} points on clean images and by {corrupted:+z.2f} on corrupted"
+        f" ones, a change of {100 * change['difference']:+z.2f} points (95% interval {interval})"
     )
+
+
+def _change(file: ModelRobustness) -> RobustnessDifference:
+    """Return by how much more a file differs from the Keras model on corrupted images than on clean ones."""
+    assert file["change"] is not None
+    return file["change"]
 
 
 def describe_section(document: RobustnessDocument) -> dict[str, Any]:

@@ -43,26 +43,29 @@ def training_command(spec: Spec, request: Request | None = None, repeats: bool =
     """Return the command that trains this again; None for a compressed network, which starts from another run.
 
     It names network, data and epochs, and of all else what the `request` set; without one, what differs from the
-    defaults. repeats: whether a training that wanted pretrained weights and could not have them starts from random
-    ones again; otherwise it takes pretrained ones if it can have them by then.
+    defaults. repeats: whether it is to give the same wherever it runs; it then names the weights, also random ones, and
+    the precision that the training chose by itself. Otherwise it has only what was typed, and its training chooses
+    again.
     """
     if spec.compress.parent:
         return None
-    asked = (find_request(spec) if request is None else dict(request)) | _pin_weights(spec, request, repeats)
+    asked = (find_request(spec) if request is None else dict(request)) | (
+        _pin_weights(spec, request) if repeats else {}
+    )
     shown: dict[str, Any] = {"task": spec.task} if spec.task != Spec().task else {}
     if not asked.keys() & set(_NETWORKS) or asked.get("start.weights") == NO_WEIGHTS:
         shown["network.depth"] = spec.network.depth
     shown |= {key: asked[key] for key in (*BASES, "network.depth") if key in asked}
     shown["data.source"] = spec.data.source
-    if not asked.keys() & set(_TRAININGS):
+    if repeats and not asked.keys() & set(_TRAININGS):
         shown["training.epochs"] = spec.training.epochs
-    words = (shown | asked | _pin_precision(spec, asked)).items()
+    words = (shown | asked | (_pin_precision(spec, asked) if repeats else {})).items()
     return shlex.join(["kresnet", "train", *(word for key, value in words for word in _words(key, value))])
 
 
 def changed_command(spec: Spec, request: Request | None, changes: Request) -> str | None:
-    """Return the command of a better training: the same with the values of `changes` in place of its own. Pretrained
-    weights that could not be had before are taken if they can be had by then."""
+    """Return the command of a better training: what was typed, with the values of `changes` in place of its own.
+    Pretrained weights that could not be had before are taken if they can be had by then."""
     asked = find_request(spec) if request is None else dict(request)
     if "training.epochs" in changes:
         asked.pop("training.steps", None)  # which decide their number
@@ -86,10 +89,10 @@ def _pin_precision(spec: Spec, asked: Request) -> dict[str, Any]:
     return {} if chosen in (AUTO_PRECISION, recipe.training.precision) else {PRECISION: chosen}
 
 
-def _pin_weights(spec: Spec, request: Request | None, repeats: bool) -> dict[str, Any]:
+def _pin_weights(spec: Spec, request: Request | None) -> dict[str, Any]:
     """Return what asks for the weights that `spec` starts from, where another machine might choose others."""
     if looked_for_weights(spec, request):
-        return {"start.weights": NO_WEIGHTS} if repeats else {}
+        return {"start.weights": NO_WEIGHTS}
     if not _left_weights_open(spec, request) or spec.start.weights in (None, AUTO_WEIGHTS):
         return {}
     return {"start.weights": spec.start.weights, "data.image_size": spec.data.image_size}

@@ -4,9 +4,11 @@ import re
 import shutil
 
 import pytest
+from robustness_documents import robustness_document
 
 from keras_resnet import progress, progress_bar
 from keras_resnet.cli import console, main
+from keras_resnet.cli.robustness import print_robustness
 from keras_resnet.cli.tables import print_table
 from keras_resnet.config.spec import DataSpec
 from keras_resnet.data.load import load_dataset
@@ -140,6 +142,20 @@ def test_a_table_without_room_becomes_lines(shown):
     lines = shown(lambda: print_table("a title", COLUMNS, ROWS), columns=40).splitlines()
     assert lines[:3] == ["a title", "network: resnet50", "  parameters: 25,557,032"] and len(lines) == 11
     assert all(len(line) <= 40 for line in lines)
+
+
+def test_corrupted_images_of_three_files_are_a_table_in_80_columns(shown):
+    document = robustness_document("gaussian_noise")
+    model, file = document["models"]
+    names = ["float32.tflite", "int8.tflite", "model.onnx"]
+    document["models"] = [model, *({**file, "name": name} for name in names)]
+    text = shown(lambda: print_robustness("resnet20-digits", document))
+    assert max(map(len, text.splitlines())) <= 80 and text.count("\ngaussian_noise ") == 1
+    assert text.startswith("resnet20-digits: top-1 accuracy of 30 validation images, averaged over")
+    hidden = " ".join(text.partition("narrow: ")[2].split())
+    assert hidden.startswith("float32.tflite 95% CI, int8.tflite 95% CI, model.onnx 95% CI (")
+    wide = shown(lambda: print_robustness("resnet20-digits", document), columns=180)
+    assert wide.count("[-10.00, +0.00]") == 3 * 3 + 1 and "hidden" not in wide  # three rows and the sentence below
 
 
 def test_the_list_of_runs_is_a_table(on_terminal, kresnet, tmp_path, trained):

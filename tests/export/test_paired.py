@@ -95,6 +95,7 @@ def test_files_are_compared_too(exported, validation, kresnet, tmp_path):
     cells = [f">{cell}</" for row in shown.rows for cell in row]
     assert "2 models side by side" in text and "McNemar's exact test gives p = " in text
     assert [words for words in (shown.title, *sentences, *cells) if words not in text] == []
+    assert text.count(sentences[1]) == 1 and f">validation loss of {run.name}</figcaption>" in text
     code, out, _ = kresnet("compare", run.folder, files[1], "--samples", "50")
     assert code == 0 and "on the same 50 validation images" in out and "exported from" in out
 
@@ -122,6 +123,7 @@ def test_the_row_of_a_file_has_what_its_verdict_says(exported, kresnet, tmp_path
     assert own["latency of one image"] == f"{verdict.latency_ms:.2f} ms" and own["verdict"] == verdict.words
     assert own["macro recall (balanced accuracy)"].startswith(f"{verdict.details['macro_recall']:.2%} [95% CI ")
     assert all(of_run[name] == own[name] for name in ("network", "data", "parameters", "multiply-adds"))
+    assert not of_run["exported file"] and "verdict" not in of_run and "metric of the file" not in own  # said once
     assert {**copy, "model": own["model"], "exported file": own["exported file"]} == own
     other = Run(shutil.copytree(run.folder, tmp_path / run.name))
     changed = other.exports / "int8.tflite"
@@ -203,5 +205,5 @@ def test_an_interval_that_the_exact_test_does_not_confirm_shows_no_difference():
     evaluations = [(name, evaluation_of(task, each, truth)) for name, each in (("a", five_wrong), ("b", all_right))]
     pair = compare_evaluations(task, *evaluations)
     assert pair.interval[0] > 0 and pair.p_value == pytest.approx(1 / 16) and not pair.is_different
-    assert pair.conclusion.startswith("no difference shown between a and b: b has 0.50 points more of top-1 accuracy")
+    assert pair.conclusion.startswith("no difference shown between a and b: b is 0.50 points higher in top-1 accuracy")
     assert pair.conclusion.endswith(", but McNemar's exact test does not confirm it (p = 0.062)")

@@ -81,7 +81,7 @@ def test_the_command_prints_what_python_returns_and_keeps_it(run, measured, kres
     assert document["constants"] == "CIFAR-10-C" and document["severities"] == [1, 5]
     assert any("with the constants of CIFAR-10-C (images of 8 pixels" in line for line in err)
     assert run.robustness_plot.stat().st_size > 5000
-    assert "gaussian_noise" in out and "int8.tflite, change [95% CI]" in out
+    assert "gaussian_noise" in out and "int8.tflite change  int8.tflite 95% CI" in out
     assert f"{measured.mean('Keras model', 'contrast'):.2%}" in out and str(run.robustness_file) in out
     for line in measured.conclusions:
         assert line in out and line in str(measured) and line in measured._repr_html_().replace("&#x27;", "'")
@@ -212,5 +212,8 @@ def test_the_conclusion_is_that_of_the_interval(interval, said):
     first, second = list_conclusions(document)
     assert first == "the Keras model loses 10.00 points of top-1 accuracy on images with fog"
     assert second.startswith("a.tflite") and said in second
+    several = {**document, "models": [model, *({**file, "name": name} for name in ("a.tflite", "b.tflite"))]}
+    first, second = list_conclusions(several)  # one sentence for both
+    assert second.startswith("a.tflite and b.tflite ") and second.endswith(" points each (in brackets: 95% CI)")
     unharmed = {**document, "models": [{**model, "values": {"fog": [0.9]}}, file]}
     assert list_conclusions(unharmed)[0] == "the Keras model loses no top-1 accuracy on these images"

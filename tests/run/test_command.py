@@ -10,7 +10,7 @@ from keras_resnet.cli.train import train
 from keras_resnet.config.given_options import select_given
 from keras_resnet.config.provenance import Provenance, current_request, use_provenance
 from keras_resnet.config.spec import NetworkSpec, OptimizerSpec, Spec, TrainingSpec
-from keras_resnet.run.command import find_request, training_command
+from keras_resnet.run.command import changed_command, find_request, training_command
 from keras_resnet.tasks import default_config
 from keras_resnet.training.spec_request import build_spec, trace_spec
 
@@ -65,6 +65,8 @@ def test_the_precision_that_was_chosen_is_named(tmp_path):
     spec, request = spec_of(("--depth", "8", "--data", "digits"), tmp_path)
     chosen = spec.override("training.precision", "mixed_bfloat16")
     assert training_command(chosen, request).endswith("--epochs 15 --precision mixed_bfloat16")
+    better = changed_command(chosen, request, {"training.epochs": 45})  # which has what was typed alone
+    assert better.endswith("--epochs 45") and "--precision" not in better
 
 
 def test_a_request_is_known_only_where_it_was_made():
