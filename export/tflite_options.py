@@ -234,7 +234,7 @@ class TFLiteRequest:
 def require_scheme(name: str) -> None:
     """Raise UsageError, with what is meant, for the name of no scheme."""
     if answer := answer_value("--quantize", name):
-        raise UsageError(f"--quantize {name} is what other tools take. {answer}.")
+        raise UsageError(f"there is no --quantize {name}. {answer}.")
     require_one_of("--quantize", name, (*SCHEMES, *SCHEME_ALIASES, ALL))
 
 

@@ -110,8 +110,16 @@ def did_you_mean(word: str, known: Iterable[str], likeness: float = 0.6) -> str:
     `likeness` or more; "" where there is none."""
     words = list(known)
     begun = [each for each in words if word and each.startswith(word)]
-    near = begun or difflib.get_close_matches(word, words, n=1, cutoff=likeness)
+    near = begun or [each for each in difflib.get_close_matches(word, words, 3, likeness) if _is_mistyped(word, each)]
     return f" Did you mean {near[0]!r}?" if near else ""
+
+
+def _is_mistyped(word: str, known: str) -> bool:
+    """Return whether `word` may be meant as a `known` one that has its letters: it is a part of it, about as long, or
+    like its beginning. "rain" is not "rotation"."""
+    is_as_long = min(len(word), len(known)) > 0.5 * max(len(word), len(known))
+    begins = difflib.SequenceMatcher(None, word, known[: len(word)]).ratio() >= 0.75
+    return word in known or is_as_long or begins
 
 
 def one_of_sentence(name: str, received: object, allowed: Sequence[str]) -> str:

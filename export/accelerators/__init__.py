@@ -28,7 +28,7 @@ def find_accelerator(name: str) -> Accelerator:
     """Return the accelerator called `name`. Raises UsageError for one that is not known."""
     found = ACCELERATORS.get(name) or PhoneNPU.find(name)
     if found is None and (answer := answer_value("--target", name)):
-        raise UsageError(f"--target {name} is what other tools take. {answer}.")
+        raise UsageError(f"there is no --target {name}. {answer}.")
     if found is None:
         phones = ", ".join(f"{vendor}-CHIP" for vendor in VENDORS)
         known = (*ACCELERATORS, *CHIPS)

@@ -127,8 +127,8 @@ def _explain_files(run: Run, sources: Sequence[Input], options: dict[str, Any]) 
     explainer = Explainer(model, run_predictor(run, model).card, options["method"], options["layer"])
     question = Question(options["label"], options["object"])
     question.require_valid(explainer.card)
-    for line in explainer.describe_choices():
-        console.log(line)
+    if words := explainer.describe_choices():
+        console.log(words)
     damaged = UnreadableFiles(len(sources), console.log)
     for source in sources:
         assert source.save is not None

@@ -84,7 +84,7 @@ def require_own_values(options: Options) -> None:
     for name, value in options.items():
         flag = f"--{name.replace('_', '-')}"
         if answer := answer_value(flag, value):
-            raise UsageError(f"{flag} {value} is what other tools take. {answer}.")
+            raise UsageError(f"there is no {flag} {value}. {answer}.")
     flags = {setting.option.flag for setting in SETTINGS.values() if setting.option}
     for key in _assignments(options):
         if key in Spec.__pydantic_fields__:

@@ -88,7 +88,7 @@ def override(section: S, changes: Mapping[str, object], prefix: str = "") -> S:
         name, _, rest = path.partition(".")
         if name not in known:
             raise _unknown_key(
-                prefix + path, known, {each.key: each for each in iterate_settings(type(section), prefix)}
+                prefix + path, known, prefix, {each.key: each for each in iterate_settings(type(section), prefix)}
             )
         if rest and not isinstance(getattr(section, name), Section):
             raise SettingError(f"{prefix + path!r} reaches into {name!r}, which is a plain value")
@@ -135,7 +135,8 @@ def _explain(section: type[Section], error: ErrorDetails, given: Mapping[str, ob
     # An argument by position is named by its place.
     name = known[place] if isinstance(place, int) and place < len(known) else str(place)
     if name not in known:
-        return _unknown_key(section.key(name), known)
+        key = section.key(name)
+        return _unknown_key(key, known, key.removesuffix(name) if "." in key else "")
     received = given.get(name, error["input"])
     if error["type"] == "dataclass_exact_type":
         return not_allowed(section.key(name), received, "a group of settings, one of which --set KEY=VALUE names")
@@ -150,13 +151,16 @@ def _explain(section: type[Section], error: ErrorDetails, given: Mapping[str, ob
     return not_allowed(section.key(name), received, setting.bounds or setting.type_words)
 
 
-def _unknown_key(key: str, known: list[str], deeper: Mapping[str, Setting] | None = None) -> SettingError:
-    """Return the error for a `key` that is none of those `known`; one of the settings further down, in `deeper` by
-    key, may be meant by its own name."""
+def _unknown_key(key: str, known: list[str], prefix: str, deeper: Mapping[str, Setting] | None = None) -> SettingError:
+    """Return the error for a `key` that is none of those `known`, the settings of the section `prefix`; one of the
+    settings further down, in `deeper` by key, may be meant by its own name."""
     name = key.rpartition(".")[2]
     meant = next((each for path, each in (deeper or {}).items() if path.rpartition(".")[2] == name), None)
     if meant:
         option = f" (or {meant.option.flag})" if meant.option else ""
         return SettingError(f"unknown key {key!r} in the spec. Did you mean {meant.key!r}{option}?")
-    near = did_you_mean(name, [*known, *(deeper or {})])
+    whole = {path.rpartition(".")[2]: path for path in deeper or {}} | {each: f"{prefix}{each}" for each in known}
+    near = did_you_mean(name, whole)
+    for word, path in whole.items():
+        near = near.replace(f" mean {word!r}?", f" mean {path!r}?")
     return SettingError(f"unknown key {key!r} in the spec.{near} Known: {', '.join(known)}")

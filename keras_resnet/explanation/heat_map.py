@@ -146,17 +146,18 @@ class Explainer:
             maps.append(self._make_map(values, target, layer, picture))
         return maps
 
-    def describe_choices(self) -> list[str]:
-        """Say which method and which layer are chosen by default, and why; nothing of what was asked for."""
-        has_boxes, lines = self.card.postprocessor.has_boxes, []
+    def describe_choices(self) -> str:
+        """Say why a method and a layer are chosen by default, whose names each heat map has; "" where both were asked
+        for."""
+        has_boxes, words = self.card.postprocessor.has_boxes, []
         if self.method is None:
-            why = "which tells objects of one class apart" if has_boxes else "the default for classifiers"
-            lines.append(f"method: {METHODS[self.chosen_method].title}, {why}")
+            why = "objects, as it tells those of one class apart" if has_boxes else "classifiers"
+            words.append(f"method: the default for {why}")
         if self.layer is None:
-            names, is_one = ", ".join(self._layers), len(self._layers) == 1
-            fit = "the one with the resolution at which the object is found"
-            lines.append(f"layer: {names}, the last feature map" if is_one else f"layer: of {names} {fit}")
-        return lines
+            last = "the last feature map"
+            fit = "the feature map with the resolution at which the object is found"
+            words.append(f"layer: {last if len(self._layers) == 1 else fit}")
+        return "; ".join(words)
 
     def _choose_layer(self, target: Target) -> str:
         """Return the coarsest layer that is at least as fine as the level of the target, or the coarsest of all."""

@@ -101,7 +101,7 @@ def test_the_help_is_the_command_lines():
         ({"set": "optimizer.momentum=0.5"}, "set must be a dictionary"),
         ({"epochz": 3}, "train takes no keyword 'epochz'. Did you mean 'epochs'?"),
         ({"optimizer": "adagrad"}, "optimizer must be one of sgd, adamw, lamb, muon. Received: 'adagrad'"),
-        ({"optimizer": "adam"}, "optimizer adam is what other tools take. Use optimizer='adamw'."),
+        ({"optimizer": "adam"}, "there is no optimizer adam. Use optimizer='adamw'."),
         ({"freeze_bn": 1}, "freeze_bn must be True or False. Received: 1"),
         ({"data_changed": True}, "data_changed is for a run that goes on: it needs resume"),
         ({"resume": "a", "epochs": 3}, "resume continues a run as it was started; it takes no epochs"),

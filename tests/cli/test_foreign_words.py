@@ -85,8 +85,8 @@ from keras_resnet.run import Run as RunFolder
             ["evaluate", "--data", "photos"],
             "run was trained with; kresnet train --data names others.",
         ),
-        (["train", "--task", "yolo"], "--task yolo is what other tools take. Use --task detect."),
-        (["train", "--devices", "0"], "--devices 0 is what other tools take. Use --devices gpu:0, or auto."),
+        (["train", "--task", "yolo"], "there is no --task yolo. Use --task detect."),
+        (["train", "--devices", "0"], "there is no --devices 0. Use --devices gpu:0, or auto."),
         (["train", "--devices", "cpu:0"], "--devices must name 1 device or more. Received: 'cpu:0'"),
         (
             ["train", "--model", "mobilenetv3"],
@@ -133,7 +133,7 @@ def test_only_an_option_that_the_command_has_is_named(kresnet):
             "--precision bf16",
             "--precision bf16: kresnet writes no such file; --quantize must be one of float32, float16",
         ),
-        ("--target coral", "--target coral is what other tools take. Use --target edgetpu."),
+        ("--target coral", "there is no --target coral. Use --target edgetpu."),
         ("--target raspberrypi", "int8.tflite runs there without a --target; verify it on the device itself: kresnet"),
         ("--target android", "int8.tflite runs on phones without a --target"),
         ("--target hailo", "Their compiler takes an ONNX file: kresnet export --onnx"),
@@ -143,7 +143,7 @@ def test_only_an_option_that_the_command_has_is_named(kresnet):
 def test_what_no_file_can_be_is_answered_with_what_there_is(kresnet, trained, typed, said):
     code, out, err = kresnet("export", trained.folder, *typed.split())
     assert (code, out) == (2, "") and said in err[-1] and len(err) == 1, err
-    assert "must be one of float32, float16, dynamic, int8" in err[-1] or "what other tools take" in err[-1]
+    assert "must be one of float32, float16, dynamic, int8" in err[-1] or "there is no --quantize" in err[-1]
 
 
 @pytest.mark.parametrize("command", ["train", "export", "verify", "predict", "check"])
@@ -209,7 +209,7 @@ def test_words_for_formats_and_schemes_lead_to_what_there_is():
 
 @pytest.mark.parametrize(("word", "scheme"), [("fp16", "float16"), ("half", "float16"), ("uint8", "int8")])
 def test_a_scheme_of_another_tool_is_named(word, scheme):
-    with pytest.raises(UsageError, match=f"--quantize {word} is what other tools take. Use --quantize {scheme}"):
+    with pytest.raises(UsageError, match=f"there is no --quantize {word}. Use --quantize {scheme}"):
         require_scheme(word)
 
 

@@ -59,7 +59,11 @@ def test_text_is_no_number(setting):
         ("training", 3, "training must be a group of settings"),
         ("training.epochs.x", 3, "'training.epochs.x' reaches into 'epochs', which is a plain value"),
         ("trainign.epochs", 3, "unknown key 'trainign.epochs' in the spec."),
-        ("training.epoch", 3, "unknown key 'training.epoch' in the spec. Did you mean 'epochs'? Known: epochs, steps"),
+        (
+            "training.epoch",
+            3,
+            "unknown key 'training.epoch' in the spec. Did you mean 'training.epochs'? Known: epochs, steps",
+        ),
     ],
 )
 def test_an_error_is_one_sentence(key, value, words):

@@ -12,11 +12,11 @@ def test_round_trip():
 
 
 def test_unknown_key_names_the_nearest():
-    with pytest.raises(UsageError, match="Did you mean 'learning_rate'"):
+    with pytest.raises(UsageError, match=r"Did you mean 'optimizer\.learning_rate'"):
         Spec().override("optimizer.learnin_rate", 1.0)
     raw = json.loads(Spec().to_json())
     raw["training"]["epoch"] = 3
-    with pytest.raises(UsageError, match=r"training\.epoch.*Did you mean 'epochs'"):
+    with pytest.raises(UsageError, match=r"training\.epoch.*Did you mean 'training\.epochs'"):
         Spec.from_json(json.dumps(raw))
 
 

@@ -21,7 +21,7 @@ from keras_resnet.run import Run
     [
         (["--onnx", "--io", "float"], "--io is for TFLite files"),
         (["--tflite", "--quantize", "int4"], "--quantize must be one of float32, float16"),
-        (["--tflite", "--quantize", "8bit"], "--quantize 8bit is what other tools take. Use --quantize int8."),
+        (["--tflite", "--quantize", "8bit"], "there is no --quantize 8bit. Use --quantize int8."),
         (["--tflite", "--quantize", "float16", "--io", "int8"], "--io of float16 must be one of uint8, float"),
         (["--tflite", "--quantize", "float32", "--keep-float", "logits"], "--keep-float is for int8 files"),
         (["--tflite", "--quantize", "int8", "--io", "int8", "--keep-float", "logits"], "no integers"),
