@@ -79,6 +79,8 @@ html_show_sphinx = False
 
 # An option of the command in a sentence.
 _OPTION = re.compile(r"(?<![`\w-])--[a-z][a-z-]*[a-z]")
+# The space between an option and its value, in code.
+_BEFORE_VALUE = re.compile(r'(?<=<span class="pre">)(--[\w-]+)</span> <span class="pre">(?=[^-/<&][^<]{0,15}</span>)')
 _PARAMETERS = re.compile(r"<dl>((?:\s|<dd>(?:(?!</?d[ldt]\b).)*</dd>)+)</dl>", re.DOTALL)
 
 
@@ -123,9 +125,15 @@ def make_accessible(app: object, page: str, template: str, context: dict[str, ob
     )
 
 
+def keep_options_whole(app: object, page: str, template: str, context: dict[str, object], tree: object) -> None:
+    """Put an option and its value in one piece of code, so that no line breaks between them (see kresnet.css)."""
+    context["body"] = _BEFORE_VALUE.sub(r"\1 ", str(context.get("body", "")))
+
+
 def setup(app: object) -> None:
     """Called by Sphinx."""
     app.connect("autodoc-process-docstring", lay_out)
     app.connect("source-read", link_beside)
+    app.connect("html-page-context", keep_options_whole)
     # After furo has made the navigation.
     app.connect("html-page-context", make_accessible, priority=900)

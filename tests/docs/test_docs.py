@@ -342,7 +342,7 @@ def test_copy_buttons_stand_beside_the_code(site, browser, width):
             assert code_beyond(page, "button") == []
 
 
-# Options that go on in a second line.
+# Options, and options with a short value, that go on in a second line.
 BROKEN = """() => {
   const walker = document.createTreeWalker(document.body, NodeFilter.SHOW_TEXT), found = [];
   while (walker.nextNode()) {
@@ -352,6 +352,10 @@ BROKEN = """() => {
       range.setEnd(walker.currentNode, each.index + each[0].length);
       if (new Set([...range.getClientRects()].map(({ top }) => Math.round(top))).size > 1) found.push(each[0]);
     }
+  }
+  for (const each of document.querySelectorAll('code.literal')) {
+    if (!/^--[a-z-]+ [^-/\\s]\\S{0,15}$/.test(each.textContent)) continue;
+    if (new Set([...each.getClientRects()].map(({ top }) => Math.round(top))).size > 1) found.push(each.textContent);
   }
   return found;
 }"""

@@ -123,7 +123,7 @@ kresnet robustness
 kresnet robustness RUN
 kresnet robustness *exports/int8.tflite
 kresnet verify RUN --on chromium*
-kresnet verify resnet20-digits --on chromium
+kresnet verify *exports/int8.tflite --on chromium
 kresnet search --data photos/ --budget *
 kresnet search --data digits --budget *
 kresnet study degradation --quick
@@ -146,6 +146,8 @@ FAILING = {
     "kresnet predict resnet10-signs * --save found.png": Fails(1, "no run called 'resnet10-signs'"),
     "kresnet predict resnet10-signs * --save found": Fails(2, "no run called 'resnet10-signs'"),
     "kresnet train --data photos/labels.csv": Fails(1, "no such file or folder"),
+    "kresnet train --data zero-to-eight/ *": Fails(1, "no such file or folder"),
+    "kresnet calibrate --unknown nines/": Fails(1, "cannot read nines/: no such file or folder"),
     "kresnet check photos/labels.csv": Fails(1, "no such file or folder"),
     "kresnet train --task multilabel --data photos/labels.csv": Fails(1, "no such file or folder"),
     "kresnet train --data cifar10 --data-dir /data/tfds": Fails(1, "'cifar10' is not prepared"),
