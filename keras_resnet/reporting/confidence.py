@@ -7,7 +7,6 @@ from dataclasses import replace
 from typing import Any
 
 from keras_resnet.errors import RunError
-from keras_resnet.progress import log
 from keras_resnet.reporting.charts import INK, Axis, Chart, Series, reliability_diagram
 from keras_resnet.run import Run
 from keras_resnet.run.calibration_documents import CalibrationDocument, UnknownKind
@@ -29,22 +28,12 @@ SCORE_WORDS = {"energy": "energy", "max-logit": "largest logit"}
 def forget_calibration(run: Run, file: str) -> None:
     """Remove what was measured of an exported file, which was written again since."""
     try:
-        document = run.calibration()
+        document = run.calibration() or run.score_thresholds()
     except RunError:
         return
     if document is not None and any(each["name"] == file for each in document["models"]):
         kept = [each for each in document["models"] if each["name"] != file]
         run.write_json(run.confidence_file, {**document, "models": kept})
-
-
-def read_calibration(run: Run) -> CalibrationDocument | None:
-    """Read what `kresnet calibrate` fitted, for a report; None before it. What cannot be read is left out, and the log
-    says why."""
-    try:
-        return run.calibration()
-    except RunError as error:
-        log(f"left out of the report: {error}")
-        return None
 
 
 def calibration_rows(document: CalibrationDocument) -> list[list[str]]:
@@ -62,6 +51,11 @@ def calibration_rows(document: CalibrationDocument) -> list[list[str]]:
         ]
         for each in document["models"]
     ]
+
+
+def list_tables(document: CalibrationDocument) -> list[tuple[str, list[str], list[list[str]]]]:
+    """Return title, columns and rows of the only table."""
+    return [("Calibration by model", list(COLUMNS), calibration_rows(document))]
 
 
 def describe_calibration(document: CalibrationDocument) -> str:
@@ -123,8 +117,9 @@ def describe_confidence(document: CalibrationDocument) -> dict[str, Any]:
     return {
         "words": describe_calibration(document),
         "results": list_results(document),
-        "columns": list(COLUMNS),
-        "rows": calibration_rows(document),
+        "tables": list_tables(document),
+        "how_to_read": "before and after: without and with the temperature. The threshold is that of the Keras model in"
+        " all files",
     }
 
 

@@ -1,13 +1,17 @@
-"""Declare confidence.json, what `kresnet calibrate` fitted and measured; see `documents`."""
+"""Declare confidence.json, what `kresnet calibrate` fitted and measured, of classifiers and detectors; see
+`documents`."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Annotated
 
 from pydantic import Field
 from typing_extensions import TypedDict
 
 from keras_resnet.run.documents import Calibration, Count, Curve, Line, Number, kept
+
+Share = Annotated[Number, Field(ge=0, le=1)]
 
 
 @kept
@@ -69,10 +73,10 @@ class UnknownImages(TypedDict):
 
 @kept
 class CalibrationDocument(TypedDict):
-    """confidence.json. samples: validation images; note: why no temperature was fitted, "" where one was. before,
-    after: the reliability of the Keras model, with the bins. accepted_curve, accepted_unknown_curve: of the Keras model
-    at each of `thresholds` the shares of validation images and of unknown ones that are accepted. models: the Keras
-    model first."""
+    """confidence.json of a classifier. samples: validation images; note: why no temperature was fitted, "" where one
+    was. before, after: the reliability of the Keras model, with the bins. accepted_curve, accepted_unknown_curve: of
+    the Keras model at each of `thresholds` the shares of validation images and of unknown ones that are accepted.
+    models: the Keras model first."""
 
     samples: Count
     temperature: Number
@@ -86,3 +90,74 @@ class CalibrationDocument(TypedDict):
     accepted_curve: Curve
     accepted_unknown_curve: Curve
     models: Annotated[list[ModelCalibration], Field(min_length=1)]
+
+
+@kept
+class DetectionScores(TypedDict):
+    """How a class is detected from a score on. precision: None where nothing is predicted."""
+
+    precision: Number | None
+    recall: Number
+    f1: Number
+
+
+@kept
+class ClassThreshold(TypedDict):
+    """The score threshold of one class. objects: of the validation images. note: why it is that of all classes, ""
+    where it is its own. before, after: at the default threshold and at this one, None of a class without objects."""
+
+    label: str
+    objects: Count
+    threshold: Share
+    note: str
+    before: DetectionScores | None
+    after: DetectionScores | None
+
+
+@kept
+class ThresholdCheck(TypedDict):
+    """What thresholds that were fitted on one half of the images do on the other half, of so many images: F1, the mean
+    over classes, at the default threshold and at these."""
+
+    images: Count
+    before: Number
+    after: Number
+
+
+@kept
+class ModelThresholds(TypedDict):
+    """F1, the mean over classes, of the Keras model or of the file `name` among the exports, at the default threshold
+    and at the fitted ones."""
+
+    name: Line
+    f1_before: Number
+    f1_after: Number
+
+
+@kept
+class ThresholdDocument(TypedDict):
+    """confidence.json of a detector. samples: validation images. matched: what has to overlap for a prediction to be of
+    an object, "boxes" or "masks", with an IoU of `iou` or more. score_thresholds: of each class, in the order of the
+    labels. overall: the threshold with the best F1 of all classes together; default: the one without calibration.
+    check: None where nothing is found in one half of the images. curves: of each class with objects the precision at
+    101 recalls; f1_curves: F1 at 101 thresholds. models: the Keras model first."""
+
+    samples: Count
+    matched: Line
+    iou: Number
+    default: Share
+    overall: Share
+    score_thresholds: Annotated[list[Share], Field(min_length=1)]
+    by_class: Annotated[list[ClassThreshold], Field(min_length=1)]
+    check: ThresholdCheck | None
+    curves: dict[str, Curve]
+    f1_curves: dict[str, Curve]
+    models: Annotated[list[ModelThresholds], Field(min_length=1)]
+
+
+def has_all_classes(document: ThresholdDocument, classes: Sequence[str]) -> bool:
+    """Return whether `document` has the threshold of each of `classes`, in their order, once in each of its lists."""
+    rows = [(each["label"], each["threshold"]) for each in document["by_class"]]
+    return len(rows) == len(document["score_thresholds"]) and rows == list(
+        zip(classes, document["score_thresholds"], strict=False)
+    )

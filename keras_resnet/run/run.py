@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager, suppress
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
 from keras_resnet.atomic_write import describe_error
 from keras_resnet.config.section import flatten
@@ -17,7 +17,7 @@ from keras_resnet.errors import RunError, UsageError, did_you_mean
 from keras_resnet.metrics.outcome import ACCEPTED
 from keras_resnet.progress import Log
 from keras_resnet.progress import log as log_message
-from keras_resnet.run.calibration_documents import CalibrationDocument
+from keras_resnet.run.calibration_documents import CalibrationDocument, ThresholdDocument, has_all_classes
 from keras_resnet.run.description import default_run_name, describe_network, package_versions
 from keras_resnet.run.documents import (
     LOG_COLUMNS,
@@ -216,22 +216,44 @@ class Run(RunFiles):
         return document
 
     def calibration(self) -> CalibrationDocument | None:
-        """Read what `kresnet calibrate` fitted; None before it. Raises RunError if that is damaged."""
+        """Read what `kresnet calibrate` fitted to a classifier; None before it. Raises RunError if that is damaged."""
+        return None if self._lists_objects else self._read_fitted(CalibrationDocument)
+
+    def score_thresholds(self) -> ThresholdDocument | None:
+        """Read what `kresnet calibrate` fitted to a detector; None before it. Raises RunError if that is damaged."""
+        document = self._read_fitted(ThresholdDocument) if self._lists_objects else None
+        if document and not has_all_classes(document, self.classes()):
+            why = "it has not a threshold for each label of the run, in their order"
+            raise self._uncalibrated(self._unreadable(self.confidence_file, why))
+        return document
+
+    def confidence(self) -> Confidence:
+        """Return the temperature and the rule for unknown images, or the score thresholds; UNCALIBRATED before `kresnet
+        calibrate`. Raises RunError if they cannot be read."""
+        document = self.score_thresholds() if self._lists_objects else self.calibration()
+        return UNCALIBRATED if document is None else Confidence.from_dict(document)
+
+    @property
+    def _lists_objects(self) -> bool:
+        from keras_resnet.tasks import TASKS  # imports NumPy, which --help does without
+
+        return TASKS[self.spec().task].lists_objects()
+
+    def _read_fitted(self, document_type: type[T]) -> T | None:
+        """Read confidence.json, and whether what was fitted can be."""
         if not self.confidence_file.is_file():
             return None
         try:
-            document = self._read(self.confidence_file, CalibrationDocument)
-            Confidence.from_dict(document)
+            document = self._read(self.confidence_file, document_type)
+            Confidence.from_dict(cast(Mapping[str, Any], document))
             return document
-        except (RunError, ValueError) as error:
-            unreadable = error if isinstance(error, RunError) else self._unreadable(self.confidence_file, str(error))
-            raise RunError(f"{unreadable}; make it with: kresnet calibrate {self.name}") from error
+        except RunError as error:
+            raise self._uncalibrated(error) from error
+        except ValueError as error:
+            raise self._uncalibrated(self._unreadable(self.confidence_file, str(error))) from error
 
-    def confidence(self) -> Confidence:
-        """Return the temperature and the rule for unknown images, 1 and none before `kresnet calibrate`. Raises
-        RunError if they cannot be read."""
-        document = self.calibration()
-        return UNCALIBRATED if document is None else Confidence.from_dict(document)
+    def _uncalibrated(self, error: RunError) -> RunError:
+        return RunError(f"{error}; make it with: kresnet calibrate {self.name}")
 
     def _read_part(self, file: Path, document_type: type[T], log: Log) -> T | None:
         """Read a part of the report that there need not be."""
