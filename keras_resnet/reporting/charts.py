@@ -198,6 +198,9 @@ def f1_chart(
     point = Series("best", [100 * confidence], [100 * best], INK, has_line=False, sizes=(9,))
     points = _chosen_points(chosen, shown) if chosen else (point,)
     description = f"F1 by confidence threshold; the best, {best:.1%} of all classes, at {confidence:.0%}"
+    if chosen:
+        named = [f"{name} {chosen[name][0]:.1%}" for name in shown.names if name in chosen]
+        description += f"; thresholds that were chosen: {', '.join(named)}"
     axes = Axis("confidence threshold (%)", 0, 100), Axis("F1 (%)", 0, 100)
     return Chart("f1", "F1 by confidence threshold", description, *axes, (*series, *points), note=shown.note)
 
@@ -207,9 +210,12 @@ def list_chosen_points(
 ) -> tuple[dict[str, tuple[float, float]], dict[str, tuple[float, float]]]:
     """Return (recall and precision, the threshold and F1), 0–1, of the classes that have a threshold of their own in
     the `rows` of the table by class."""
-    fitted = [row for row in rows if "threshold" in row]
-    on_curve = {row["label"]: (row["recall"], row["precision"]) for row in fitted if row["precision"] is not None}
-    return on_curve, {row["label"]: (row["threshold"], row["f1"]) for row in fitted}
+    on_curve = {row["label"]: (row["recall"], row["precision"]) for row in rows if _has(row, "recall", "precision")}
+    return on_curve, {row["label"]: (row["threshold"], row["f1"]) for row in rows if _has(row, "f1")}
+
+
+def _has(row: Mapping[str, Any], *keys: str) -> bool:
+    return all(row.get(key) is not None for key in ("threshold", *keys))
 
 
 def _chosen_points(points: Mapping[str, tuple[float, float]], shown: ShownClasses) -> tuple[Series, ...]:

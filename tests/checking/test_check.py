@@ -204,7 +204,9 @@ def test_the_commands_that_check_labels_are_whole(folder, trained, kresnet, tmp_
     _, out, _ = kresnet(*arguments)
     page = html.unescape((tmp_path / "page.html").read_text())
     shown = re.findall(r'<pre tabindex="0" aria-label="Command"><code>(.*?)</code>', page)
-    assert [re.sub("</?span>", "", each) for each in shown] == [out.splitlines()[-1].partition("with a trained network: ")[2]]
+    assert [re.sub("</?span>", "", each) for each in shown] == [
+        out.splitlines()[-1].partition("with a trained network: ")[2]
+    ]
     (command,) = commands(out.splitlines()[-1])
     assert command == ["kresnet", "check", str(photos), "--run", run.name, "--runs", str(run.parent)]
 

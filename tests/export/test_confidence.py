@@ -192,7 +192,7 @@ def test_the_command_prints_what_was_fitted_and_the_report_shows_it(exported, od
     assert [each["name"] for each in run.calibration()["models"]] == ["Keras model", "saved_model"]
 
 
-def test_what_is_wrong_is_said_in_a_sentence(run, calibrated, exported, segmented, odd, kresnet, tmp_path, capsys):
+def test_what_is_wrong_is_said_in_a_sentence(run, calibrated, exported, odd, kresnet, tmp_path, capsys):
     image = next(odd.iterdir())
     for words, code, said in (
         (["calibrate", run.folder, "--accept", "0"], 2, "--accept must be above 0"),
@@ -200,7 +200,6 @@ def test_what_is_wrong_is_said_in_a_sentence(run, calibrated, exported, segmente
         (["calibrate", run.folder, "--score", "odds"], 2, "odds"),
         (["calibrate", run.folder, "--unknown", tmp_path / "gone"], 1, "no such file or folder"),
         (["calibrate", run.folder, "--unknown", tmp_path], 1, "there are no images in"),
-        (["calibrate", segmented.folder], 2, "kresnet calibrate is for classifiers of one label an image"),
         (["predict", exported[0].folder, image, "--reject"], 2, "has no rule by which images are rejected as unknown"),
         (["predict", exported[0].exports / "int8.tflite", image, "--reject"], 2, "kresnet calibrate sets one"),
     ):

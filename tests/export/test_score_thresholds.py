@@ -1,0 +1,293 @@
+"""What kresnet calibrate fits to a detector, keeps and says, and that every runtime shows the same objects with it."""
+
+import base64
+import json
+import shutil
+import subprocess
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+from samples import silent
+
+import keras_resnet as kr
+from keras_resnet.data.annotations import decode_rle, unpad_annotations
+from keras_resnet.data.load import load_dataset
+from keras_resnet.errors import ExportError
+from keras_resnet.explanation.targets import Question, choose_target
+from keras_resnet.export.load import file_size, load_file
+from keras_resnet.export.pipeline import export
+from keras_resnet.export.predict import load_predictor
+from keras_resnet.export.request import ExportRequest
+from keras_resnet.export.tflite_metadata import replace_confidence
+from keras_resnet.export.tflite_options import build_tflite_options, with_nms_variants
+from keras_resnet.reporting.page import render_report
+from keras_resnet.run import Run
+from keras_resnet.runtime import cli, postprocess
+from keras_resnet.runtime.confidence import Confidence
+from keras_resnet.runtime.metadata import read_metadata
+
+FILES = ("float32.tflite", "float32-nms.tflite")
+
+
+@pytest.fixture(scope="module")
+def run(segmented, tmp_path_factory):
+    """A copy with a file of raw outputs, and one that makes objects itself."""
+    copy = Run(shutil.copytree(segmented.folder, tmp_path_factory.mktemp("thresholds") / "found"))
+    shutil.rmtree(copy.exports, ignore_errors=True)
+    copy.verdicts_file.unlink(missing_ok=True)
+    forms = build_tflite_options(("float32",))
+    export(copy, ExportRequest(tflite=(*forms, *with_nms_variants(forms, "segment")), max_drop=1.0, samples=8), silent)
+    return copy
+
+
+@pytest.fixture(scope="module")
+def before(run):
+    """The bytes of the files, and the verdicts, before."""
+    return {name: (run.exports / name).read_bytes() for name in FILES}, run.verdict_rows()
+
+
+@pytest.fixture(scope="module")
+def calibrated(run, before):
+    return kr.Run(run).calibrate()
+
+
+@pytest.fixture(scope="module")
+def images(run, tmp_path_factory):
+    """The validation images as files."""
+    folder, split = tmp_path_factory.mktemp("images"), load_dataset(run.spec().data, silent).splits["validation"]
+    for row in range(split.count):
+        Image.fromarray(np.asarray(split.image(row))).save(folder / f"{row:02}.png")
+    return [str(file) for file in sorted(folder.iterdir())]
+
+
+def without_masks(rows):
+    return [[{key: each[key] for key in ("label", "probability", "box")} for each in row] for row in rows]
+
+
+def test_no_threshold_of_a_class_has_a_better_f1(run, calibrated, images):
+    """By a plain loop over the validation images, their objects, and what Python predicts of them."""
+    split = load_dataset(run.spec().data, silent).splits["validation"]
+    found = kr.Run(run).predict(images, threshold=postprocess.SCORE_THRESHOLD)
+    scored = {name: [] for name in run.classes()}
+    objects, annotations = dict.fromkeys(run.classes(), 0), unpad_annotations(split.objects.as_dict())
+    for row, prediction in enumerate(found):
+        annotation = annotations[row]
+        free = list(range(len(annotation.labels)))
+        for label in annotation.labels:
+            objects[run.classes()[label]] += 1
+        for each in sorted(prediction.predictions, key=lambda each: -each["probability"]):
+            mask = decoded(each["mask"])
+            overlaps = {
+                number: iou(mask, annotation_mask(annotation, number))
+                for number in free
+                if run.classes()[annotation.labels[number]] == each["label"]
+            }
+            best = max(overlaps, key=overlaps.get, default=None)
+            is_hit = best is not None and overlaps[best] >= 0.5
+            if is_hit:
+                free.remove(best)
+            scored[each["label"]].append((each["probability"], is_hit))
+
+    def f1(name, threshold):
+        kept = [is_hit for score, is_hit in scored[name] if score >= threshold]
+        return 2 * sum(kept) / (len(kept) + objects[name])
+
+    own = 0
+    for each in calibrated.document["by_class"]:
+        name = each["label"]
+        assert each["objects"] == objects[name]
+        assert each["after"]["f1"] == pytest.approx(f1(name, each["threshold"]), abs=1e-6)
+        assert each["before"]["f1"] == pytest.approx(f1(name, 0.3), abs=1e-6)
+        if not each["note"]:
+            own += 1
+            assert each["after"]["f1"] >= max(f1(name, other) for other in np.linspace(0.05, 1, 500)) - 1e-9
+        else:
+            assert each["threshold"] == calibrated.document["overall"]
+    assert own > 0 and calibrated.thresholds == dict(
+        zip(run.classes(), calibrated.document["score_thresholds"], strict=True)
+    )
+    check = calibrated.document["check"]
+    assert check is None or check["images"] == (split.count + 1) // 2
+    assert str(calibrated).startswith(f"score thresholds, fitted on {split.count} validation images with")
+    assert "F1 after" in calibrated._repr_html_() and calibrated.models == ["Keras model", *FILES]
+    row = calibrated["float32.tflite"]
+    assert row["f1_after"] == pytest.approx(calibrated["Keras model"]["f1_after"], abs=0.02)
+
+
+def decoded(mask):
+    flat = np.repeat(np.arange(len(mask["counts"])) % 2 == 1, mask["counts"])
+    return flat.reshape(mask["size"], order="F")
+
+
+def annotation_mask(annotation, number):
+    return np.asarray(decode_rle(annotation.masks[number], annotation.size)) > 0
+
+
+def iou(one, other):
+    return (one & other).sum() / max((one | other).sum(), 1)
+
+
+def test_files_keep_their_networks_and_get_the_thresholds(run, before, calibrated):
+    assert set(calibrated.renewed) == set(FILES) and not calibrated.stale
+    assert json.loads(run.confidence_file.read_text()) == json.loads(json.dumps(calibrated.document))
+    contents, _ = before
+    for name in FILES:
+        assert load_file(run.exports / name).card.confidence == run.confidence() != Confidence(), name
+        now = (run.exports / name).read_bytes()
+        network = contents[name].index(b"PK\x03\x04")
+        assert now[:network] == contents[name][:network] and now != contents[name] and network > 1000
+    sizes = {row["file"]: row["bytes"] for row in run.verdicts()}
+    assert all(file_size(run.exports / name) == sizes[name] for name in FILES)
+
+
+@pytest.mark.parametrize("name", FILES)
+def test_every_runtime_shows_the_same_objects(run, calibrated, images, kresnet, capsys, name):
+    images = images[:12]
+    file = run.exports / name
+
+    def of_command(*options):
+        code, out, err = kresnet("predict", file, *images, "--json", *options)
+        assert code == 0, err
+        return [json.loads(line)["predictions"] for line in out.splitlines()]
+
+    shown, everything = of_command(), of_command("--threshold", "0.05")
+    thresholds = calibrated.thresholds
+    assert shown == [[each for each in row if each["probability"] >= thresholds[each["label"]]] for row in everything]
+    assert 0 < sum(map(len, shown)) < sum(map(len, everything))
+    assert of_command("--threshold", "0.2") == [
+        [each for each in row if each["probability"] >= 0.2] for row in everything
+    ]
+    assert cli.main(["predict", str(file), *images, "--json"]) == 0
+    of_edge = [json.loads(line)["predictions"] for line in capsys.readouterr().out.splitlines()]
+    assert without_masks(of_edge) == without_masks(shown)
+    script = [sys.executable, "detect.py", name, *images]
+    subprocess.run(script, cwd=run.exports, capture_output=True, text=True, check=True)
+    of_script = [json.loads(Path(image).with_suffix(".found.json").read_text()) for image in images]
+    assert without_masks(of_script) == without_masks(shown)
+    of_python = kr.Run(run).files[name.removesuffix(".tflite")].predict(images)
+    assert without_masks([each.predictions for each in of_python]) == without_masks(shown)
+    if name == FILES[0]:
+        of_model = kr.Run(run).predict(images)
+        assert [[each["label"] for each in one.predictions] for one in of_model] == [
+            [each["label"] for each in row] for row in shown
+        ]
+    else:
+        assert without_masks(of_command("--top", "1")) == without_masks([row[:1] for row in shown])
+
+
+def test_a_heat_map_is_of_an_object_that_is_shown(run, calibrated, images):
+    predictor = load_predictor(str(run.exports / FILES[0]), run.folder.parent)
+    rows = [predictor.predict_image(Image.open(image), None) for image in images]
+    outputs = predictor.predict(np.stack([predictor.card.preprocess(Image.open(image)) for image in images]))
+    for row, found in enumerate(rows):
+        of_image = {name: each[row] for name, each in outputs.items()}
+        target = choose_target(predictor.card, of_image, Image.open(images[row]).size, Question())
+        assert target.is_predicted == bool(found)
+        assert not found or (target.label, target.box) == (found[0]["label"], tuple(found[0]["box"]))
+
+
+def test_the_command_prints_what_was_fitted_and_the_report_shows_it(run, calibrated, kresnet):
+    code, out, err = kresnet("calibrate", run.folder)
+    assert code == 0, err
+    document = json.loads(run.confidence_file.read_text())
+    keras_model = document["models"][0]
+    assert "F1 after" in out and "objects" in out and all(name in out for name in run.classes())
+    assert f"{keras_model['f1_after']:.2%}" in out and f"{document['overall']:.3f}" in out
+    assert f"written into the metadata of {', '.join(FILES)}" in err
+    page = render_report(run)
+    assert "Score thresholds" in page and page.count('data-chart="confidence-') == 2
+    code, out, _ = kresnet("calibrate", run.folder, "--json", "--samples", "20")
+    assert json.loads(out)["samples"] == 20 and code == 0
+    assert kr.Run(run).calibrate().document == document
+
+
+def test_forgetting_restores_what_was(run, before, calibrated, kresnet, tmp_path):
+    copy = Run(shutil.copytree(run.folder, tmp_path / "again"))
+    code, out, err = kresnet("calibrate", copy.folder, "--forget")
+    assert code == 0, err
+    contents, rows = before
+    assert {name: (copy.exports / name).read_bytes() for name in FILES} == contents
+    assert copy.verdict_rows() == rows and not copy.confidence_file.exists()
+    assert copy.confidence() == Confidence() and "Score thresholds" not in render_report(copy)
+    assert out.splitlines() == ["removed confidence.json", f"the metadata of {', '.join(FILES)} are as without it"]
+    code, _, err = kresnet("calibrate", copy.folder, "--forget")
+    assert code == 2 and err[-1].endswith("run again has not been calibrated, so there is nothing to forget")
+    kr.Run(copy).calibrate()
+    kr.Run(copy).forget_calibration()
+    assert copy.verdict_rows() == rows
+
+
+def test_what_is_wrong_is_said_in_a_sentence(run, calibrated, exported, kresnet, tmp_path):
+    image = tmp_path / "image.png"
+    Image.new("RGB", (64, 64)).save(image)
+    of_classifiers = "is for classifiers of one label per image; run found is trained for instance segmentation"
+    for words, code, said in (
+        (["calibrate", run.folder, "--accept", "0.9"], 2, f"--accept {of_classifiers}"),
+        (["calibrate", run.folder, "--accept", "0.95"], 2, f"--accept {of_classifiers}"),
+        (["calibrate", run.folder, "--unknown", tmp_path], 2, f"--unknown {of_classifiers}"),
+        (["calibrate", run.folder, "--forget", "--seed", "1"], 2, "takes no other option. Received: --seed"),
+        (["calibrate", run.folder, "--forget", "--json"], 2, "takes no other option. Received: --json"),
+        (["calibrate", exported[0].folder, "--forget"], 2, "so there is nothing to forget"),
+        (["predict", run.folder, image, "--reject"], 2, "has no rule by which images are rejected as unknown"),
+    ):
+        found, _, err = kresnet(*words)
+        assert found == code and said in err[-1], (words, err)
+        assert "Traceback" not in "".join(err)
+    with pytest.raises(kr.UsageError, match="accept is for classifiers"):
+        kr.Run(run).calibrate(accept=0.9)
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        {"score_thresholds": [0.3]},
+        {"score_thresholds": [2.0] * 6},
+        {"by_class": []},
+        {"models": []},
+        {"check": 1},
+    ],
+)
+def test_a_damaged_document_is_named(run, calibrated, kresnet, tmp_path, damage):
+    other = Run(shutil.copytree(run.folder, tmp_path / "other"))
+    document = json.loads(other.confidence_file.read_text())
+    other.confidence_file.write_text(json.dumps({**document, **damage}))
+    code, _, err = kresnet("evaluate", other.folder)
+    assert code == 1 and "confidence.json" in err[-1] and "kresnet calibrate other" in err[-1]
+    assert 'id="confidence"' not in render_report(other)
+
+
+def test_a_file_with_thresholds_of_other_classes_is_refused(run, calibrated):
+    file = run.exports / FILES[0]
+    card = read_metadata(file.read_bytes(), file)
+    for damage in (Confidence(score_thresholds=(0.5,)), replace(card.confidence, temperature=2.0)):
+        content = replace_confidence(file.read_bytes(), damage, file)
+        with pytest.raises(ExportError, match="holds no labels and image sizes"):
+            read_metadata(content, file)
+    with pytest.raises(ValueError, match="score threshold must be 0 to 1"):
+        Confidence(score_thresholds=(0.5, float("nan")))
+
+
+@pytest.mark.slow
+def test_the_page_shows_the_same_objects(litert, run, calibrated, images):
+    from browsing import DROP, chromium, opened
+
+    from keras_resnet.export.demo.page import build_site
+
+    with chromium() as browser, opened(browser, build_site(run, silent)) as page:
+        assert page.locator("#fitted").is_checked() and page.inner_text("#threshold-value") == "by class"
+        contents = [base64.b64encode(Path(image).read_bytes()).decode() for image in images[:8]]
+        for threshold in (None, 0.2):
+            if threshold is not None:
+                page.fill("#threshold", "20")
+                assert not page.locator("#fitted").is_checked() and page.inner_text("#threshold-value") == "20%"
+            for image, of_both in zip(images, page.evaluate(DROP, contents), strict=False):
+                for answer in of_both:
+                    predictor = kr.Run(run).files[answer["file"].removesuffix(".tflite")]
+                    theirs = predictor.predict(image, threshold=threshold).predictions
+                    assert [each["label"] for each in answer["predictions"]] == [each["label"] for each in theirs]
+        page.check("#fitted")
+        assert page.inner_text("#threshold-value") == "by class"
