@@ -102,11 +102,9 @@ def _describe_check(document: ThresholdDocument) -> list[str]:
         f"check: thresholds fitted on one half of the images take the mean F1 of the other"
         f" {counted(check['images'], 'image')} from {check['before']:.2%} to {check['after']:.2%}"
     )
-    if check["after"] >= check["before"]:
-        return [words]
-    return [
-        f"{words}: they are no better than {document['default']:g} for all classes; --forget removes them",
-    ]
+    is_better = check["after"] >= check["before"]
+    doubt = f"; there they are worse than {document['default']:g} for all classes, and --forget removes them"
+    return [words if is_better else words + doubt]
 
 
 def _describe_overall(document: ThresholdDocument) -> list[str]:

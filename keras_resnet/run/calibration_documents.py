@@ -155,9 +155,13 @@ class ThresholdDocument(TypedDict):
     models: Annotated[list[ModelThresholds], Field(min_length=1)]
 
 
-def has_all_classes(document: ThresholdDocument, classes: Sequence[str]) -> bool:
-    """Return whether `document` has the threshold of each of `classes`, in their order, once in each of its lists."""
+def describe_threshold_fault(document: ThresholdDocument, classes: Sequence[str]) -> str:
+    """Say what of a detector's confidence.json does not fit together, or is not of `classes`; "" where all does."""
     rows = [(each["label"], each["threshold"]) for each in document["by_class"]]
-    return len(rows) == len(document["score_thresholds"]) and rows == list(
-        zip(classes, document["score_thresholds"], strict=False)
-    )
+    thresholds = document["score_thresholds"]
+    if len(thresholds) != len(classes) or rows != list(zip(classes, thresholds, strict=True)):
+        return "it has not a threshold for each label of the run, in their order"
+    measured = document["curves"].keys()
+    if not measured or measured != document["f1_curves"].keys() or not measured <= set(classes):
+        return "its curves are not those of the run's labels"
+    return ""

@@ -17,7 +17,7 @@ from keras_resnet.errors import RunError, UsageError, did_you_mean
 from keras_resnet.metrics.outcome import ACCEPTED
 from keras_resnet.progress import Log
 from keras_resnet.progress import log as log_message
-from keras_resnet.run.calibration_documents import CalibrationDocument, ThresholdDocument, has_all_classes
+from keras_resnet.run.calibration_documents import CalibrationDocument, ThresholdDocument, describe_threshold_fault
 from keras_resnet.run.description import default_run_name, describe_network, package_versions
 from keras_resnet.run.documents import (
     LOG_COLUMNS,
@@ -222,8 +222,7 @@ class Run(RunFiles):
     def score_thresholds(self) -> ThresholdDocument | None:
         """Read what `kresnet calibrate` fitted to a detector; None before it. Raises RunError if that is damaged."""
         document = self._read_fitted(ThresholdDocument) if self._lists_objects else None
-        if document and not has_all_classes(document, self.classes()):
-            why = "it has not a threshold for each label of the run, in their order"
+        if document and (why := describe_threshold_fault(document, self.classes())):
             raise self._uncalibrated(self._unreadable(self.confidence_file, why))
         return document
 

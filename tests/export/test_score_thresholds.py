@@ -24,6 +24,7 @@ from keras_resnet.export.predict import load_predictor
 from keras_resnet.export.request import ExportRequest
 from keras_resnet.export.tflite_metadata import replace_confidence
 from keras_resnet.export.tflite_options import build_tflite_options, with_nms_variants
+from keras_resnet.reporting import charts
 from keras_resnet.reporting.page import render_report
 from keras_resnet.run import Run
 from keras_resnet.runtime import cli, postprocess
@@ -247,6 +248,8 @@ def test_what_is_wrong_is_said_in_a_sentence(run, calibrated, exported, kresnet,
         {"score_thresholds": [0.3]},
         {"score_thresholds": [2.0] * 6},
         {"by_class": []},
+        {"curves": {}},
+        {"f1_curves": {}},
         {"models": []},
         {"check": 1},
     ],
@@ -291,3 +294,43 @@ def test_the_page_shows_the_same_objects(litert, run, calibrated, images):
                     assert [each["label"] for each in answer["predictions"]] == [each["label"] for each in theirs]
         page.check("#fitted")
         assert page.inner_text("#threshold-value") == "by class"
+
+
+@pytest.mark.parametrize(
+    ("task", "losses", "said"),
+    [
+        ("localize", {}, "run other is trained for localization"),
+        (
+            "multilabel",
+            {"loss": "bce"},
+            "multi-label classification; its thresholds were fitted when its training ended",
+        ),
+    ],
+)
+def test_other_tasks_are_refused(segmented, exported, kresnet, tmp_path, task, losses, said):
+    source = segmented if task == "localize" else exported[0]
+    other = Run(shutil.copytree(source.folder, tmp_path / "other"))
+    document = json.loads(other.spec_file.read_text())
+    document["spec"]["task"] = task
+    document["spec"]["training"].update(losses)
+    other.spec_file.write_text(json.dumps(document))
+    code, _, err = kresnet("calibrate", other.folder)
+    assert code == 2 and said in err[-1] and not other.confidence_file.exists(), err
+
+
+def test_a_label_set_has_its_thresholds_marked_on_its_curves():
+    rows = [
+        {"label": "dog", "threshold": 0.4, "recall": 0.8, "precision": 0.5, "f1": 0.6},
+        {"label": "cat", "threshold": 0.7, "recall": 0.1, "precision": None, "f1": 0.2},
+    ]
+    curves = {"dog": [0.5] * 101, "cat": [0.25] * 101}
+    on_curve, chosen = charts.list_chosen_points(rows)
+    shown = charts.choose_classes(rows, curves)
+    precision_recall = charts.precision_recall_chart(curves, shown, False, on_curve)
+    f1 = charts.f1_chart(curves, shown, chosen)
+    points = {each.name: list(zip(each.x, each.y, strict=True)) for each in (precision_recall.series[-1],)}
+    assert points == {"chosen": [(80, 50)]}
+    assert (f1.series[-1].x, f1.series[-1].y) == ([40, 70], [60, 20]) and "dog 40.0%, cat 70.0%" in f1.description
+    unfitted = [{"label": "dog", "AP": 0.5}]
+    assert charts.list_chosen_points(unfitted) == ({}, {})
+    assert [each.name for each in charts.f1_chart(curves, shown, {}).series] == ["all classes", "dog", "cat", "best"]
