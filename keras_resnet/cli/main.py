@@ -68,7 +68,7 @@ COMMANDS = {
     ),
     "calibrate": LazyCommand(
         "keras_resnet.cli.calibrate:calibrate",
-        'Fit RUN\'s confidence, and when it answers "unknown".',
+        'Fit RUN\'s confidence, "unknown" and score thresholds.',
         COMPARE,
     ),
     "report": LazyCommand("keras_resnet.cli.report:report", "Write the report of RUN, report.html.", COMPARE),
