@@ -12,8 +12,7 @@ from keras_resnet.errors import UsageError
 from keras_resnet.evaluation.analysis import describe_data_changes
 from keras_resnet.evaluation.evaluate import evaluate, evaluation_batches, keras_predictor, load_model, load_task
 from keras_resnet.export.evaluate import RunLookup
-from keras_resnet.export.formats import find_format
-from keras_resnet.export.load import file_size, is_exported_file, load_file
+from keras_resnet.export.load import file_size, is_exported_file, load_file, read_content
 from keras_resnet.export.paired import PairedComparison, compare_evaluations
 from keras_resnet.export.pipeline import load_run_data
 from keras_resnet.export.tta import Predict
@@ -74,8 +73,7 @@ def _find_verdict(run: Run, file: Path) -> DescribedVerdict | None:
 
 
 def _have_same_content(one: Path, other: Path) -> bool:
-    contents = (b"".join(find_format(each).payload(each)) for each in (one, other))
-    return is_exported_file(str(one)) and next(contents) == next(contents)
+    return is_exported_file(str(one)) and read_content(one) == read_content(other)
 
 
 @dataclass(frozen=True)

@@ -240,7 +240,7 @@ def _describe_reliability(logits: np.ndarray, labels: np.ndarray, temperature: f
 
 def _check(logits: np.ndarray, labels: np.ndarray, seed: int) -> CalibrationCheck:
     """Fit a temperature on one half of the images and measure it on the other."""
-    fitted, held_out = split_in_halves(len(labels), seed)
+    fitted, held_out = split_in_halves(logits.argmax(axis=-1) != labels, seed)
     temperature = fit_temperature(logits[fitted], labels[fitted]).value
     before, after = (
         expected_calibration_error(logits[held_out], labels[held_out], each) for each in (1.0, temperature)

@@ -63,6 +63,11 @@ def file_size(path: Path) -> int:
     return find_format(path).size(path)
 
 
+def read_content(path: Path) -> bytes:
+    """Return what is counted there, the files of a folder one after another: files of the same content are the same."""
+    return b"".join(find_format(path).payload(path))
+
+
 def gzip_size(path: Path) -> int:
     """Return the bytes that a download of the same takes, by gzip's usual level 6."""
     return sum(len(gzip.compress(content, 6)) for content in find_format(path).payload(path))

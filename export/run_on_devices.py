@@ -15,9 +15,9 @@ from keras_resnet.export.device_verdict import DeviceVerdict
 from keras_resnet.export.devices.base import Device, UnusableDeviceError
 from keras_resnet.export.devices.places import UsablePlaces, find_places
 from keras_resnet.export.evaluate import RunLookup, list_passed_files
-from keras_resnet.export.formats import find_format, get_format
+from keras_resnet.export.formats import get_format
 from keras_resnet.export.given_outputs import GivenOutputs
-from keras_resnet.export.load import is_exported_file
+from keras_resnet.export.load import is_exported_file, read_content
 from keras_resnet.export.pipeline import load_run_data
 from keras_resnet.export.settings import ExportSettings
 from keras_resnet.export.verdict import Budget, is_tflite_file
@@ -150,7 +150,7 @@ def assign_outputs(files: list[Path], given: Sequence[GivenOutputs]) -> dict[Pat
     assigned: dict[Path, list[GivenOutputs]] = {}
     if not given:
         return assigned
-    by_hash = {hash_bytes(b"".join(find_format(file).payload(file))): file for file in files}
+    by_hash = {hash_bytes(read_content(file)): file for file in files}
     for each in given:
         found = files[0] if len(files) == 1 else by_hash.get(each.model_hash or "")
         if found is None:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
+import numpy as np
+
 from keras_resnet.data.annotations import Annotation, unpad_annotations
 from keras_resnet.errors import DataError
 from keras_resnet.evaluation.evaluate import evaluate_each, evaluation_batches
@@ -108,7 +110,7 @@ def _check(
 ) -> ThresholdCheck | None:
     """Fit thresholds on one half of the images and measure them on the other; None where one of them has nothing to fit
     to or to measure by."""
-    halves = split_in_halves(len(annotations), seed)
+    halves = split_in_halves(np.zeros(len(annotations), bool), seed)
     first, second = (
         _match([annotations[row] for row in rows], [predictions[row] for row in rows], task) for rows in halves
     )

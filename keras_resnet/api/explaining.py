@@ -11,23 +11,22 @@ from typing import TYPE_CHECKING, Any, overload
 import numpy as np
 from PIL import Image
 
-from keras_resnet import progress
-from keras_resnet.api.predicting import Images, list_images, to_pictures
+from keras_resnet.api.predicting import Images, Pixels, answer_each, list_images, to_pictures
 from keras_resnet.api.session import from_python
 from keras_resnet.atomic_write import write_atomically
 from keras_resnet.config.data import FITS, Fit
-from keras_resnet.errors import DataError, UsageError, require_one_of
+from keras_resnet.errors import UsageError, require_one_of
 from keras_resnet.explanation.targets import Question
 from keras_resnet.reporting import html_tables
 from keras_resnet.runtime.image import Picture, read_for_display, read_image, show_in_rgb
 from keras_resnet.runtime.metadata import ModelMetadata
-from keras_resnet.runtime.plurals import counted
 from keras_resnet.runtime.video import is_video
 
 if TYPE_CHECKING:
     import keras
 
     from keras_resnet.explanation.heat_map import Explainer, HeatMap
+    from keras_resnet.export.predict import Input
 
 # Images of many that a notebook shows.
 SHOWN = 20
@@ -203,39 +202,21 @@ def explain_images(explainer: Explainer, images: Images, question: Question) -> 
     UsageError for what is no image.
     """
     several, is_one = list_images(images)
-    found: list[Explanation] = []
-    unreadable: list[str] = []
-    for place, each in enumerate(several):
-        if isinstance(each, (str, os.PathLike)):
-            found.extend(_explain_paths(explainer, os.fspath(each), question, unreadable, is_one))
-        else:
-            pictures = enumerate(to_pictures(each, explainer.card.channels), place)
-            found.extend(explain_picture(explainer, f"image {n}", one, question) for n, one in pictures)
-    if unreadable and not found:
-        raise DataError(f"none of {counted(len(unreadable), 'file')} could be read, such as {unreadable[0]}")
-    return found[0] if is_one else Explanations(tuple(found), tuple(unreadable))
+    for each in several:
+        if isinstance(each, (str, os.PathLike)) and is_video(os.fspath(each)):
+            raise UsageError(f"explain is for images; {os.fspath(each)} is a video")
 
+    def explain_file(file: Input) -> Iterator[Explanation]:
+        explanation = explain_image_file(explainer, file.name, question)
+        # Of many photographs the pixels would fill the memory.
+        yield explanation if is_one else replace(explanation, picture=None)
 
-def _explain_paths(
-    explainer: Explainer, name: str, question: Question, unreadable: list[str], is_one: bool
-) -> Iterator[Explanation]:
-    """Yield a heat map of each file that `name` names; adds to `unreadable` those that are damaged, unless it
-    `is_one`."""
-    from keras_resnet.export.predict import resolve_inputs
+    def explain_pixels(pixels: Pixels, place: int) -> Iterator[Explanation]:
+        for number, picture in enumerate(to_pictures(pixels, explainer.card.channels), place):
+            yield explain_picture(explainer, f"image {number}", picture, question)
 
-    if is_video(name):
-        raise UsageError(f"explain is for images; {name} is a video")
-    with progress.track(resolve_inputs([name]), "making heat maps", "images") as tracked:
-        for each in tracked:
-            try:
-                explanation = explain_image_file(explainer, each.name, question)
-                # Of many photographs the pixels would fill the memory.
-                yield explanation if is_one else replace(explanation, picture=None)
-            except DataError as error:
-                if is_one:
-                    raise
-                progress.log(str(error))
-                unreadable.append(each.name)
+    found, unreadable = answer_each(several, is_one, explain_file, explain_pixels, ("making heat maps", "images"))
+    return found[0] if is_one else Explanations(found, unreadable)
 
 
 def write_picture(picture: Image.Image, path: Path) -> None:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from functools import partial
 from numbers import Integral, Real
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, TypeVar, Union, cast, overload
@@ -21,12 +22,14 @@ from keras_resnet.runtime.plurals import counted
 from keras_resnet.runtime.predictions import require_rejection
 
 if TYPE_CHECKING:
-    from keras_resnet.export.predict import PredictOptions, Predictor
+    from keras_resnet.export.predict import Input, PredictOptions, Predictor
     from keras_resnet.run import Run as RunFolder
 
 # One image, or several: a path of an image, a video or a folder; uint8 pixels (H, W, 3) or (N, H, W, 3); Pillow's.
 OneImage = Union[str, "os.PathLike[str]", np.ndarray, Image.Image]
 Images = OneImage | Sequence[OneImage]
+Pixels = np.ndarray | Image.Image
+T = TypeVar("T")
 AnImage = TypeVar("AnImage", bound=OneImage)
 
 
@@ -152,16 +155,9 @@ def predict_images(
         require_rejection(predictor.card, predictor.name)
     options = PredictOptions(top, threshold, reject=reject)
     several, is_one = list_images(images)
-    found: list[Prediction] = []
-    unreadable: list[str] = []
-    for place, each in enumerate(several):
-        if isinstance(each, (str, os.PathLike)):
-            found.extend(_predict_paths(predictor, os.fspath(each), options, unreadable, is_one))
-        else:
-            found.extend(_predict_pixels(predictor, each, options, place))
-    if unreadable and not found:
-        raise DataError(f"none of {counted(len(unreadable), 'file')} could be read, such as {unreadable[0]}")
-    return found[0] if is_one else Predictions(tuple(found), tuple(unreadable))
+    of_file, of_pixels = (partial(each, predictor, options) for each in (_predict_file, _predict_pixels))
+    found, unreadable = answer_each(several, is_one, of_file, of_pixels, ("predicting", "files"))
+    return found[0] if is_one else Predictions(found, unreadable)
 
 
 def _is_number(value: object) -> bool:
@@ -185,28 +181,50 @@ def _is_one(image: OneImage) -> bool:
     return isinstance(image, Image.Image) or not (is_video(os.fspath(image)) or Path(image).is_dir())
 
 
-def _predict_paths(
-    predictor: Predictor, name: str, options: PredictOptions, unreadable: list[str], is_one: bool
-) -> Iterator[Prediction]:
-    """Yield what the files that `name` names show; adds to `unreadable` those that are damaged, unless it `is_one`."""
-    from keras_resnet.export.predict import predict_files, resolve_inputs
+def answer_each(
+    several: Sequence[OneImage],
+    is_one: bool,
+    of_file: Callable[[Input], Iterable[T]],
+    of_pixels: Callable[[Pixels, int], Iterable[T]],
+    doing: tuple[str, str],
+) -> tuple[tuple[T, ...], tuple[str, ...]]:
+    """Return what is found for `several` images, as `list_images` has them, and the names of damaged files, which are
+    logged and left out unless the image `is_one`.
 
-    inputs = resolve_inputs([name])
-    with progress.track(inputs, "predicting", "files") as tracked:
-        for each in tracked:
-            try:
-                for row in predict_files(predictor, [each], options, progress.log):
-                    yield Prediction(**row, nothing=predictor.card.postprocessor.nothing)
-            except DataError as error:
-                if is_one:
-                    raise
-                progress.log(str(error))
-                unreadable.append(each.name)
+    of_file: for a file, also one of a folder. of_pixels: for pixels, and their place in the list. doing: what the bar
+    of progress says, and what it counts. Raises DataError for a damaged file alone, or where all are.
+    """
+    from keras_resnet.export.predict import resolve_inputs
+
+    found: list[T] = []
+    unreadable: list[str] = []
+    for place, image in enumerate(several):
+        if not isinstance(image, (str, os.PathLike)):
+            found.extend(of_pixels(image, place))
+            continue
+        with progress.track(resolve_inputs([os.fspath(image)]), *doing) as tracked:
+            for file in tracked:
+                try:
+                    found.extend(of_file(file))
+                except DataError as error:
+                    if is_one:
+                        raise
+                    progress.log(str(error))
+                    unreadable.append(file.name)
+    if unreadable and not found:
+        raise DataError(f"none of {counted(len(unreadable), 'file')} could be read, such as {unreadable[0]}")
+    return tuple(found), tuple(unreadable)
 
 
-def _predict_pixels(
-    predictor: Predictor, pixels: np.ndarray | Image.Image, options: PredictOptions, place: int
-) -> Iterator[Prediction]:
+def _predict_file(predictor: Predictor, options: PredictOptions, file: Input) -> Iterator[Prediction]:
+    """Yield what an image shows, or each frame of a video."""
+    from keras_resnet.export.predict import predict_files
+
+    for row in predict_files(predictor, [file], options, progress.log):
+        yield Prediction(**row, nothing=predictor.card.postprocessor.nothing)
+
+
+def _predict_pixels(predictor: Predictor, options: PredictOptions, pixels: Pixels, place: int) -> Iterator[Prediction]:
     """Yield what an image shows, or each of an array of several; they are called by their place."""
     for number, image in enumerate(to_pictures(pixels, predictor.card.channels), place):
         found = predictor.predict_image(image, options.top, options.threshold, options.reject)

@@ -83,6 +83,8 @@ def measure_and_keep(run: RunFolder, settings: RobustnessSettings) -> Robustness
     from keras_resnet.reporting.page import publish_report
 
     document = measure_robustness(run, settings, progress.log)
+    if (earlier := run.robustness(progress.log)) is not None:
+        progress.log(f"robustness.json: replaces an earlier measurement ({describe_robustness(earlier)})")
     keep_robustness(run, document)
     publish_report(run)
     return document

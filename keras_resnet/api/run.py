@@ -136,7 +136,7 @@ class Run(Predicting):
 
         images: as `predict` takes them, without videos. label: the class or label whose score is explained, by default
         the predicted one. object: of a detector the number of the object, 1 for the most confident, the default.
-        method: "gradcam" (Selvaraju et al. 2017), the default of classes and labels, or "layercam" (Jiang et al. 2021),
+        method: "gradcam" (Selvaraju et al. 2017), the default for classifiers, or "layercam" (Jiang et al. 2021),
         that of objects. layer: the layer whose feature map is looked at, by default the last one; for an object that of
         the backbone with the resolution at which it was found.
 

@@ -123,7 +123,7 @@ def _explain_unchecked(spec: DataSpec, run: Run | None, commands: tuple[str, ...
         return f"labels were not checked: this needs a run of --task classify, and run {run.name} is of --task {task}"
     if spec.annotations != "labels":
         return "labels were not checked: only --task classify checks them"
-    return f"labels were not checked; to check them with a trained network{name_commands(commands)}"
+    return f"labels were not checked, because that needs a trained network{name_commands(commands)}"
 
 
 def _explain_chance(run: Run) -> str:

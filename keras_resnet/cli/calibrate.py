@@ -42,11 +42,10 @@ if TYPE_CHECKING:
 def calibrate(run_name: str | None, runs: str | None, as_json: bool, forget: bool, **options: Any) -> None:
     """Fit RUN's confidence, "unknown" and score thresholds.
 
-    All on the validation images. To a classifier: a temperature, by which logits are divided so that of predictions
-    with a confidence of 80% about 80% are right; and the rule by which --reject, of predict, kresnet-edge and the
-    scripts for devices, answers "unknown". To a detector, and to instance segmentation: for each class the score
-    from which objects are shown, the one with the best F1. All of it is kept in the run, the newest by default, and
-    in its exported files.
+    All is fitted on the validation images. For a classifier: a temperature, so that about 80% of the predictions with a
+    confidence of 80% are right, and the rule by which predict --reject, kresnet-edge and the scripts for devices answer
+    "unknown". For a detector or instance segmentation: for each class, the score threshold with the best F1. Stores
+    them in the run, by default the newest, and in its exported files.
     """
     given = select_given(options)
     CalibrationSettings(**given)

@@ -61,9 +61,9 @@ def compare(
 ) -> None:
     """Compare runs, or exported files, on the same images.
 
-    Side by side: what they are, how good, what their files cost. Where they have the same validation images, the first
-    is compared with each of the others on these: the difference of each metric with its 95% interval and, of
-    classifications, the p-value of McNemar's exact test.
+    Shows them side by side: network, data, accuracy, and the size and latency of files. If they have the same
+    validation images, the first is compared with each of the others on these: the difference of each metric with its
+    95% interval and, for classifiers, the p-value of McNemar's exact test.
     """
     if len(names) < 2:
         alone = "evaluate" if Path(names[0]).is_file() else "report"

@@ -15,6 +15,7 @@ from keras_resnet.cli.targets import log_newest, name_missing_target
 from keras_resnet.config.option_groups import EXPLANATION
 from keras_resnet.errors import DataError, UsageError
 from keras_resnet.explanation.methods import METHODS
+from keras_resnet.run.folders import require_creatable
 from keras_resnet.runtime.runtimes import INTERPRETER
 
 if TYPE_CHECKING:
@@ -162,6 +163,8 @@ def _resolve_pictures(images: Sequence[str], save: Path | None) -> list[Input]:
     path = folder / f"{Path(images[0]).stem}.png" if is_one and not is_file else folder
     sources = resolve_inputs(images, path)
     if save is None:
-        console.log(f"--save: heat maps go to the folder {folder}, because no other is named")
-    prepare_save(folder, is_folder=not is_file)
+        console.log(f"heat maps: {folder}/ (--save names another folder or file)")
+        require_creatable(folder)
+    else:
+        prepare_save(folder, is_folder=not is_file)
     return sources

@@ -64,7 +64,9 @@ COMMANDS = {
         "keras_resnet.cli.evaluate:evaluate", "Evaluate a run's model, or an exported FILE, on the run's data.", USE
     ),
     "robustness": LazyCommand(
-        "keras_resnet.cli.robustness:robustness", "Score RUN's model and files, or a FILE, on bad images.", COMPARE
+        "keras_resnet.cli.robustness:robustness",
+        "Score RUN's model and files, or a FILE, on corrupted images.",
+        COMPARE,
     ),
     "calibrate": LazyCommand(
         "keras_resnet.cli.calibrate:calibrate",

@@ -34,11 +34,11 @@ if TYPE_CHECKING:
 @runs_option
 @json_option
 def robustness(target: str | None, of_run: str | None, runs: str | None, as_json: bool, **options: Any) -> None:
-    """Score RUN's model and files, or a FILE, on bad images.
+    """Score RUN's model and files, or a FILE, on corrupted images.
 
-    The validation images with noise, blur, snow, JPEG, … in five severities, as in ImageNet-C, and turned, scaled and
-    taken in the dark. All models see the same ones, so that it shows whether 8 bits break sooner. What is measured of a
-    run, the newest by default, is kept in its folder and shown in its report.
+    Adds noise, blur, snow, JPEG, … to the validation images in five severities, as ImageNet-C does, and rotates, scales
+    and darkens them. All models see the same images, which shows whether int8 files break sooner. Stores the results of
+    a run, by default the newest, in its folder, in place of earlier ones, and shows them in its report.
     """
     settings = RobustnessSettings(**select_given(options))
     found = find_target(runs, target, of_run)

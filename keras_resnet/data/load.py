@@ -112,11 +112,10 @@ def _find_source(folder: Path | None, spec: DataSpec) -> Source:
         if source.recognizes(folder, spec.annotations):
             return source
     layouts = join_words([source.layout for source in SOURCES if source.layout], "or")
-    lacking, found = "boxes of objects", "them"
-    if spec.annotations == "label_sets":
-        lacking, found = "several labels per image", "these"
+    has_label_sets = spec.annotations == "label_sets"
+    lacking = "annotations with several labels per image" if has_label_sets else "boxes of objects"
     raise DataError(
-        f"--data {spec.source} has no {lacking}{_describe_class_folders(folder)}. kresnet reads {found} from {layouts},"
+        f"--data {spec.source} has no {lacking}{_describe_class_folders(folder)}. kresnet reads them from {layouts},"
         f" as Roboflow, CVAT, Label Studio, FiftyOne and labelImg export them{_suggest_subfolder(folder, spec)}"
     )
 

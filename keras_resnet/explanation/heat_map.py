@@ -150,7 +150,7 @@ class Explainer:
         """Say which method and which layer are chosen by default, and why; nothing of what was asked for."""
         has_boxes, lines = self.card.postprocessor.has_boxes, []
         if self.method is None:
-            why = "which tells objects of one class apart" if has_boxes else "the default of classes and labels"
+            why = "which tells objects of one class apart" if has_boxes else "the default for classifiers"
             lines.append(f"method: {METHODS[self.chosen_method].title}, {why}")
         if self.layer is None:
             names, is_one = ", ".join(self._layers), len(self._layers) == 1

@@ -9,6 +9,7 @@ import numpy as np
 
 from keras_resnet.errors import UsageError, did_you_mean, one_of_sentence
 from keras_resnet.runtime.metadata import ModelMetadata
+from keras_resnet.runtime.plurals import counted
 from keras_resnet.runtime.postprocess import (
     MAX_GUESSES,
     Detections,
@@ -64,7 +65,8 @@ def _describe_unknown_label(label: str, classes: Sequence[str]) -> str:
     if len(classes) <= MAX_NAMED:
         return one_of_sentence("--label", label, classes)
     near = did_you_mean(label, classes)
-    return f"--label must be one of the network's {len(classes):,} labels. Received: {label!r}{near and '.'}{near}"
+    labels = counted(len(classes), "label", ",")
+    return f"--label must be one of the network's {labels}. Received: {label!r}{near and '.'}{near}"
 
 
 def choose_target(

@@ -63,10 +63,15 @@ def fit_temperature(logits: np.ndarray, labels: np.ndarray) -> Temperature:
     return Temperature(float(np.exp(found.x)))
 
 
-def split_in_halves(count: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
-    """Return the rows of two halves of `count` images, drawn by `seed`; the second may have one more."""
-    rows = np.random.default_rng(seed).permutation(count)
-    return rows[: count // 2], rows[count // 2 :]
+def split_in_halves(mistakes: np.ndarray, seed: int) -> tuple[np.ndarray, np.ndarray]:
+    """Return the rows of two halves of the images, drawn by `seed`; the second may have one more.
+
+    mistakes: bool (N,), whether the model is wrong. Both halves have as many of them, give or take one: a network has
+    few, and without any no temperature can be fitted.
+    """
+    rows = np.random.default_rng(seed).permutation(len(mistakes))
+    rows = rows[np.argsort(mistakes[rows], kind="stable")]
+    return rows[1::2], rows[::2]
 
 
 def acceptance_threshold(scores: np.ndarray, accept: float) -> float:

@@ -17,6 +17,7 @@ from keras_resnet.metrics.outcome import (
 from keras_resnet.metrics.result import Evaluation
 from keras_resnet.reporting.recommend import DescribedVerdict, describe_verdicts, recommend_file
 from keras_resnet.run import Run
+from keras_resnet.run.documents import Analysis
 from keras_resnet.runtime.plurals import counted, format_large
 
 # How a model compares with a baseline, as a row is called.
@@ -24,11 +25,6 @@ STANDINGS = {"baselines beaten": ABOVE, "baselines perhaps beaten": UNCLEAR, "ba
 # The name of a model, which is the head of its column.
 MODEL = "model"
 ComparedRow = Mapping[str, str | None]
-
-
-def comparison_rows(runs: Sequence[Run]) -> list[dict[str, str | None]]:
-    """Return a row for each run, see `describe_run`."""
-    return [describe_run(run, run.name) for run in runs]
 
 
 def describe_run(run: Run, name: str, evaluation: Evaluation | None = None) -> dict[str, str | None]:
@@ -40,7 +36,7 @@ def describe_run(run: Run, name: str, evaluation: Evaluation | None = None) -> d
     """
     run.require_finished()
     log, optimizer = run.read_log(), run.spec().optimizer
-    analysis = run.analysis() if run.analysis_file.is_file() else None
+    analysis = _read_analysis(run)
     file = recommend_file(describe_verdicts(run))
     return {
         MODEL: name,
@@ -51,7 +47,7 @@ def describe_run(run: Run, name: str, evaluation: Evaluation | None = None) -> d
         "validation loss, last epoch": f"{log[-1]['val_loss']:.4f}" if log else None,
         "epochs": str(len(log)) if log else None,
         "optimizer": f"{optimizer.name}, learning rate {optimizer.learning_rate:g}",
-        **_describe_size(run),
+        **_describe_size(analysis),
         "exported file": file and f"{file['file']} (recommended)",
         **(_verdict_cells(file) if file else {}),
     }
@@ -67,7 +63,14 @@ def describe_file(
     known = _verdict_cells(verdict) if verdict else {"file size": f"{size / 1e6:.2f} MB"}
     metrics = _metric_cells(evaluation) if evaluation else {}
     from_run = {"exported from": run.name, **_describe_network(run)}
-    return {MODEL: name, **from_run, **metrics, **_describe_size(run), "exported file": file.name, **known}
+    return {
+        MODEL: name,
+        **from_run,
+        **metrics,
+        **_describe_size(_read_analysis(run)),
+        "exported file": file.name,
+        **known,
+    }
 
 
 def list_known(rows: Sequence[ComparedRow]) -> list[str]:
@@ -90,9 +93,13 @@ def _describe_network(run: Run) -> dict[str, str | None]:
     return {"network": run.network_summary, "data": f"{data.source}, {data.input_words}"}
 
 
-def _describe_size(run: Run) -> dict[str, str | None]:
+def _read_analysis(run: Run) -> Analysis | None:
+    return run.analysis() if run.analysis_file.is_file() else None
+
+
+def _describe_size(analysis: Analysis | None) -> dict[str, str | None]:
     """Return how large the network is, where the run's analysis says it."""
-    parts = run.analysis()["parts"] if run.analysis_file.is_file() else []
+    parts = analysis["parts"] if analysis else []
     return {
         "parameters": f"{sum(part['parameters'] for part in parts):,}" if parts else None,
         "multiply-adds": format_large(sum(part["multiply_adds"] for part in parts)) if parts else None,

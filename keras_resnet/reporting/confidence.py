@@ -71,6 +71,7 @@ def list_results(document: CalibrationDocument) -> list[str]:
         _describe_temperature(document),
         *_describe_check(document),
         _describe_rule(document),
+        *_warn_of_rule(document),
         *_describe_kinds(document["unknown"]["kinds"]),
     ]
 
@@ -90,6 +91,10 @@ def _describe_check(document: CalibrationDocument) -> list[str]:
     if document["note"]:
         return []
     check = document["check"]
+    if check["temperature"] == 1:  # nothing was fitted
+        return [
+            "check: not possible, because the half of the images that a temperature would be fitted on has no mistakes"
+        ]
     return [
         f"check: a temperature of {check['temperature']:.3f}, fitted on one half of the images, takes the ECE of the"
         f" other {counted(check['images'], 'image')} from {check['before']:.2%} to {check['after']:.2%}"
@@ -103,6 +108,16 @@ def _describe_rule(document: CalibrationDocument) -> str:
         f" {keras_model['accepted']:.1%} of the validation images and {keras_model['accepted_unknown']:.1%} of the"
         f" unknown ones (false-positive rate); AUROC {keras_model['auroc']:.4f}"
     )
+
+
+def _warn_of_rule(document: CalibrationDocument) -> list[str]:
+    """Say that the rule is of no use where it separates no better than chance, an AUROC of 0.5."""
+    if document["models"][0]["auroc"] > 0.5:
+        return []
+    return [
+        "warning: on these unknown images, the rule is no better than chance: do not rely on --reject for images like"
+        " them"
+    ]
 
 
 def _describe_kinds(kinds: dict[str, UnknownKind]) -> list[str]:

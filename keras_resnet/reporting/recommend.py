@@ -168,9 +168,11 @@ def _compare_times(best: DescribedVerdict, timed: list[DescribedVerdict]) -> str
     fastest = min(timed, key=_latency)
     if _latency(best) <= _latency(fastest):
         floats = next((row for row in timed if row["scheme"] == "float32" and row is not best), None)
-        factor = f"{_latency(floats) / _latency(best):.1f}" if floats else "1.0"
-        speed = f": {factor}× as fast as {floats['file']}" if floats and factor != "1.0" else ""
-        return f"It is the fastest{speed}" if speed else "None is faster"
+        if floats is None:
+            return "None is faster"
+        if _latency(floats) - _latency(best) <= max(_spread(best), _spread(floats)):
+            return f"Its time differs from that of {floats['file']} by no more than timing noise"
+        return f"It is the fastest: {_latency(floats) / _latency(best):.1f}× as fast as {floats['file']}"
     is_noise = _latency(best) - _latency(fastest) <= max(_spread(best), _spread(fastest))
     little = "no more than timing noise" if is_noise else "less than a quarter"
     return f"Its time differs from that of {fastest['file']}, the fastest, by {little} ({_both_times(best, fastest)})"

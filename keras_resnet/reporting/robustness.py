@@ -86,10 +86,13 @@ def list_conclusions(document: RobustnessDocument) -> list[str]:
     label = metric_label(document["metric"])
     drops = {name: reference["clean"] - mean_value(reference, name) for name in reference["values"]}
     worst = max(drops, key=lambda name: drops[name])
-    lost = counted(100 * (reference["clean"] - mean_value(reference, ALL)), "point", ".2f")
+    points = 100 * (reference["clean"] - mean_value(reference, ALL))
+    if round(points, 2) <= 0:
+        return [f"the Keras model loses no {label} on these images", *map(_conclude, files)]
     place = (
         f"corrupted images, most with {worst} ({100 * drops[worst]:.2f})" if len(drops) > 1 else f"images with {worst}"
     )
+    lost = counted(points, "point", ".2f")
     return [f"the Keras model loses {lost} of {label} on {place}", *map(_conclude, files)]
 
 

@@ -57,7 +57,7 @@ class UnreadableFiles:
     def require_none(self) -> None:
         """Raise DataError if there were any."""
         if self._count and self._count == self._total:
-            raise DataError(f"none of the {self._total} files could be read")
+            raise DataError(f"none of the {counted(self._total, 'file')} could be read")
         if self._count:
             raise DataError(
                 f"{self._count} of {counted(self._total, 'file')} could not be read; the others were answered"

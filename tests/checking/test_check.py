@@ -107,7 +107,7 @@ def test_what_is_planted_is_found_and_nothing_else(planted):
     assert lines[2].index("1  ") == lines[0].index("r  for") and lines[9:] == report.notes != []
     (note,) = report.notes
     call = f"keras_resnet.check({str(planted)!r}, run=keras_resnet.train(data={str(planted)!r}))"
-    assert note == f"labels were not checked; to check them with a trained network: {call}"
+    assert note == f"labels were not checked, because that needs a trained network: {call}"
     shown = report._repr_html_()
     assert '<td style="text-align: left">Blurred images</td>' in shown and shown.endswith("</li></ul>")
 
@@ -183,7 +183,7 @@ def test_the_command_tells_the_same_in_words_in_json_and_on_a_page(planted, kres
 
 def commands(note):
     """The commands that a note ends with."""
-    return [shlex.split(each) for each in note.partition("with a trained network: ")[2].split(", then ")]
+    return [shlex.split(each) for each in note.partition("needs a trained network: ")[2].split(", then ")]
 
 
 def test_the_commands_that_check_labels_are_whole(folder, trained, kresnet, tmp_path):
@@ -205,7 +205,7 @@ def test_the_commands_that_check_labels_are_whole(folder, trained, kresnet, tmp_
     page = html.unescape((tmp_path / "page.html").read_text())
     shown = re.findall(r'<pre tabindex="0" aria-label="Command"><code>(.*?)</code>', page)
     assert [re.sub("</?span>", "", each) for each in shown] == [
-        out.splitlines()[-1].partition("with a trained network: ")[2]
+        out.splitlines()[-1].partition("needs a trained network: ")[2]
     ]
     (command,) = commands(out.splitlines()[-1])
     assert command == ["kresnet", "check", str(photos), "--run", run.name, "--runs", str(run.parent)]

@@ -251,7 +251,9 @@ def test_what_is_wrong_is_one_sentence(folder, wrong):
 def test_class_folders_are_told_from_label_sets(tmp_path):
     for name in ("a", "b"):
         paint_mixed(tmp_path / name, 4)
-    with pytest.raises(DataError, match="each has one label, which --task classify learns"):
+    with pytest.raises(
+        DataError, match=r"per image: it has class folders \(a/, b/\), whose images have one label each"
+    ):
         opened(tmp_path)
     write_csv(tmp_path / "labels.csv", [{"path": "a/000.png", "label": "x"}])
     data = load_dataset(DataSpec(str(tmp_path), image_size=16, max_unreadable=0), silent)

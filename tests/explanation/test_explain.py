@@ -41,7 +41,7 @@ def test_a_picture_and_a_line_of_each_image(kresnet, trained, photos, tmp_path, 
         assert line.startswith(f"{photos}/{number}.png: ")
         assert line.endswith(f"(Grad-CAM, stage3_unit1_out): heatmaps/{number}.png")
         assert "%, peak at" in line or "%, nothing in the image raises its score" in line
-    assert "method: Grad-CAM, the default of classes and labels" in err
+    assert "method: Grad-CAM, the default for classifiers" in err
     assert "layer: stage3_unit1_out, the last feature map" in err
     # 60 × 40 pixels, five times as large, beside itself.
     with Image.open("heatmaps/0.png") as picture:

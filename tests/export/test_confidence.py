@@ -20,7 +20,7 @@ from keras_resnet.data.odd_images import KINDS, generate_odd_images
 from keras_resnet.evaluation.evaluate import load_model
 from keras_resnet.export import device_scripts
 from keras_resnet.export.load import file_size, load_file
-from keras_resnet.reporting.confidence import forget_calibration
+from keras_resnet.reporting.confidence import forget_calibration, list_results
 from keras_resnet.reporting.page import render_report
 from keras_resnet.run import Run
 from keras_resnet.runtime import cli, preprocess
@@ -102,6 +102,15 @@ def test_the_numbers_are_those_of_sklearn_and_a_plain_loop(run, calibrated):
     assert row["accepted_unknown"] == pytest.approx((everything >= calibrated.threshold).mean(), abs=2e-3)
     assert list(document["unknown"]["kinds"]) == list(KINDS) == list(others)
     assert document["check"]["images"] == (split.count + 1) // 2
+
+
+def test_a_rule_of_no_use_and_a_check_that_cannot_be_made_are_named(calibrated):
+    document = calibrated.document
+    better, worse = ({**document["models"][0], "auroc": auroc} for auroc in (0.6, 0.4))
+    assert not any("warning" in words for words in list_results({**document, "models": [better]}))
+    words = list_results({**document, "models": [worse], "check": {**document["check"], "temperature": 1.0}})
+    assert any("warning: on these unknown images, the rule is no better than chance" in each for each in words)
+    assert any(each.startswith("check: not possible, because the half") for each in words)
 
 
 def test_files_keep_their_networks_and_get_the_metadata(run, before, calibrated):

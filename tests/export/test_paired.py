@@ -100,12 +100,20 @@ def test_files_are_compared_too(exported, validation, kresnet, tmp_path):
 
 
 def test_the_row_of_a_file_has_what_its_verdict_says(exported, kresnet, tmp_path):
-    """Of one of the run's exports, and of a copy of it; of other content under its name there is no verdict."""
+    """Of one of the run's exports, and of a copy of it; of another size under its name there is no verdict."""
     run, verdicts = exported
     verdict = verdicts["int8.tflite"]
     copied = Path(shutil.copy(run.exports / "int8.tflite", tmp_path / "copied.tflite"))
     code, out, err = kresnet(
-        "compare", run.folder, run.exports / "int8.tflite", copied, "--json", "--runs", run.folder.parent
+        "compare",
+        run.folder,
+        run.exports / "int8.tflite",
+        copied,
+        "--json",
+        "--runs",
+        run.folder.parent,
+        "--samples",
+        200,
     )
     assert code == 0, err
     of_run, own, copy = json.loads(out)["models"]
@@ -116,9 +124,10 @@ def test_the_row_of_a_file_has_what_its_verdict_says(exported, kresnet, tmp_path
     assert all(of_run[name] == own[name] for name in ("network", "data", "parameters", "multiply-adds"))
     assert {**copy, "model": own["model"], "exported file": own["exported file"]} == own
     other = Run(shutil.copytree(run.folder, tmp_path / run.name))
-    shutil.copy(run.exports / "float32.tflite", other.exports / "int8.tflite")
-    found = ComparedModel("other", other, other.exports / "int8.tflite").describe_row(None)
-    assert found["file size"] == f"{verdicts['float32'].bytes / 1e6:.2f} MB" and "verdict" not in found
+    changed = other.exports / "int8.tflite"
+    changed.write_bytes(changed.read_bytes() + bytes(1))
+    found = ComparedModel("other", other, changed).describe_row(None)
+    assert found["file size"] == f"{(verdict.bytes + 1) / 1e6:.2f} MB" and "verdict" not in found
 
 
 def test_python_takes_objects_and_refuses_what_is_none(exported, worse):

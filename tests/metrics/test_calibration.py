@@ -84,9 +84,16 @@ def test_the_separation_is_the_area_under_the_roc_curve():
 
 
 def test_halves_are_drawn_by_the_seed():
-    first, second = split_in_halves(7, 0)
+    right = np.zeros(7, bool)
+    first, second = split_in_halves(right, 0)
     assert sorted([*first, *second]) == list(range(7)) and len(first) == 3
-    assert list(split_in_halves(7, 0)[0]) == list(first)
+    assert list(split_in_halves(right, 0)[0]) == list(first) != list(split_in_halves(right, 1)[0])
+
+
+def test_halves_share_the_mistakes():
+    mistakes = np.arange(100) < 4
+    for seed in range(5):
+        assert [int(mistakes[half].sum()) for half in split_in_halves(mistakes, seed)] == [2, 2]
 
 
 @pytest.mark.parametrize(

@@ -290,7 +290,7 @@ def test_other_families_are_frozen_by_their_parts(name):
         (
             "classify",
             {"freeze": ("stem", "stage1", "stage2", "stage3", "stage4"), "backbone_lr_scale": 0.5},
-            "has no meaning where the backbone",
+            "has no effect where the backbone",
         ),
         (
             "classify",

@@ -174,11 +174,11 @@ def test_a_file_that_was_damaged_on_the_way_is_removed(hub, put, tmp_path):
 
 def test_code_in_a_model_is_not_run(hub, put, tmp_path):
     """A Lambda layer in config.json, which Keras would run, is not read at all; a pickle is no file of weights."""
-    evil, told = tmp_path / "evil.keras", tmp_path / "told"
+    evil, trace = tmp_path / "evil.keras", tmp_path / "trace"
     write_model(evil)
-    layer = {"class_name": "Lambda", "config": {"function": f"open({str(told)!r}, 'w')"}}
+    layer = {"class_name": "Lambda", "config": {"function": f"open({str(trace)!r}, 'w')"}}
     with zipfile.ZipFile(evil, "a") as archive:
-        archive.writestr("extra.py", f"open({str(told)!r}, 'w')")
+        archive.writestr("extra.py", f"open({str(trace)!r}, 'w')")
     with zipfile.ZipFile(evil) as archive:
         entries = {name: archive.read(name) for name in archive.namelist()}
     entries["config.json"] = json.dumps({"class_name": "Functional", "config": {"layers": [layer]}}).encode()
@@ -186,7 +186,7 @@ def test_code_in_a_model_is_not_run(hub, put, tmp_path):
         for name, content in entries.items():
             archive.writestr(name, content)
     put(model__keras=evil.read_bytes())
-    assert fetch_weights("hf:joe/cats").layers.keys() == SHAPES.keys() and not told.exists()
+    assert fetch_weights("hf:joe/cats").layers.keys() == SHAPES.keys() and not trace.exists()
     put(model__keras=b"\x80\x04cposix\nsystem\n(S'true'\ntR.")
     with pytest.raises(WeightsError, match=r"not a \.keras file, or damaged"):
         fetch_weights("hf:joe/cats")

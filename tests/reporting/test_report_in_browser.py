@@ -12,7 +12,8 @@ from device_verdicts import put_at_chance, put_on_device
 from robustness_documents import robustness_document
 
 from keras_resnet.reporting import assets
-from keras_resnet.reporting.compare import comparison_rows, render_comparison
+from keras_resnet.reporting.compare import render_comparison
+from keras_resnet.reporting.compared_models import describe_run
 from keras_resnet.reporting.page import render_report
 from keras_resnet.run import Run
 
@@ -275,7 +276,7 @@ def test_paper_gets_the_static_figures(browser, hostile):
 
 def test_a_comparison_has_plots_too(browser, exported, segmented, tmp_path):
     runs, file = [exported[0], segmented], tmp_path / "compared.html"
-    file.write_text(render_comparison(runs, comparison_rows(runs)), encoding="utf-8")
+    file.write_text(render_comparison(runs, [describe_run(each, each.name) for each in runs]), encoding="utf-8")
     page, troubles = opened(browser, file, viewport={"width": 390, "height": 800})
     page.wait_for_selector("html[data-ready=true]")
     assert page.locator(".plot svg").count() >= 2 and troubles == []

@@ -22,6 +22,7 @@ OTHERS = [
 # What has to do with files in the documents, and is never opened.
 SHOWN_ONLY = {
     ("Sample", "file"): "the caption of an image that the document holds itself",
+    ("HeatMapImage", "file"): "the caption of an image that the document holds itself",
     ("Fingerprint", "files"): "the SHA-256 of names and sizes",
 }
 

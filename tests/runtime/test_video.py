@@ -53,7 +53,7 @@ def test_a_camera_and_images_beside_a_video(kresnet, file, clip, tmp_path):
     [
         (["CLIP", "--save", "found.png"], 2, "--save must name a video file, such as found.mp4"),
         (["IMAGE", "--save", "found.mp4"], 2, "--save must name an image file"),
-        (["--camera", "CLIP", "--save", "found.mp4"], 2, "--save of a camera needs --frames"),
+        (["--camera", "CLIP", "--save", "found.mp4"], 2, "--save with --camera needs --frames"),
         (["--camera", "absent.mp4"], 1, "no such file"),
         ([], 2, "predict needs a run or an exported file, and then images"),
         (["IMAGE", "--camera", "0"], 2, "predict needs a run or an exported file, and then images"),
