@@ -32,7 +32,6 @@ from keras_resnet.metrics.calibration import (
     split_in_halves,
 )
 from keras_resnet.progress import Log, show_progress
-from keras_resnet.reporting.robustness import KERAS_MODEL
 from keras_resnet.run import Run
 from keras_resnet.run.calibration_documents import (
     CalibrationCheck,
@@ -42,7 +41,7 @@ from keras_resnet.run.calibration_documents import (
     UnknownImages,
     UnknownKind,
 )
-from keras_resnet.run.documents import Calibration
+from keras_resnet.run.documents import KERAS_MODEL, Calibration
 from keras_resnet.runtime.confidence import ENERGY_TEMPERATURE, Confidence, Rejection
 from keras_resnet.runtime.inputs import UnreadableFiles, expand_paths, read_images
 from keras_resnet.runtime.metadata import ModelMetadata

@@ -7,16 +7,15 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 from keras_resnet.data.annotations import Annotation, unpad_annotations
+from keras_resnet.data.label_set_split import split_label_sets
 from keras_resnet.errors import DataError
 from keras_resnet.evaluation.evaluate import evaluate_each, evaluation_batches
 from keras_resnet.export.confidence import load_models, load_validation
 from keras_resnet.export.confidence_settings import CalibrationSettings
-from keras_resnet.metrics.calibration import split_in_halves
 from keras_resnet.metrics.coco import Prediction, precision_recall_curves
 from keras_resnet.metrics.detection import MATCH_IOU, ClassMatches, describe_matches, f1_curves, match_by_class
 from keras_resnet.metrics.score_thresholds import FittedThresholds, fit_thresholds, mean_f1
 from keras_resnet.progress import Log, track
-from keras_resnet.reporting.robustness import KERAS_MODEL
 from keras_resnet.run import Run
 from keras_resnet.run.calibration_documents import (
     ClassThreshold,
@@ -25,6 +24,7 @@ from keras_resnet.run.calibration_documents import (
     ThresholdCheck,
     ThresholdDocument,
 )
+from keras_resnet.run.documents import KERAS_MODEL
 from keras_resnet.runtime.plurals import counted
 from keras_resnet.runtime.postprocess import DISPLAY_THRESHOLD
 from keras_resnet.tasks import get_task
@@ -108,9 +108,12 @@ def _describe_scores(matches: ClassMatches | None, threshold: float) -> Detectio
 def _check(
     predictions: Sequence[Prediction], annotations: Sequence[Annotation], task: Detection, seed: int
 ) -> ThresholdCheck | None:
-    """Fit thresholds on one half of the images and measure them on the other; None where one of them has nothing to fit
-    to or to measure by."""
-    halves = split_in_halves(np.zeros(len(annotations), bool), seed)
+    """Fit thresholds on one half of the images and measure them on the other, each with about half of the images of
+    each class; None where no object is found in the first half, or the second has none."""
+    shown = np.zeros((len(annotations), len(task.classes)), np.uint8)
+    for row, annotation in enumerate(annotations):
+        shown[row, annotation.labels[~annotation.iscrowd]] = 1
+    halves = split_label_sets(shown, 0.5, seed)
     first, second = (
         _match([annotations[row] for row in rows], [predictions[row] for row in rows], task) for rows in halves
     )

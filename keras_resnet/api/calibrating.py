@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from abc import ABC, abstractmethod
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Generic, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from keras_resnet import progress
 from keras_resnet.api.keywords import require_known, to_options
@@ -13,44 +12,38 @@ from keras_resnet.api.signatures import CALIBRATE, names
 from keras_resnet.config.given_options import select_given
 from keras_resnet.errors import UsageError
 from keras_resnet.export.confidence_settings import OF_CLASSIFIERS, CalibrationSettings
-from keras_resnet.reporting import confidence, html_tables, score_thresholds
+from keras_resnet.reporting import html_tables
+from keras_resnet.reporting.fitted import CalibrationSummary, describe_calibration, describe_thresholds
 from keras_resnet.run import Run as RunFolder
 from keras_resnet.run.calibration_documents import CalibrationDocument, ThresholdDocument
 from keras_resnet.run.documents import find_model
 from keras_resnet.runtime.confidence import UNCALIBRATED
 from keras_resnet.runtime.predictions import POSTPROCESSORS
 
+if TYPE_CHECKING:
+    from keras_resnet.export.confidence import RenewedFiles
+
 DocumentT = TypeVar("DocumentT", CalibrationDocument, ThresholdDocument)
-# Title, columns and rows.
-Table = tuple[str, list[str], list[list[str]]]
 
 
 @dataclass(frozen=True, repr=False)
-class FittedReport(ABC, Generic[DocumentT]):
+class FittedReport(Generic[DocumentT]):
     """What was fitted to a network and what it does: printed, a sentence for each; in a notebook, tables.
 
-    document: what confidence.json holds, and `kresnet calibrate --json` prints. renewed: exported files that have it in
-    their metadata now; stale: those that have to be exported again for that.
+    document: what confidence.json holds, and `kresnet calibrate --json` prints. summary: the same in sentences and
+    tables. renewed: exported files that have it in their metadata now; stale: those that have to be exported again for
+    that.
     """
 
     document: DocumentT
+    summary: CalibrationSummary
     renewed: Sequence[str] = ()
     stale: Sequence[str] = ()
 
     @property
-    @abstractmethod
-    def title(self) -> str:
-        """What was fitted on which images, in a few words."""
-
-    @property
-    @abstractmethod
     def results(self) -> list[str]:
         """What was fitted and what it does, a sentence each."""
-
-    @property
-    @abstractmethod
-    def tables(self) -> list[Table]:
-        """Title, columns and rows of each table."""
+        return self.summary.results
 
     @property
     def models(self) -> Sequence[str]:
@@ -62,14 +55,14 @@ class FittedReport(ABC, Generic[DocumentT]):
         return find_model(self.document["models"], name)
 
     def __str__(self) -> str:
-        return "\n".join([self.title, *self.results])
+        return "\n".join([self.summary.title, *self.results])
 
     def __repr__(self) -> str:
-        return f"<{type(self).__name__} {self.title}>"
+        return f"<{type(self).__name__} {self.summary.title}>"
 
     def _repr_html_(self) -> str:
-        tables = "".join(html_tables.table(columns, rows) for _, columns, rows in self.tables)
-        return tables + html_tables.items([*self.results, self.title])
+        tables = "".join(html_tables.table(table.columns, table.rows) for table in self.summary.tables)
+        return tables + html_tables.items([*self.results, self.summary.title])
 
 
 @dataclass(frozen=True, repr=False)
@@ -86,45 +79,16 @@ class CalibrationReport(FittedReport[CalibrationDocument]):
         """The score below which an image is unknown."""
         return self.document["rejection"]["threshold"]
 
-    @property
-    def title(self) -> str:
-        """What was measured on which images, in a few words."""
-        return confidence.describe_calibration(self.document)
-
-    @property
-    def results(self) -> list[str]:
-        """What was fitted and what it does, a sentence each."""
-        return confidence.list_results(self.document)
-
-    @property
-    def tables(self) -> list[Table]:
-        """Title, columns and rows of the table by model."""
-        return confidence.list_tables(self.document)
-
 
 @dataclass(frozen=True, repr=False)
 class ThresholdReport(FittedReport[ThresholdDocument]):
-    """What was fitted to a network that lists objects: of each class the score from which they are shown."""
+    """What was fitted to a detector, or to instance segmentation: for each class, the score from which its objects are
+    shown."""
 
     @property
     def thresholds(self) -> dict[str, float]:
         """The threshold, 0–1, of each class."""
         return {each["label"]: each["threshold"] for each in self.document["by_class"]}
-
-    @property
-    def title(self) -> str:
-        """What was fitted on which images, in a few words."""
-        return score_thresholds.describe_thresholds(self.document)
-
-    @property
-    def results(self) -> list[str]:
-        """What was fitted and what it does, a sentence each."""
-        return score_thresholds.list_results(self.document)
-
-    @property
-    def tables(self) -> list[Table]:
-        """Title, columns and rows of the tables by class and by model."""
-        return score_thresholds.list_tables(self.document)
 
 
 def calibrate_run(run: RunFolder, keywords: Mapping[str, object]) -> CalibrationReport | ThresholdReport:
@@ -145,20 +109,20 @@ def calibrate_and_keep(run: RunFolder, given: Mapping[str, Any]) -> CalibrationR
     require_effect(run, given)
     if TASKS[run.spec().task].lists_objects():
         thresholds = measure_thresholds(run, settings, progress.log)
-        return ThresholdReport(thresholds, *_keep(run, thresholds))
+        return ThresholdReport(thresholds, describe_thresholds(thresholds), **_keep(run, thresholds))
     calibration = measure_calibration(run, settings, progress.log)
-    return CalibrationReport(calibration, *_keep(run, calibration))
+    return CalibrationReport(calibration, describe_calibration(calibration), **_keep(run, calibration))
 
 
-def _keep(run: RunFolder, document: CalibrationDocument | ThresholdDocument) -> tuple[list[str], list[str]]:
-    """Write what was fitted, and return which exported files have it now and which have to be exported again."""
+def _keep(run: RunFolder, document: CalibrationDocument | ThresholdDocument) -> RenewedFiles:
+    """Write what was fitted into the run and its exported files, and the report again. Returns which files have it."""
     from keras_resnet.export.confidence import renew_files
     from keras_resnet.reporting.page import publish_report
 
     run.write_json(run.confidence_file, document)
     files = renew_files(run, run.confidence(), progress.log)
     publish_report(run)
-    return files["renewed"], files["stale"]
+    return files
 
 
 def require_effect(run: RunFolder, given: Collection[str]) -> None:
@@ -195,11 +159,13 @@ def forget_calibration(run: RunFolder) -> list[str]:
     if not run.confidence_file.is_file():
         raise UsageError(f"run {run.name} has not been calibrated, so there is nothing to forget")
     files = renew_files(run, UNCALIBRATED, progress.log)
-    run.confidence_file.unlink()
+    run.confidence_file.unlink()  # last: until then, the command can be given again
     publish_report(run)
     done = [f"removed {run.confidence_file.name}"]
     if files["renewed"]:
-        done.append(f"the metadata of {', '.join(files['renewed'])} are as without it")
+        done.append(
+            f"removed from the metadata of {', '.join(files['renewed'])}; networks and verdicts are as they were"
+        )
     if files["stale"]:
         done.append(f"not removed from {', '.join(files['stale'])}: write again with kresnet export {run.name}")
     return done

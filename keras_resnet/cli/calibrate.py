@@ -75,8 +75,8 @@ def calibrate(run_name: str | None, runs: str | None, as_json: bool, forget: boo
 
 def print_calibration(name: str, report: CalibrationReport | ThresholdReport) -> None:
     """Print the tables, and what was fitted."""
-    titles = [f"{name}: {report.title}", *(title for title, _, _ in report.tables[1:])]
-    for title, (_, columns, rows) in zip(titles, report.tables, strict=True):
-        console.print_table(title, columns, rows, prose=columns[:1])
+    first, *others = report.summary.tables
+    for title, table in ((f"{name}: {report.summary.title}", first), *((each.title, each) for each in others)):
+        console.print_table(title, table.columns, table.rows, prose=table.columns[:1])
     for line in report.results:
         console.emit(line)

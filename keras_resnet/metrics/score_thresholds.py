@@ -11,7 +11,7 @@ from keras_resnet.metrics.detection import HIT, WRONG, ClassMatches
 from keras_resnet.runtime.plurals import counted
 from keras_resnet.runtime.postprocess import DISPLAY_THRESHOLD, SCORE_THRESHOLD
 
-# Classes of fewer objects get the threshold of all classes: of ten, each that is found moves recall by ten points.
+# Classes with fewer objects get the threshold of all classes: of ten objects, each one found moves recall by ten points.
 MIN_OBJECTS = 10
 
 
@@ -75,8 +75,7 @@ def fit_thresholds(matches: Mapping[str, ClassMatches], classes: Sequence[str]) 
 def _why_not_own(objects: int) -> str:
     if objects >= MIN_OBJECTS:
         return f"none of its {objects:,} objects is found"
-    few = counted(objects, "object") if objects else "no object"
-    return f"it has {few}, and a threshold of its own takes {MIN_OBJECTS}"
+    return f"{counted(objects, 'object')}, fewer than {MIN_OBJECTS}"
 
 
 def pool_matches(matches: Iterable[ClassMatches]) -> ClassMatches:

@@ -4,11 +4,8 @@ sentences and plots."""
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import Any
 
-from keras_resnet.errors import RunError
 from keras_resnet.reporting.charts import INK, Axis, Chart, Series, reliability_diagram
-from keras_resnet.run import Run
 from keras_resnet.run.calibration_documents import CalibrationDocument, UnknownKind
 from keras_resnet.runtime.plurals import counted
 
@@ -22,18 +19,10 @@ COLUMNS = (
     "unknown accepted (FPR)",
     "AUROC",
 )
+HOW_TO_READ = (
+    "before and after: without and with the temperature. The threshold is that of the Keras model in all files"
+)
 SCORE_WORDS = {"energy": "energy", "max-logit": "largest logit"}
-
-
-def forget_calibration(run: Run, file: str) -> None:
-    """Remove what was measured of an exported file, which was written again since."""
-    try:
-        document = run.calibration() or run.score_thresholds()
-    except RunError:
-        return
-    if document is not None and any(each["name"] == file for each in document["models"]):
-        kept = [each for each in document["models"] if each["name"] != file]
-        run.write_json(run.confidence_file, {**document, "models": kept})
 
 
 def calibration_rows(document: CalibrationDocument) -> list[list[str]]:
@@ -51,11 +40,6 @@ def calibration_rows(document: CalibrationDocument) -> list[list[str]]:
         ]
         for each in document["models"]
     ]
-
-
-def list_tables(document: CalibrationDocument) -> list[tuple[str, list[str], list[list[str]]]]:
-    """Return title, columns and rows of the only table."""
-    return [("Calibration by model", list(COLUMNS), calibration_rows(document))]
 
 
 def describe_calibration(document: CalibrationDocument) -> str:
@@ -125,17 +109,6 @@ def _describe_kinds(kinds: dict[str, UnknownKind]) -> list[str]:
         return []
     words = ", ".join(f"{name} {each['auroc']:.3f} ({each['accepted']:.1%})" for name, each in kinds.items())
     return [f"AUROC by kind of unknown image, and the share accepted: {words}"]
-
-
-def describe_confidence(document: CalibrationDocument) -> dict[str, Any]:
-    """Return what the report's section shows beside its charts."""
-    return {
-        "words": describe_calibration(document),
-        "results": list_results(document),
-        "tables": list_tables(document),
-        "how_to_read": "before and after: without and with the temperature. The threshold is that of the Keras model in"
-        " all files",
-    }
 
 
 def confidence_charts(document: CalibrationDocument) -> list[Chart]:

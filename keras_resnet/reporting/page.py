@@ -31,7 +31,7 @@ from keras_resnet.metrics.outcome import (
 )
 from keras_resnet.progress import log, show_activity
 from keras_resnet.reporting.charts import Chart
-from keras_resnet.reporting.fitted import FittedSection, read_section
+from keras_resnet.reporting.fitted import CalibrationSection, read_section
 from keras_resnet.reporting.headline import Doubts, describe_headline
 from keras_resnet.reporting.microcontroller import list_needs, list_notes
 from keras_resnet.reporting.recommend import DescribedVerdict, Recommendation, describe_verdicts, recommend_file
@@ -59,7 +59,7 @@ class _Contents:
     device_rows: list[dict[str, Any]]
     diagnosis: Diagnosis | None
     robustness: RobustnessDocument | None
-    fitted: FittedSection | None
+    fitted: CalibrationSection | None
 
     @classmethod
     def read(cls, run: Run) -> _Contents:
@@ -121,7 +121,7 @@ class _Contents:
             "samples": samples,
             "heat_maps": "Heat maps" if self.analysis.get("heat_maps") else "",
             "robustness": "Robustness" if self.robustness else "",
-            "confidence": self.fitted.title if self.fitted else "",
+            "confidence": self.fitted.summary.heading if self.fitted else "",
             "sensitivity": "Quantization sensitivity by layer" if self.diagnosis else "",
             "network": "Network",
             "reproduce": "Reproduce",
@@ -193,7 +193,7 @@ def _context(contents: _Contents) -> dict[str, Any]:
         "files": _list_files(run, verdicts),
         **_describe_tables(contents),
         "robustness": describe_section(contents.robustness) if contents.robustness else None,
-        "confidence": contents.fitted.context if contents.fitted else None,
+        "confidence": contents.fitted.summary if contents.fitted else None,
     }
 
 

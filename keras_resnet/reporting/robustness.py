@@ -11,11 +11,17 @@ from keras_resnet.metrics.labels import metric_label, metric_title
 from keras_resnet.metrics.outcome import format_interval
 from keras_resnet.reporting.charts import COLORS, Axis, Chart, Series
 from keras_resnet.run import Run
-from keras_resnet.run.documents import ALL, CLEAN, ModelRobustness, RobustnessDifference, RobustnessDocument
+from keras_resnet.run.documents import (
+    ALL,
+    CLEAN,
+    KERAS_MODEL,
+    ModelRobustness,
+    RobustnessDifference,
+    RobustnessDocument,
+    without_model,
+)
 from keras_resnet.runtime.plurals import counted, join_words
 
-# The model that files are compared with.
-KERAS_MODEL = "Keras model"
 # What the numbers of the table are beside the metric: one sign for all.
 HOW_TO_READ = (
     "changes in points, negative where worse: of the Keras model from clean images, of a file from the Keras model on"
@@ -32,10 +38,8 @@ def keep_robustness(run: Run, document: RobustnessDocument) -> None:
 def forget_file(run: Run, file: str) -> None:
     """Remove what was measured of an exported file, which was written again since."""
     document = run.robustness(lambda message: None)
-    if document is None or all(each["name"] != file for each in document["models"]):
-        return
-    kept = [each for each in document["models"] if each["name"] != file]
-    keep_robustness(run, {**document, "models": kept})
+    if document and (others := without_model(document, file)):
+        keep_robustness(run, others)
 
 
 def mean_value(model: ModelRobustness, corruption: str) -> float:

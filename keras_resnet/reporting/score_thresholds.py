@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import Any
 
 import numpy as np
 
 from keras_resnet.reporting.charts import Chart, choose_classes, f1_chart, list_chosen_points, precision_recall_chart
 from keras_resnet.run.calibration_documents import DetectionScores, ThresholdDocument
-from keras_resnet.runtime.plurals import counted
+from keras_resnet.runtime.plurals import counted, verb
 
 CLASS_COLUMNS = (
     "class",
@@ -57,14 +56,6 @@ def model_rows(document: ThresholdDocument) -> list[list[str]]:
     return [[each["name"], f"{each['f1_before']:.2%}", f"{each['f1_after']:.2%}"] for each in document["models"]]
 
 
-def list_tables(document: ThresholdDocument) -> list[tuple[str, list[str], list[list[str]]]]:
-    """Return title, columns and rows of the tables by class and by model."""
-    return [
-        ("Thresholds by class", list(CLASS_COLUMNS), class_rows(document)),
-        ("F1 by model", list(MODEL_COLUMNS), model_rows(document)),
-    ]
-
-
 def describe_thresholds(document: ThresholdDocument) -> str:
     """Say in a few words what was fitted on which images."""
     objects = counted(sum(each["objects"] for each in document["by_class"]), "object", ",")
@@ -72,11 +63,11 @@ def describe_thresholds(document: ThresholdDocument) -> str:
 
 
 def how_to_read(document: ThresholdDocument) -> str:
-    """Say what before and after are."""
+    """Say what the columns are."""
     return (
-        f"before: at a threshold of {document['default']:g} for all classes; after: at those fitted to the Keras model."
-        f" An object is found where {document['matched']} have an IoU of {document['iou']:g} or more; F1 of a model is"
-        " the mean over its classes"
+        f"before: with a threshold of {document['default']:g} for all classes; after: with the thresholds fitted to the"
+        f" Keras model. An object is found if a prediction of its class overlaps it with an IoU of {document['iou']:g} or"
+        f" more, of {document['matched']}. The F1 of a model is the mean over the classes"
     )
 
 
@@ -97,13 +88,13 @@ def _describe_fit(document: ThresholdDocument) -> str:
 def _describe_check(document: ThresholdDocument) -> list[str]:
     check = document["check"]
     if check is None:
-        return ["no check: in one half of the images there is nothing to fit thresholds to, or to measure them by"]
+        return ["check: not possible, because in one half of the images no object is found, or there are none"]
     words = (
         f"check: thresholds fitted on one half of the images take the mean F1 of the other"
         f" {counted(check['images'], 'image')} from {check['before']:.2%} to {check['after']:.2%}"
     )
     is_better = check["after"] >= check["before"]
-    doubt = f"; there they are worse than {document['default']:g} for all classes, and --forget removes them"
+    doubt = f". That is worse than with {document['default']:g} for all classes: --forget removes the thresholds"
     return [words if is_better else words + doubt]
 
 
@@ -111,22 +102,12 @@ def _describe_overall(document: ThresholdDocument) -> list[str]:
     others = [each for each in document["by_class"] if each["note"]]
     if not others:
         return []
-    named = "; ".join(f"{each['label']}: {each['note']}" for each in others[:MAX_NAMED])
-    more = f"; and {len(others) - MAX_NAMED} more" if len(others) > MAX_NAMED else ""
+    named = ", ".join(f"{each['label']} ({each['note']})" for each in others[:MAX_NAMED])
+    more = f", and {len(others) - MAX_NAMED} more" if len(others) > MAX_NAMED else ""
+    who = f"{counted(len(others), 'class', plural='classes')} {verb(len(others), 'gets', 'get')}"
     return [
-        f"{document['overall']:.3f}, the threshold of all classes together, is that of"
-        f" {counted(len(others), 'class', plural='classes')}: {named}{more}"
+        f"{who} {document['overall']:.3f}, the threshold with the best F1 over the objects of all classes: {named}{more}"
     ]
-
-
-def describe_section(document: ThresholdDocument) -> dict[str, Any]:
-    """Return what the report's section shows beside its charts."""
-    return {
-        "words": describe_thresholds(document),
-        "results": list_results(document),
-        "tables": list_tables(document),
-        "how_to_read": how_to_read(document),
-    }
 
 
 def threshold_charts(document: ThresholdDocument) -> list[Chart]:

@@ -3,13 +3,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Annotated
+from collections.abc import Mapping, Sequence
+from typing import Annotated, Any, cast
 
 from pydantic import Field
 from typing_extensions import TypedDict
 
 from keras_resnet.run.documents import Calibration, Count, Curve, Line, Number, kept
+from keras_resnet.run.reading import parse_json
+from keras_resnet.runtime.confidence import Confidence
 
 Share = Annotated[Number, Field(ge=0, le=1)]
 
@@ -155,13 +157,21 @@ class ThresholdDocument(TypedDict):
     models: Annotated[list[ModelThresholds], Field(min_length=1)]
 
 
-def describe_threshold_fault(document: ThresholdDocument, classes: Sequence[str]) -> str:
-    """Say what of a detector's confidence.json does not fit together, or is not of `classes`; "" where all does."""
+def parse_calibration(content: bytes) -> CalibrationDocument:
+    """Parse a classifier's confidence.json. Raises ValueError that says in one sentence what is wrong with it."""
+    document = parse_json(CalibrationDocument, content)
+    Confidence.from_dict(cast(Mapping[str, Any], document))
+    return document
+
+
+def parse_thresholds(content: bytes, classes: Sequence[str]) -> ThresholdDocument:
+    """Parse the confidence.json of a detector of `classes`. Raises ValueError as `parse_calibration`."""
+    document = parse_json(ThresholdDocument, content)
     rows = [(each["label"], each["threshold"]) for each in document["by_class"]]
     thresholds = document["score_thresholds"]
     if len(thresholds) != len(classes) or rows != list(zip(classes, thresholds, strict=True)):
-        return "it has not a threshold for each label of the run, in their order"
+        raise ValueError("it does not have a threshold for each label of the run, in their order")
     measured = document["curves"].keys()
     if not measured or measured != document["f1_curves"].keys() or not measured <= set(classes):
-        return "its curves are not those of the run's labels"
-    return ""
+        raise ValueError("its curves are not those of the run's labels")
+    return document

@@ -7,8 +7,9 @@ import shutil
 from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager, suppress
 from dataclasses import asdict, dataclass, replace
+from functools import partial
 from pathlib import Path
-from typing import Any, TypeVar, cast
+from typing import Any, TypeVar
 
 from keras_resnet.atomic_write import describe_error
 from keras_resnet.config.section import flatten
@@ -17,7 +18,12 @@ from keras_resnet.errors import RunError, UsageError, did_you_mean
 from keras_resnet.metrics.outcome import ACCEPTED
 from keras_resnet.progress import Log
 from keras_resnet.progress import log as log_message
-from keras_resnet.run.calibration_documents import CalibrationDocument, ThresholdDocument, describe_threshold_fault
+from keras_resnet.run.calibration_documents import (
+    CalibrationDocument,
+    ThresholdDocument,
+    parse_calibration,
+    parse_thresholds,
+)
 from keras_resnet.run.description import default_run_name, describe_network, package_versions
 from keras_resnet.run.documents import (
     LOG_COLUMNS,
@@ -31,7 +37,7 @@ from keras_resnet.run.documents import (
     RunRecords,
     describe_inconsistency,
 )
-from keras_resnet.run.folders import create_run_folder, is_alive
+from keras_resnet.run.folders import create_run_folder, describe_no_runs, is_alive
 from keras_resnet.run.lock import LOCK_NAME, find_lock_holder, lock_run
 from keras_resnet.run.model_file import require_model
 from keras_resnet.run.reading import parse_json, parse_log, parse_verdicts, read_bytes, read_text
@@ -217,14 +223,11 @@ class Run(RunFiles):
 
     def calibration(self) -> CalibrationDocument | None:
         """Read what `kresnet calibrate` fitted to a classifier; None before it. Raises RunError if that is damaged."""
-        return None if self._lists_objects else self._read_fitted(CalibrationDocument)
+        return None if self._lists_objects else self._read_fitted(parse_calibration)
 
     def score_thresholds(self) -> ThresholdDocument | None:
         """Read what `kresnet calibrate` fitted to a detector; None before it. Raises RunError if that is damaged."""
-        document = self._read_fitted(ThresholdDocument) if self._lists_objects else None
-        if document and (why := describe_threshold_fault(document, self.classes())):
-            raise self._uncalibrated(self._unreadable(self.confidence_file, why))
-        return document
+        return self._read_fitted(partial(parse_thresholds, classes=self.classes())) if self._lists_objects else None
 
     def confidence(self) -> Confidence:
         """Return the temperature and the rule for unknown images, or the score thresholds; UNCALIBRATED before `kresnet
@@ -238,21 +241,17 @@ class Run(RunFiles):
 
         return TASKS[self.spec().task].lists_objects()
 
-    def _read_fitted(self, document_type: type[T]) -> T | None:
-        """Read confidence.json, and whether what was fitted can be."""
+    def _read_fitted(self, parse: Callable[[bytes], T]) -> T | None:
+        """Read confidence.json, if it is there."""
         if not self.confidence_file.is_file():
             return None
         try:
-            document = self._read(self.confidence_file, document_type)
-            Confidence.from_dict(cast(Mapping[str, Any], document))
-            return document
-        except RunError as error:
-            raise self._uncalibrated(error) from error
-        except ValueError as error:
-            raise self._uncalibrated(self._unreadable(self.confidence_file, str(error))) from error
-
-    def _uncalibrated(self, error: RunError) -> RunError:
-        return RunError(f"{error}; make it with: kresnet calibrate {self.name}")
+            return parse(read_bytes(self.confidence_file))
+        except (OSError, ValueError) as error:
+            why = self._unreadable(self.confidence_file, describe_error(error))
+            raise RunError(
+                f"{why}; make it again with: kresnet calibrate {self.name}; or do without it: --forget removes it"
+            ) from error
 
     def _read_part(self, file: Path, document_type: type[T], log: Log) -> T | None:
         """Read a part of the report that there need not be."""
@@ -385,11 +384,3 @@ class Run(RunFiles):
             return self.document()["created"]
         except RunError:
             return ""
-
-
-def describe_no_runs(home: Path) -> str:
-    """Return what to say of a folder without runs, which may not be the one that was meant."""
-    return (
-        f"there are no runs in {home.absolute()}; make one with: kresnet train --data FOLDER; or name their folder:"
-        " --runs DIR"
-    )

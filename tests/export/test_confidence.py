@@ -20,7 +20,8 @@ from keras_resnet.data.odd_images import KINDS, generate_odd_images
 from keras_resnet.evaluation.evaluate import load_model
 from keras_resnet.export import device_scripts
 from keras_resnet.export.load import file_size, load_file
-from keras_resnet.reporting.confidence import forget_calibration, list_results
+from keras_resnet.reporting.confidence import list_results
+from keras_resnet.reporting.fitted import forget_file
 from keras_resnet.reporting.page import render_report
 from keras_resnet.run import Run
 from keras_resnet.runtime import cli, preprocess
@@ -197,7 +198,7 @@ def test_the_command_prints_what_was_fitted_and_the_report_shows_it(exported, od
     page = render_report(run)
     assert 'id="confidence"' in page and "Images accepted by threshold" in page
     assert page.count('data-chart="confidence-') == 3
-    forget_calibration(run, "int8.tflite")  # as after another export of it
+    forget_file(run, "int8.tflite")  # as after another export of it
     assert [each["name"] for each in run.calibration()["models"]] == ["Keras model", "saved_model"]
 
 

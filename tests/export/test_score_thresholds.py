@@ -235,7 +235,10 @@ def test_forgetting_restores_what_was(run, before, calibrated, kresnet, tmp_path
     assert {name: (copy.exports / name).read_bytes() for name in FILES} == contents
     assert copy.verdict_rows() == rows and not copy.confidence_file.exists()
     assert copy.confidence() == Confidence() and "Score thresholds" not in render_report(copy)
-    assert out.splitlines() == ["removed confidence.json", f"the metadata of {', '.join(FILES)} are as without it"]
+    assert out.splitlines() == [
+        "removed confidence.json",
+        f"removed from the metadata of {', '.join(FILES)}; networks and verdicts are as they were",
+    ]
     code, _, err = kresnet("calibrate", copy.folder, "--forget")
     assert code == 2 and err[-1].endswith("run again has not been calibrated, so there is nothing to forget")
     copy.write_json(copy.confidence_file, calibrated.document)

@@ -67,8 +67,8 @@ def test_classes_with_few_objects_get_the_threshold_of_all():
     assert fitted.values == (overall, overall, overall, pytest.approx(0.7))
     notes = {name: each.note for name, each in fitted.by_class.items()}
     assert notes == {
-        "none": "it has no object, and a threshold of its own takes 10",
-        "few": "it has 9 objects, and a threshold of its own takes 10",
+        "none": "0 objects, fewer than 10",
+        "few": "9 objects, fewer than 10",
         "lost": "none of its 10 objects is found",
         "many": "",
     }
