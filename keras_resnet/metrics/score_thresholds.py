@@ -11,7 +11,7 @@ from keras_resnet.metrics.detection import HIT, WRONG, ClassMatches
 from keras_resnet.runtime.plurals import counted
 from keras_resnet.runtime.postprocess import DISPLAY_THRESHOLD, SCORE_THRESHOLD
 
-# Classes with fewer objects get the threshold of all classes: of ten objects, each one found moves recall by ten points.
+# Classes with fewer objects get the threshold of all classes: with ten objects, one more moves recall by ten points.
 MIN_OBJECTS = 10
 
 

@@ -65,9 +65,9 @@ def describe_thresholds(document: ThresholdDocument) -> str:
 def how_to_read(document: ThresholdDocument) -> str:
     """Say what the columns are."""
     return (
-        f"before: with a threshold of {document['default']:g} for all classes; after: with the thresholds fitted to the"
-        f" Keras model. An object is found if a prediction of its class overlaps it with an IoU of {document['iou']:g} or"
-        f" more, of {document['matched']}. The F1 of a model is the mean over the classes"
+        f"before: with a threshold of {document['default']:g} for all classes; after: with those fitted to the Keras"
+        f" model. An object is found if a prediction of its class has an IoU with it of {document['iou']:g} or more, by"
+        f" {document['matched']}. The F1 of a model is the mean over the classes"
     )
 
 
@@ -102,11 +102,11 @@ def _describe_overall(document: ThresholdDocument) -> list[str]:
     others = [each for each in document["by_class"] if each["note"]]
     if not others:
         return []
-    named = ", ".join(f"{each['label']} ({each['note']})" for each in others[:MAX_NAMED])
+    listed = ", ".join(f"{each['label']} ({each['note']})" for each in others[:MAX_NAMED])
     more = f", and {len(others) - MAX_NAMED} more" if len(others) > MAX_NAMED else ""
     who = f"{counted(len(others), 'class', plural='classes')} {verb(len(others), 'gets', 'get')}"
     return [
-        f"{who} {document['overall']:.3f}, the threshold with the best F1 over the objects of all classes: {named}{more}"
+        f"{who} {document['overall']:.3f}, the threshold with the best F1 over all classes together: {listed}{more}"
     ]
 
 
