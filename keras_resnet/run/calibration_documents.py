@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Annotated, Any, cast
+from typing import Annotated, Any, Literal, cast
 
 from pydantic import Field
 from typing_extensions import TypedDict
@@ -98,9 +98,9 @@ class CalibrationDocument(TypedDict):
 class DetectionScores(TypedDict):
     """How a class is detected from a score on. precision: None where nothing is predicted."""
 
-    precision: Number | None
-    recall: Number
-    f1: Number
+    precision: Share | None
+    recall: Share
+    f1: Share
 
 
 @kept
@@ -111,7 +111,7 @@ class ClassThreshold(TypedDict):
     label: str
     objects: Count
     threshold: Share
-    note: str
+    note: Line
     before: DetectionScores | None
     after: DetectionScores | None
 
@@ -122,8 +122,8 @@ class ThresholdCheck(TypedDict):
     over classes, at the default threshold and at these."""
 
     images: Count
-    before: Number
-    after: Number
+    before: Share
+    after: Share
 
 
 @kept
@@ -132,8 +132,8 @@ class ModelThresholds(TypedDict):
     and at the fitted ones."""
 
     name: Line
-    f1_before: Number
-    f1_after: Number
+    f1_before: Share
+    f1_after: Share
 
 
 @kept
@@ -145,8 +145,8 @@ class ThresholdDocument(TypedDict):
     101 recalls; f1_curves: F1 at 101 thresholds. models: the Keras model first."""
 
     samples: Count
-    matched: Line
-    iou: Number
+    matched: Literal["boxes", "masks"]
+    iou: Share
     default: Share
     overall: Share
     score_thresholds: Annotated[list[Share], Field(min_length=1)]

@@ -112,14 +112,24 @@ class Confidence:
 
     @classmethod
     def from_dict(cls, document: Mapping[str, Any]) -> Confidence:
-        """Parse what `as_dict` made, among other keys. Raises ValueError, TypeError or KeyError for anything else."""
+        """Parse what `as_dict` made, among other keys. Raises ValueError, TypeError, KeyError or OverflowError for
+        anything else."""
         rule = document.get("rejection")
-        temperature = float(document.get("temperature", 1.0))
-        thresholds = tuple(map(float, document.get("score_thresholds", ())))
-        if rule is None:
-            return cls(temperature, score_thresholds=thresholds)
-        numbers = (float(rule[name]) for name in ("temperature", "threshold", "accepts"))
-        return cls(temperature, Rejection(rule["score"], *numbers), thresholds)
+        temperature = _to_float(document.get("temperature", 1.0))
+        thresholds = document.get("score_thresholds", [])
+        if not isinstance(thresholds, list):
+            raise TypeError(f"score_thresholds must be a list. Received: {type(thresholds).__name__}")
+        if rule is not None:
+            numbers = (_to_float(rule[name]) for name in ("temperature", "threshold", "accepts"))
+            rule = Rejection(rule["score"], *numbers)
+        return cls(temperature, rule, tuple(map(_to_float, thresholds)))
+
+
+def _to_float(value: Any) -> float:
+    """Return a number of JSON. Raises TypeError for anything else: `float` would take "0.5" and true for numbers."""
+    if type(value) not in (int, float):
+        raise TypeError(f"not a number: {value!r}")
+    return float(value)
 
 
 UNCALIBRATED = Confidence()

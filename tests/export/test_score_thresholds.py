@@ -2,6 +2,7 @@
 
 import base64
 import json
+import random
 import shutil
 import subprocess
 import sys
@@ -10,13 +11,15 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from damaging import edits_of, file_edits_of
+from mutants import texts_of, with_texts
 from PIL import Image
 from samples import silent
 
 import keras_resnet as kr
 from keras_resnet.data.annotations import decode_rle, unpad_annotations
 from keras_resnet.data.load import load_dataset
-from keras_resnet.errors import ExportError, UsageError
+from keras_resnet.errors import ExportError, RunError, UsageError
 from keras_resnet.evaluation.evaluate import load_model
 from keras_resnet.explanation.targets import Question, choose_target
 from keras_resnet.export.hub_card import HubCard
@@ -27,6 +30,7 @@ from keras_resnet.export.request import ExportRequest
 from keras_resnet.export.tflite_metadata import replace_confidence
 from keras_resnet.export.tflite_options import build_tflite_options, with_nms_variants
 from keras_resnet.reporting import charts
+from keras_resnet.reporting.fitted import read_section
 from keras_resnet.reporting.page import render_report
 from keras_resnet.run import Run
 from keras_resnet.runtime import cli, postprocess
@@ -265,36 +269,112 @@ def test_what_is_wrong_is_said_in_a_sentence(run, calibrated, kresnet, tmp_path)
         kr.Run(run).calibrate(accept=0.9)
 
 
-@pytest.mark.parametrize(
-    "damage",
-    [
+def test_a_damaged_document_is_named_or_harms_nothing(run, calibrated, tmp_path):
+    other = Run(shutil.copytree(run.folder, tmp_path / "other", ignore=shutil.ignore_patterns("exports")))
+    file, sound = other.confidence_file, other.confidence_file.read_bytes()
+    document = json.loads(sound)
+    misfits = [
         {"score_thresholds": [0.3]},
-        {"score_thresholds": [2.0] * 6},
-        {"by_class": []},
+        {"score_thresholds": document["score_thresholds"][::-1]},
+        {"score_thresholds": [0.5] * 10**5},
+        {"by_class": document["by_class"][:-1]},
+        {"by_class": document["by_class"][::-1]},
         {"curves": {}},
         {"f1_curves": {}},
-        {"models": []},
-        {"check": 1},
-    ],
-)
-def test_a_damaged_document_is_named(run, calibrated, kresnet, tmp_path, damage):
+    ]
+    damages = [(str(each), json.dumps({**document, **each})) for each in misfits]
+    edits = [*random.Random(0).sample([*edits_of(file)], 300), *file_edits_of(file)]
+    for words, change in [
+        *((words, lambda target, text=text: target.write_text(text)) for words, text in damages),
+        *edits,
+    ]:
+        if file.is_dir():
+            file.rmdir()
+        file.unlink(missing_ok=True)
+        file.write_bytes(sound)
+        change(file)
+        try:
+            thresholds = other.confidence().score_thresholds
+        except RunError as error:
+            assert "confidence.json" in str(error) and "kresnet calibrate other" in str(error), words
+            assert "\n" not in str(error) and len(str(error)) < 600, words
+            assert read_section(other, silent) is None
+            continue
+        assert words not in dict(damages), words
+        assert len(thresholds) in (0, len(other.classes())) and all(0 <= each <= 1 for each in thresholds), words
+        assert (read_section(other, silent) is None) == (not thresholds), words
+
+
+def test_commands_say_what_is_damaged(run, calibrated, images, kresnet, tmp_path):
     other = Run(shutil.copytree(run.folder, tmp_path / "other"))
-    document = json.loads(other.confidence_file.read_text())
-    other.confidence_file.write_text(json.dumps({**document, **damage}))
-    code, _, err = kresnet("evaluate", other.folder)
-    assert code == 1 and "confidence.json" in err[-1] and "kresnet calibrate other" in err[-1]
-    assert 'id="confidence"' not in render_report(other)
+    other.confidence_file.write_bytes(other.confidence_file.read_bytes()[:-99])
+    wrong = "confidence.json: Invalid JSON"
+    for words in (["predict", other.folder, images[0]], ["export", other.folder, "--tflite", "--samples", "8"]):
+        code, _, err = kresnet(*words)
+        assert code == 1 and wrong in err[-1] and "kresnet calibrate other" in err[-1], (words, err)
+        assert "Traceback" not in "".join(err)
+    with pytest.raises(RunError, match=wrong):
+        kr.open_run(other.folder).predict(images[0])
+    code, _, err = kresnet("report", other.folder)
+    assert code == 0 and any("left out of the report" in line and wrong in line for line in err)
+    assert 'id="confidence"' not in other.report_file.read_text()
+    code, _, err = kresnet("calibrate", other.folder, "--forget")
+    assert code == 0 and not other.confidence_file.exists(), err
 
 
-def test_a_file_with_thresholds_of_other_classes_is_refused(run, calibrated):
+FORGED = (
+    [0.3],
+    [0.5] * 7,
+    [0.5] * 5 + [1.01],
+    [0.5] * 5 + [-0.1],
+    [0.5] * 5 + [float("nan")],
+    [0.5] * 5 + [10**400],
+    [0.5] * 5 + ["0.5"],
+    [0.5] * 5 + [True],
+    [0.5] * 5 + [None],
+    [[0.5]] * 6,
+    "010101",
+    dict.fromkeys("abcdef", 0.5),
+    0.5,
+    None,
+)
+
+
+@pytest.mark.parametrize("forged", FORGED, ids=lambda each: repr(each)[:20])
+def test_forged_thresholds_of_a_file_are_refused(run, calibrated, forged):
+    file = run.exports / FILES[0]
+    labels, details = texts_of(file.read_bytes())
+    assert read_metadata(with_texts(file.read_bytes(), labels, json.dumps(details)), file).confidence != Confidence()
+    content = with_texts(file.read_bytes(), labels, json.dumps({**details, "score_thresholds": forged}))
+    with pytest.raises(ExportError, match="was not exported by kresnet or is damaged"):
+        read_metadata(content, file)
+
+
+def test_a_file_has_no_thresholds_beside_a_temperature(run, calibrated):
     file = run.exports / FILES[0]
     card = read_metadata(file.read_bytes(), file)
-    for damage in (Confidence(score_thresholds=(0.5,)), replace(card.confidence, temperature=2.0)):
-        content = replace_confidence(file.read_bytes(), damage, file)
-        with pytest.raises(ExportError, match="holds no labels and image sizes"):
-            read_metadata(content, file)
+    content = replace_confidence(file.read_bytes(), replace(card.confidence, temperature=2.0), file)
+    with pytest.raises(ExportError, match="was not exported by kresnet or is damaged"):
+        read_metadata(content, file)
     with pytest.raises(ValueError, match="score threshold must be 0 to 1"):
         Confidence(score_thresholds=(0.5, float("nan")))
+
+
+def test_every_runtime_refuses_a_forged_file(run, calibrated, images, kresnet, capsys, tmp_path):
+    folder = shutil.copytree(run.exports, tmp_path / "exports")
+    file = folder / FILES[0]
+    labels, details = texts_of(file.read_bytes())
+    file.write_bytes(
+        with_texts(file.read_bytes(), labels, json.dumps({**details, "score_thresholds": [0.5] * 5 + ["1"]}))
+    )
+    code, _, err = kresnet("predict", file, images[0])
+    assert code == 1 and "is damaged" in err[-1] and "Traceback" not in "".join(err)
+    assert cli.main(["predict", str(file), images[0]]) == 1
+    assert "is damaged" in capsys.readouterr().err
+    script = [sys.executable, "detect.py", file.name, images[0]]
+    done = subprocess.run(script, cwd=folder, capture_output=True, text=True)
+    assert done.returncode == 1 and done.stderr.startswith(f"cannot read the metadata of {file.name}: ")
+    assert len(done.stderr.splitlines()) == 1 and not Path(images[0]).with_suffix(".found.json").exists()
 
 
 @pytest.mark.slow
