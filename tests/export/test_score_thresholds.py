@@ -282,12 +282,10 @@ def test_a_damaged_document_is_named_or_harms_nothing(run, calibrated, tmp_path)
         {"curves": {}},
         {"f1_curves": {}},
     ]
-    damages = [(str(each), json.dumps({**document, **each})) for each in misfits]
-    edits = [*random.Random(0).sample([*edits_of(file)], 300), *file_edits_of(file)]
-    for words, change in [
-        *((words, lambda target, text=text: target.write_text(text)) for words, text in damages),
-        *edits,
-    ]:
+    texts = {str(each): json.dumps({**document, **each}) for each in misfits}
+    edits = [(words, lambda target, text=text: target.write_text(text)) for words, text in texts.items()]
+    edits += [*random.Random(0).sample([*edits_of(file)], 300), *file_edits_of(file)]
+    for words, change in edits:
         if file.is_dir():
             file.rmdir()
         file.unlink(missing_ok=True)
@@ -300,7 +298,7 @@ def test_a_damaged_document_is_named_or_harms_nothing(run, calibrated, tmp_path)
             assert "\n" not in str(error) and len(str(error)) < 600, words
             assert read_section(other, silent) is None
             continue
-        assert words not in dict(damages), words
+        assert words not in texts, words
         assert len(thresholds) in (0, len(other.classes())) and all(0 <= each <= 1 for each in thresholds), words
         assert (read_section(other, silent) is None) == (not thresholds), words
 
@@ -364,17 +362,17 @@ def test_every_runtime_refuses_a_forged_file(run, calibrated, images, kresnet, c
     folder = shutil.copytree(run.exports, tmp_path / "exports")
     file = folder / FILES[0]
     labels, details = texts_of(file.read_bytes())
-    file.write_bytes(
-        with_texts(file.read_bytes(), labels, json.dumps({**details, "score_thresholds": [0.5] * 5 + ["1"]}))
-    )
-    code, _, err = kresnet("predict", file, images[0])
+    details["score_thresholds"] = [0.5] * 5 + ["1"]
+    file.write_bytes(with_texts(file.read_bytes(), labels, json.dumps(details)))
+    image = shutil.copy(images[0], tmp_path)
+    code, _, err = kresnet("predict", file, image)
     assert code == 1 and "is damaged" in err[-1] and "Traceback" not in "".join(err)
-    assert cli.main(["predict", str(file), images[0]]) == 1
+    assert cli.main(["predict", str(file), image]) == 1
     assert "is damaged" in capsys.readouterr().err
-    script = [sys.executable, "detect.py", file.name, images[0]]
+    script = [sys.executable, "detect.py", file.name, image]
     done = subprocess.run(script, cwd=folder, capture_output=True, text=True)
     assert done.returncode == 1 and done.stderr.startswith(f"cannot read the metadata of {file.name}: ")
-    assert len(done.stderr.splitlines()) == 1 and not Path(images[0]).with_suffix(".found.json").exists()
+    assert len(done.stderr.splitlines()) == 1 and not Path(image).with_suffix(".found.json").exists()
 
 
 @pytest.mark.slow
