@@ -77,6 +77,6 @@ def print_calibration(name: str, report: CalibrationReport | ThresholdReport) ->
     """Print the tables, and what was fitted."""
     first, *others = report.summary.tables
     for title, table in ((f"{name}: {report.summary.title}", first), *((each.title, each) for each in others)):
-        console.print_table(title, table.columns, table.rows, prose=table.columns[:1])
+        console.print_table(title, table.columns, table.rows, prose=table.columns[:1], spare=table.spare)
     for line in report.results:
         console.emit(line)

@@ -17,11 +17,12 @@ from keras_resnet.run.documents import without_model
 
 @dataclass(frozen=True)
 class Table:
-    """A table, with its title."""
+    """A table, with its title. spare: columns that a narrow terminal may leave out."""
 
     title: str
     columns: Sequence[str]
     rows: list[list[str]]
+    spare: Sequence[str] = ()
 
 
 @dataclass(frozen=True)
@@ -62,7 +63,12 @@ def describe_thresholds(document: ThresholdDocument) -> CalibrationSummary:
         score_thresholds.describe_thresholds(document),
         score_thresholds.list_results(document),
         [
-            Table("Thresholds by class", score_thresholds.CLASS_COLUMNS, score_thresholds.class_rows(document)),
+            Table(
+                "Thresholds by class",
+                score_thresholds.CLASS_COLUMNS,
+                score_thresholds.class_rows(document),
+                score_thresholds.SPARE_COLUMNS,
+            ),
             Table("F1 by model", score_thresholds.MODEL_COLUMNS, score_thresholds.model_rows(document)),
         ],
         score_thresholds.how_to_read(document),

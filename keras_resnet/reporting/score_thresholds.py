@@ -10,17 +10,8 @@ from keras_resnet.reporting.charts import Chart, choose_classes, f1_chart, list_
 from keras_resnet.run.calibration_documents import DetectionScores, ThresholdDocument
 from keras_resnet.runtime.plurals import counted, verb
 
-CLASS_COLUMNS = (
-    "class",
-    "objects",
-    "threshold",
-    "precision before",
-    "precision after",
-    "recall before",
-    "recall after",
-    "F1 before",
-    "F1 after",
-)
+SPARE_COLUMNS = ("precision before", "precision after", "recall before", "recall after")
+CLASS_COLUMNS = ("class", "objects", "threshold", *SPARE_COLUMNS, "F1 before", "F1 after")
 MODEL_COLUMNS = ("model", "F1 before", "F1 after")
 # Classes that a sentence names.
 MAX_NAMED = 5
