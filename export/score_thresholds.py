@@ -18,6 +18,7 @@ from keras_resnet.metrics.score_thresholds import FittedThresholds, fit_threshol
 from keras_resnet.progress import Log, track
 from keras_resnet.run import Run
 from keras_resnet.run.calibration_documents import (
+    CheckedThreshold,
     ClassThreshold,
     DetectionScores,
     ModelThresholds,
@@ -121,7 +122,16 @@ def _check(
     if fitted is None or not second:
         return None
     before, after = _mean_f1_before_and_after(second, task.classes, fitted)
-    return ThresholdCheck(images=len(halves[1]), before=before, after=after)
+    by_class = [
+        CheckedThreshold(
+            label=name,
+            threshold=fitted.by_class[name].value,
+            before=matches.f1(DISPLAY_THRESHOLD),
+            after=matches.f1(fitted.by_class[name].value),
+        )
+        for name, matches in second.items()
+    ]
+    return ThresholdCheck(images=len(halves[1]), before=before, after=after, by_class=by_class)
 
 
 def _describe_model(

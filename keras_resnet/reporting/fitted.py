@@ -13,6 +13,7 @@ from keras_resnet.reporting.charts import Chart
 from keras_resnet.run import Run
 from keras_resnet.run.calibration_documents import CalibrationDocument, ThresholdDocument
 from keras_resnet.run.documents import without_model
+from keras_resnet.runtime.plurals import counted
 
 
 @dataclass(frozen=True)
@@ -58,19 +59,17 @@ def describe_calibration(document: CalibrationDocument) -> CalibrationSummary:
 
 def describe_thresholds(document: ThresholdDocument) -> CalibrationSummary:
     """Describe what was fitted to a detector."""
+    rows, spare = score_thresholds.class_rows(document), score_thresholds.SPARE_COLUMNS
+    tables = [Table("Thresholds by class", score_thresholds.CLASS_COLUMNS, rows, spare)]
+    if check := document["check"]:
+        title = f"Check: thresholds of one half of the images, F1 of the other {counted(check['images'], 'image')}"
+        tables.append(Table(title, score_thresholds.CHECK_COLUMNS, score_thresholds.check_rows(check)))
+    tables.append(Table("F1 by model", score_thresholds.MODEL_COLUMNS, score_thresholds.model_rows(document)))
     return CalibrationSummary(
         "Score thresholds",
         score_thresholds.describe_thresholds(document),
         score_thresholds.list_results(document),
-        [
-            Table(
-                "Thresholds by class",
-                score_thresholds.CLASS_COLUMNS,
-                score_thresholds.class_rows(document),
-                score_thresholds.SPARE_COLUMNS,
-            ),
-            Table("F1 by model", score_thresholds.MODEL_COLUMNS, score_thresholds.model_rows(document)),
-        ],
+        tables,
         score_thresholds.how_to_read(document),
     )
 

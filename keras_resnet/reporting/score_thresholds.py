@@ -7,11 +7,12 @@ from dataclasses import replace
 import numpy as np
 
 from keras_resnet.reporting.charts import Chart, choose_classes, f1_chart, list_chosen_points, precision_recall_chart
-from keras_resnet.run.calibration_documents import DetectionScores, ThresholdDocument
+from keras_resnet.run.calibration_documents import DetectionScores, ThresholdCheck, ThresholdDocument
 from keras_resnet.runtime.plurals import counted, verb
 
 SPARE_COLUMNS = ("precision before", "precision after", "recall before", "recall after")
 CLASS_COLUMNS = ("class", "objects", "threshold", *SPARE_COLUMNS, "F1 before", "F1 after")
+CHECK_COLUMNS = ("class", "threshold", "F1 before", "F1 after")
 MODEL_COLUMNS = ("model", "F1 before", "F1 after")
 # Classes that a sentence names.
 MAX_NAMED = 5
@@ -40,6 +41,14 @@ def _before_and_after(before: DetectionScores | None, after: DetectionScores | N
         *(before["f1"], after["f1"]),
     )
     return [UNKNOWN if value is None else f"{value:.1%}" for value in values]
+
+
+def check_rows(check: ThresholdCheck) -> list[list[str]]:
+    """Return a row of `CHECK_COLUMNS` for each class of which the half that was not fitted to has objects."""
+    return [
+        [each["label"], f"{each['threshold']:.3f}", f"{each['before']:.1%}", f"{each['after']:.1%}"]
+        for each in check["by_class"]
+    ]
 
 
 def model_rows(document: ThresholdDocument) -> list[list[str]]:

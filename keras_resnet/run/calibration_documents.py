@@ -117,13 +117,25 @@ class ClassThreshold(TypedDict):
 
 
 @kept
+class CheckedThreshold(TypedDict):
+    """The score threshold that one half of the images gives a class, and F1 of the class on the other half, at the
+    default threshold and at this one."""
+
+    label: str
+    threshold: Share
+    before: Share
+    after: Share
+
+
+@kept
 class ThresholdCheck(TypedDict):
     """What thresholds that were fitted on one half of the images do on the other half, of so many images: F1, the mean
-    over classes, at the default threshold and at these."""
+    over classes, at the default threshold and at these; and the same of each class with objects there."""
 
     images: Count
     before: Share
     after: Share
+    by_class: Annotated[list[CheckedThreshold], Field(min_length=1)]
 
 
 @kept
@@ -174,4 +186,6 @@ def parse_thresholds(content: bytes, classes: Sequence[str]) -> ThresholdDocumen
     measured = document["curves"].keys()
     if not measured or measured != document["f1_curves"].keys() or not measured <= set(classes):
         raise ValueError("its curves are not those of the run's labels")
+    if (check := document["check"]) and not {each["label"] for each in check["by_class"]} <= set(classes):
+        raise ValueError("its check is not of the run's labels")
     return document
