@@ -11,7 +11,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from damaging import edits_of, file_edits_of
+from damaging import MISSING, ODD, edited, file_edits_of, places_of
 from mutants import texts_of, with_texts
 from PIL import Image
 from samples import silent
@@ -38,24 +38,24 @@ from keras_resnet.runtime.confidence import Confidence
 from keras_resnet.runtime.metadata import read_metadata
 from keras_resnet.runtime.postprocess import describe_objects
 
-FILES = ("float32.tflite", "float32-nms.tflite")
+FILE, NMS_FILE = "float32.tflite", "float32-nms.tflite"
 
 
 @pytest.fixture(scope="module")
 def run(segmented, tmp_path_factory):
-    """A copy with a file of raw outputs, and one that makes objects itself."""
+    """A copy with one file."""
     copy = Run(shutil.copytree(segmented.folder, tmp_path_factory.mktemp("thresholds") / "found"))
     shutil.rmtree(copy.exports, ignore_errors=True)
     copy.verdicts_file.unlink(missing_ok=True)
     forms = build_tflite_options(("float32",))
-    export(copy, ExportRequest(tflite=(*forms, *with_nms_variants(forms, "segment")), max_drop=1.0, samples=8), silent)
+    export(copy, ExportRequest(tflite=tuple(forms), max_drop=1.0, samples=8), silent)
     return copy
 
 
 @pytest.fixture(scope="module")
 def before(run):
-    """The bytes of the files, and the verdicts, before."""
-    return {name: (run.exports / name).read_bytes() for name in FILES}, run.verdict_rows()
+    """The bytes of the file, and the verdicts, before."""
+    return (run.exports / FILE).read_bytes(), run.verdict_rows()
 
 
 @pytest.fixture(scope="module")
@@ -80,7 +80,7 @@ def test_no_threshold_of_a_class_has_a_better_f1(run, calibrated):
     """By a plain loop over the validation images, their objects, and what the model predicts of them."""
     split = load_dataset(run.spec().data, silent).splits["validation"]
     annotations = unpad_annotations(split.objects.as_dict())
-    cells = load_file(run.exports / FILES[0]).card.cells
+    cells = load_file(run.exports / FILE).card.cells
     outputs = load_model(run).predict_on_batch(np.stack([split.image(row) for row in range(split.count)]))
     found = [
         describe_objects(
@@ -135,7 +135,7 @@ def test_no_threshold_of_a_class_has_a_better_f1(run, calibrated):
     for when in ("before", "after"):
         assert check[when] == pytest.approx(np.mean([each[when] for each in check["by_class"]]))
     assert str(calibrated).startswith(f"score thresholds, fitted on {split.count} validation images with")
-    assert "F1 after" in calibrated._repr_html_() and calibrated.models == ["Keras model", *FILES]
+    assert "F1 after" in calibrated._repr_html_() and calibrated.models == ["Keras model", FILE]
     row = calibrated["float32.tflite"]
     assert row["f1_after"] == pytest.approx(calibrated["Keras model"]["f1_after"], abs=0.02)
 
@@ -154,60 +154,89 @@ def iou(one, other):
 
 
 def test_files_keep_their_networks_and_get_the_thresholds(run, before, calibrated):
-    assert set(calibrated.renewed) == set(FILES) and not calibrated.stale
+    assert calibrated.renewed == [FILE] and not calibrated.stale
     assert json.loads(run.confidence_file.read_text()) == json.loads(json.dumps(calibrated.document))
     contents, _ = before
-    for name in FILES:
-        assert load_file(run.exports / name).card.confidence == run.confidence() != Confidence(), name
-        now = (run.exports / name).read_bytes()
-        network = contents[name].index(b"PK\x03\x04")
-        assert now[:network] == contents[name][:network] and now != contents[name] and network > 1000
-    sizes = {row["file"]: row["bytes"] for row in run.verdicts()}
-    assert all(file_size(run.exports / name) == sizes[name] for name in FILES)
+    assert load_file(run.exports / FILE).card.confidence == run.confidence() != Confidence()
+    now = (run.exports / FILE).read_bytes()
+    network = contents.index(b"PK\x03\x04")
+    assert now[:network] == contents[:network] and now != contents and network > 1000
+    assert [row["bytes"] for row in run.verdicts()] == [file_size(run.exports / FILE)]
 
 
-@pytest.mark.parametrize("name", FILES)
-def test_every_runtime_shows_the_same_objects(run, calibrated, images, kresnet, capsys, name):
-    images = images[:12]
-    file = run.exports / name
+def predicted_by_command(kresnet, file, images, *options):
+    code, out, err = kresnet("predict", file, *images, "--json", *options)
+    assert code == 0, err
+    return [json.loads(line)["predictions"] for line in out.splitlines()]
 
-    def of_command(*options):
-        code, out, err = kresnet("predict", file, *images, "--json", *options)
-        assert code == 0, err
-        return [json.loads(line)["predictions"] for line in out.splitlines()]
 
-    shown, everything = of_command(), of_command("--threshold", "0.05")
-    thresholds = calibrated.thresholds
+def require_same_objects(run, file, images, shown, capsys):
+    """kresnet-edge, detect.py and Python show what `kresnet predict` does."""
+    assert cli.main(["predict", str(file), *images, "--json"]) == 0
+    of_edge = [json.loads(line)["predictions"] for line in capsys.readouterr().out.splitlines()]
+    assert without_masks(of_edge) == without_masks(shown)
+    script = [sys.executable, "detect.py", file.name, *images]
+    subprocess.run(script, cwd=run.exports, capture_output=True, text=True, check=True)
+    of_script = [json.loads(Path(image).with_suffix(".found.json").read_text()) for image in images]
+    assert without_masks(of_script) == without_masks(shown)
+    of_python = kr.Run(run).files[file.stem].predict(images)
+    assert without_masks([each.predictions for each in of_python]) == without_masks(shown)
+
+
+def test_every_runtime_shows_the_same_objects(run, calibrated, images, kresnet, capsys):
+    file, images, thresholds = run.exports / FILE, images[:12], calibrated.thresholds
+    shown = predicted_by_command(kresnet, file, images)
+    everything = predicted_by_command(kresnet, file, images, "--threshold", "0.05")
     assert 0 < sum(map(len, shown)) < sum(map(len, everything))
-    assert all(each["probability"] >= thresholds[each["label"]] for row in shown for each in row)
     for some, row in zip(shown, everything, strict=True):
         kept = [each for each in row if each["probability"] >= thresholds[each["label"]]]
         # Of a hundred objects at most, the least confident ones make room for those of other classes.
         assert [each for each in some if each in row] == kept
         assert len(row) == postprocess.MAX_DETECTIONS or some == kept
-    lower = [each for row in of_command("--threshold", "0.1") for each in row]
+    lower = [each for row in predicted_by_command(kresnet, file, images, "--threshold", "0.1") for each in row]
     assert min(each["probability"] for each in lower) >= 0.1
     assert any(each["probability"] < thresholds[each["label"]] for each in lower)
-    assert cli.main(["predict", str(file), *images, "--json"]) == 0
-    of_edge = [json.loads(line)["predictions"] for line in capsys.readouterr().out.splitlines()]
-    assert without_masks(of_edge) == without_masks(shown)
-    script = [sys.executable, "detect.py", name, *images]
-    subprocess.run(script, cwd=run.exports, capture_output=True, text=True, check=True)
-    of_script = [json.loads(Path(image).with_suffix(".found.json").read_text()) for image in images]
-    assert without_masks(of_script) == without_masks(shown)
-    of_python = kr.Run(run).files[name.removesuffix(".tflite")].predict(images)
-    assert without_masks([each.predictions for each in of_python]) == without_masks(shown)
-    if name == FILES[0]:
-        of_model = kr.Run(run).predict(images)
-        assert [[each["label"] for each in one.predictions] for one in of_model] == [
-            [each["label"] for each in row] for row in shown
-        ]
-    else:
-        assert without_masks(of_command("--top", "1")) == without_masks([row[:1] for row in shown])
+    require_same_objects(run, file, images, shown, capsys)
+    labels = [[each["label"] for each in row] for row in shown]
+    assert [[each["label"] for each in one.predictions] for one in kr.Run(run).predict(images)] == labels
+
+
+@pytest.mark.slow
+def test_a_later_file_has_the_thresholds_and_so_has_one_that_makes_objects_itself(
+    run, calibrated, images, kresnet, capsys, tmp_path
+):
+    copy = Run(shutil.copytree(run.folder, tmp_path / "later"))
+    forms = with_nms_variants(build_tflite_options(("float32",)), "segment")
+    export(copy, ExportRequest(tflite=tuple(forms), max_drop=1.0, samples=8), silent)
+    file, images = copy.exports / NMS_FILE, images[:12]
+    assert load_file(file).card.confidence == copy.confidence() != Confidence()
+    shown = predicted_by_command(kresnet, file, images)
+    assert any(shown)
+    assert all(each["probability"] >= calibrated.thresholds[each["label"]] for row in shown for each in row)
+    require_same_objects(copy, file, images, shown, capsys)
+    top = predicted_by_command(kresnet, file, images, "--top", "1")
+    assert without_masks(top) == without_masks([row[:1] for row in shown])
+
+
+def test_a_file_that_makes_objects_itself_shows_them_by_their_thresholds():
+    outputs = {
+        "count": np.array([3.0]),
+        "scores": np.array([0.9, 0.5, 0.4, 0.99]),
+        "classes": np.array([0.0, 1.0, 0.0, 1.0]),
+        "boxes": np.tile([0.0, 0.0, 0.5, 1.0], (4, 1)),
+    }
+    for fitted, threshold, shown in (
+        ((0.45, 0.5), None, [("cat", 0.9), ("dog", 0.5)]),
+        ((0.95, 0.51), None, []),
+        ((0.95, 0.51), 0.45, [("cat", 0.9), ("dog", 0.5)]),
+        ((), None, [("cat", 0.9), ("dog", 0.5), ("cat", 0.4)]),
+    ):
+        objects = describe_objects(outputs, ["cat", "dog"], (8,), (64, 64), threshold=threshold, fitted=fitted)
+        assert [(each["label"], each["probability"]) for each in objects] == shown
 
 
 def test_a_heat_map_is_of_an_object_that_is_shown(run, calibrated, images):
-    predictor = load_predictor(str(run.exports / FILES[0]), run.folder.parent)
+    predictor = load_predictor(str(run.exports / FILE), run.folder.parent)
     rows = [predictor.predict_image(Image.open(image), None) for image in images]
     outputs = predictor.predict(np.stack([predictor.card.preprocess(Image.open(image)) for image in images]))
     for row, found in enumerate(rows):
@@ -225,7 +254,7 @@ def test_the_command_prints_what_was_fitted_and_the_report_shows_it(run, calibra
     assert document["samples"] == 30 and "fitted on 30 validation images" in out
     assert "F1 after" in out and "objects" in out and all(name in out for name in copy.classes())
     assert f"{document['models'][0]['f1_after']:.2%}" in out and f"{document['score_thresholds'][0]:.3f}" in out
-    assert f"written into the metadata of {', '.join(FILES)}" in "\n".join(err)
+    assert f"written into the metadata of {FILE}" in "\n".join(err)
     name, threshold = copy.classes()[0], document["score_thresholds"][0]
     card = HubCard(copy, [], None, (), None)._confidence()
     assert f"which the metadata of .tflite files hold: {name} {threshold:.3f}," in card
@@ -237,13 +266,13 @@ def test_forgetting_restores_what_was(run, before, calibrated, kresnet, tmp_path
     copy = Run(shutil.copytree(run.folder, tmp_path / "again"))
     code, out, err = kresnet("calibrate", copy.folder, "--forget")
     assert code == 0, err
-    contents, rows = before
-    assert {name: (copy.exports / name).read_bytes() for name in FILES} == contents
+    content, rows = before
+    assert (copy.exports / FILE).read_bytes() == content
     assert copy.verdict_rows() == rows and not copy.confidence_file.exists()
     assert copy.confidence() == Confidence() and "Score thresholds" not in render_report(copy)
     assert out.splitlines() == [
         "removed confidence.json",
-        f"removed from the metadata of {', '.join(FILES)}; networks and verdicts are as they were",
+        f"removed from the metadata of {FILE}; networks and verdicts are as they were",
     ]
     code, _, err = kresnet("calibrate", copy.folder, "--forget")
     assert code == 2 and err[-1].endswith("run again has not been calibrated, so there is nothing to forget")
@@ -287,7 +316,11 @@ def test_a_damaged_document_is_named_or_harms_nothing(run, calibrated, tmp_path)
     ]
     texts = {str(each): json.dumps({**document, **each}) for each in misfits}
     edits = [(words, lambda target, text=text: target.write_text(text)) for words, text in texts.items()]
-    edits += [*random.Random(0).sample([*edits_of(file)], 300), *file_edits_of(file)]
+    rng, places = random.Random(0), [*places_of(document)][1:]
+    for place, value in [(rng.choice(places), rng.choice((*ODD, MISSING))) for _ in range(150)]:
+        text = json.dumps(edited(document, place, value))
+        edits.append((f"{place}: {value!r}", lambda target, text=text: target.write_text(text)))
+    edits += file_edits_of(file)
     for words, change in edits:
         if file.is_dir():
             file.rmdir()
@@ -306,21 +339,33 @@ def test_a_damaged_document_is_named_or_harms_nothing(run, calibrated, tmp_path)
         assert (read_section(other, silent) is None) == (not thresholds), words
 
 
-def test_commands_say_what_is_damaged(run, calibrated, images, kresnet, tmp_path):
-    other = Run(shutil.copytree(run.folder, tmp_path / "other"))
+def cut_short(run, folder):
+    """A copy whose confidence.json lacks its end."""
+    other = Run(shutil.copytree(run.folder, folder / "other"))
     other.confidence_file.write_bytes(other.confidence_file.read_bytes()[:-99])
-    wrong = "confidence.json: Invalid JSON"
-    for words in (["predict", other.folder, images[0]], ["export", other.folder, "--tflite", "--samples", "8"]):
-        code, _, err = kresnet(*words)
-        assert code == 1 and wrong in err[-1] and "kresnet calibrate other" in err[-1], (words, err)
-        assert "Traceback" not in "".join(err)
-    with pytest.raises(RunError, match=wrong):
+    return other
+
+
+def test_a_damaged_document_is_left_out_of_the_report_and_can_be_forgotten(run, calibrated, images, kresnet, tmp_path):
+    other = cut_short(run, tmp_path)
+    with pytest.raises(RunError, match=r"confidence\.json: Invalid JSON.*kresnet calibrate other"):
         kr.open_run(other.folder).predict(images[0])
     code, _, err = kresnet("report", other.folder)
-    assert code == 0 and any("left out of the report" in line and wrong in line for line in err)
+    assert code == 0 and any("left out of the report" in line and "Invalid JSON" in line for line in err)
     assert 'id="confidence"' not in other.report_file.read_text()
     code, _, err = kresnet("calibrate", other.folder, "--forget")
     assert code == 0 and not other.confidence_file.exists(), err
+
+
+@pytest.mark.slow
+def test_commands_say_what_is_damaged(run, calibrated, images, kresnet, tmp_path):
+    other = cut_short(run, tmp_path)
+    for words in (["predict", other.folder, images[0]], ["export", other.folder, "--tflite", "--samples", "8"]):
+        code, _, err = kresnet(*words)
+        assert code == 1 and "confidence.json: Invalid JSON" in err[-1] and "kresnet calibrate other" in err[-1], err
+        assert "Traceback" not in "".join(err)
+    code, _, err = kresnet("calibrate", other.folder, "--samples", "20")
+    assert code == 0 and other.score_thresholds()["samples"] == 20, err
 
 
 FORGED = (
@@ -343,7 +388,7 @@ FORGED = (
 
 @pytest.mark.parametrize("forged", FORGED, ids=lambda each: repr(each)[:20])
 def test_forged_thresholds_of_a_file_are_refused(run, calibrated, forged):
-    file = run.exports / FILES[0]
+    file = run.exports / FILE
     labels, details = texts_of(file.read_bytes())
     assert read_metadata(with_texts(file.read_bytes(), labels, json.dumps(details)), file).confidence != Confidence()
     content = with_texts(file.read_bytes(), labels, json.dumps({**details, "score_thresholds": forged}))
@@ -352,7 +397,7 @@ def test_forged_thresholds_of_a_file_are_refused(run, calibrated, forged):
 
 
 def test_a_file_has_no_thresholds_beside_a_temperature(run, calibrated):
-    file = run.exports / FILES[0]
+    file = run.exports / FILE
     card = read_metadata(file.read_bytes(), file)
     content = replace_confidence(file.read_bytes(), replace(card.confidence, temperature=2.0), file)
     with pytest.raises(ExportError, match="was not exported by kresnet or is damaged"):
@@ -363,7 +408,7 @@ def test_a_file_has_no_thresholds_beside_a_temperature(run, calibrated):
 
 def test_every_runtime_refuses_a_forged_file(run, calibrated, images, kresnet, capsys, tmp_path):
     folder = shutil.copytree(run.exports, tmp_path / "exports")
-    file = folder / FILES[0]
+    file = folder / FILE
     labels, details = texts_of(file.read_bytes())
     details["score_thresholds"] = [0.5] * 5 + ["1"]
     file.write_bytes(with_texts(file.read_bytes(), labels, json.dumps(details)))
@@ -412,9 +457,8 @@ def test_the_page_shows_the_same_objects(litert, run, calibrated, images):
         ),
     ],
 )
-def test_other_tasks_are_refused(segmented, trained, kresnet, tmp_path, task, annotations, losses, said):
-    source = segmented if task == "localize" else trained
-    other = Run(shutil.copytree(source.folder, tmp_path / "other"))
+def test_other_tasks_are_refused(segmented, kresnet, tmp_path, task, annotations, losses, said):
+    other = Run(shutil.copytree(segmented.folder, tmp_path / "other"))
     document = json.loads(other.spec_file.read_text())
     document["spec"]["task"] = task
     document["spec"]["data"]["annotations"] = annotations
