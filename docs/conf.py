@@ -44,6 +44,7 @@ toc_object_entries_show_parents = "hide"
 nitpicky = True
 # Type variables, and protocols of one method.
 _UNDOCUMENTED = (
+    "api.calibrating.DocumentT",
     "api.predicting.AnImage",
     "data.dataset.Images",
     "data.dataset.PreparedImages",

@@ -1,4 +1,5 @@
-"""Fit how sure a run's classifier may be, and when it answers "unknown": `kresnet calibrate`."""
+"""Fit how sure a run's classifier may be, and when it answers "unknown", for `kresnet calibrate`; write what was fitted
+into exported files."""
 
 from __future__ import annotations
 
@@ -31,7 +32,6 @@ from keras_resnet.metrics.calibration import (
     split_in_halves,
 )
 from keras_resnet.progress import Log, show_progress
-from keras_resnet.reporting.robustness import KERAS_MODEL
 from keras_resnet.run import Run
 from keras_resnet.run.calibration_documents import (
     CalibrationCheck,
@@ -41,13 +41,13 @@ from keras_resnet.run.calibration_documents import (
     UnknownImages,
     UnknownKind,
 )
-from keras_resnet.run.documents import Calibration
-from keras_resnet.runtime.confidence import ENERGY_TEMPERATURE, Rejection
+from keras_resnet.run.documents import KERAS_MODEL, Calibration
+from keras_resnet.runtime.confidence import ENERGY_TEMPERATURE, Confidence, Rejection
 from keras_resnet.runtime.inputs import UnreadableFiles, expand_paths, read_images
 from keras_resnet.runtime.metadata import ModelMetadata
 from keras_resnet.runtime.plurals import counted
 from keras_resnet.runtime.printable import make_printable
-from keras_resnet.tasks import TASKS, get_task
+from keras_resnet.tasks import get_task
 from keras_resnet.tasks.metadata import build_metadata
 
 # Of a curve.
@@ -79,21 +79,13 @@ def measure_calibration(run: Run, settings: CalibrationSettings, log: Log) -> Ca
     """Fit the temperature and the rule for unknown images on the validation images of `run`, and measure what both do
     for its Keras model and its exported files.
 
-    Raises UsageError for a run that is no classifier, RunError, DataError or ExportError where something cannot be
-    read.
+    Raises RunError, DataError or ExportError where something cannot be read.
     """
     run.require_finished()
-    require_classifier(run)
     folder = settings.unknown
     files = expand_paths([folder]) if folder is not None else []
-    data = load_run_data(run, log)
-    if changed := describe_data_changes(run, data):
-        log(changed)
-    data = draw_samples(data, settings.samples)
-    count = data.splits["validation"].count
-    if count < MIN_IMAGES:
-        raise DataError(f"calibration needs {MIN_IMAGES} validation images or more; run {run.name} has {count}")
-    models = _load_models(run, log)
+    data = load_validation(run, settings.samples, log)
+    models = load_models(run, log, needs_logits=True)
     task = get_task(run.spec(), data.classes)
     if folder is None:
         kinds = _generate_batches(data, settings.seed)
@@ -102,6 +94,7 @@ def measure_calibration(run: Run, settings: CalibrationSettings, log: Log) -> Ca
         card = build_metadata(data.classes, data, {}, task.output_metadata())
         kinds = iter([(make_printable(folder), _read_batches(files, card, log))])
         source = f"of {make_printable(folder)}"
+    count = data.splits["validation"].count
     log(f"fitting on {counted(count, 'validation image')}; unknown images: {source}")
     evaluations = evaluate_each(models, evaluation_batches(data), task)
     unknown = _predict_kinds(models, kinds)
@@ -112,13 +105,17 @@ def measure_calibration(run: Run, settings: CalibrationSettings, log: Log) -> Ca
     return describe_calibration(logits, evaluations[KERAS_MODEL].ground_truth, settings, source)
 
 
-def require_classifier(run: Run) -> None:
-    """Raise UsageError unless `run` classifies images by one label each."""
-    task = TASKS[run.spec().task]
-    if not task.has_one_label():
-        raise UsageError(
-            f"kresnet calibrate is for classifiers of one label per image; run {run.name} is trained for {task.title}"
-        )
+def load_validation(run: Run, samples: int | None, log: Log) -> DatasetSplits:
+    """Load the data of `run` with its validation images, or as many `samples` of them. Raises DataError for too few to
+    fit anything to."""
+    data = load_run_data(run, log)
+    if changed := describe_data_changes(run, data):
+        log(changed)
+    data = draw_samples(data, samples)
+    count = data.splits["validation"].count
+    if count < MIN_IMAGES:
+        raise DataError(f"calibration needs {MIN_IMAGES} validation images or more; run {run.name} has {count}")
+    return data
 
 
 def describe_calibration(
@@ -150,10 +147,9 @@ def describe_calibration(
     )
 
 
-def renew_files(run: Run, log: Log) -> RenewedFiles:
-    """Write the temperature and the rule of `run` into its exported files, whose networks stay as they are, and the
-    files' new sizes into their verdicts."""
-    confidence = run.confidence()
+def renew_files(run: Run, confidence: Confidence, log: Log) -> RenewedFiles:
+    """Write `confidence` into the exported files of `run`, whose networks stay as they are, and the files' new sizes
+    into their verdicts."""
     renewed: list[str] = []
     stale: list[str] = []
     names = dict.fromkeys([row["file"] for row in run.verdicts()] + [row["file"] for row in run.unverified()])
@@ -182,13 +178,13 @@ def _keep_sizes(run: Run, names: list[str]) -> None:
     run.write_json(run.verdicts_file, rows)
 
 
-def _load_models(run: Run, log: Log) -> dict[str, Predict]:
-    """Return the Keras model and the exported files that passed. Files that cannot be run are left out, and `log` says
-    why."""
+def load_models(run: Run, log: Log, needs_logits: bool) -> dict[str, Predict]:
+    """Return the Keras model and the exported files that passed. Files that cannot be run are left out, and those that
+    give no logits where these are needed; `log` says why."""
     models: dict[str, Predict] = {KERAS_MODEL: keras_predictor(load_model(run))}
     for file in list_passed_files(run):
         try:
-            if not find_format(file).has_logits:
+            if needs_logits and not find_format(file).has_logits:
                 raise ExportError("such files give probabilities and no logits")
             model = load_file(file)
             require_labels(file, model, run.classes(), f"run {run.name}")

@@ -15,26 +15,30 @@ from keras_resnet.config.settings import Option, setting
 from keras_resnet.config.training import MAX_SEED
 
 DEFAULT_ACCEPT = 0.95
+# Settings of what is fitted to classifiers alone.
+OF_CLASSIFIERS = ("accept", "score", "unknown")
 ScoreName = Literal["energy", "max-logit"]
 
 
 @dataclass(frozen=True, config=STRICT)
 class CalibrationSettings(OptionsSection):
-    """By what rule images are rejected, and on which images rule and temperature are fitted."""
+    """By what rule images are rejected, and on which images all that is fitted is fitted."""
 
     accept: float = setting(
         DEFAULT_ACCEPT,
-        "Share of the validation images that the rule for unknown images accepts.",
+        "Of classifiers: share of the validation images that the rule for unknown images accepts.",
         Option("--accept", OTHER),
         gt=0,
         le=1,
     )
     score: ScoreName = setting(
-        "energy", "What the rule looks at: energy, of all logits, or max-logit.", Option("--score", OTHER)
+        "energy",
+        "Of classifiers: what the rule looks at: energy, of all logits, or max-logit.",
+        Option("--score", OTHER),
     )
     unknown: str | None = setting(
         None,
-        "Folder of images that are of none of the classes, to measure the rule on.",
+        "Of classifiers: folder of images that are of none of the classes, to measure the rule on.",
         Option("--unknown", OTHER, "generated ones", "DIR"),
     )
     samples: int | None = setting(

@@ -6,7 +6,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import Any, cast
 
-from keras_resnet.export.artifacts import ModelCard
+from keras_resnet.export.artifacts import NAMED_LABELS, ModelCard
 from keras_resnet.export.public_documents import name_data, publish_verdicts, select_public
 from keras_resnet.metrics.labels import list_shown_details, metric_title
 from keras_resnet.metrics.outcome import describe_outcome
@@ -106,7 +106,14 @@ class HubCard(ModelCard):
     def _confidence(self) -> str:
         """Return what `kresnet calibrate` fitted, in words; "" before it."""
         confidence = self.run.confidence()
-        rule = confidence.rejection
+        rule, thresholds = confidence.rejection, confidence.score_thresholds
+        if thresholds:
+            listed = [f"{name} {value:.3f}" for name, value in zip(self.run.classes(), thresholds, strict=True)]
+            more = ", …" * (len(listed) > NAMED_LABELS)
+            return (
+                "Calibrated on validation images: objects of each class are shown from the score on that had the best"
+                f" F1, which the metadata of .tflite files hold: {', '.join(listed[:NAMED_LABELS])}{more}.\n\n"
+            )
         if rule is None:
             return ""
         return (

@@ -26,8 +26,7 @@ from keras_resnet.export.verify import Reference, verify
 from keras_resnet.metrics.labels import metric_label
 from keras_resnet.metrics.result import Evaluation
 from keras_resnet.progress import Log, show_activity
-from keras_resnet.reporting.confidence import forget_calibration
-from keras_resnet.reporting.robustness import forget_file
+from keras_resnet.reporting import fitted, robustness
 from keras_resnet.run import Run
 from keras_resnet.run.description import package_versions
 from keras_resnet.runtime.metadata import ModelMetadata
@@ -119,8 +118,8 @@ class ExportContext:
         others = [row for row in self.run.verdict_rows() if Path(row["file"]).name != file.name]
         self.run.write_json(self.run.verdicts_file, [*others, verdict.as_dict()])
         keep_unverified(self.run, verified=[file.name])
-        forget_file(self.run, file.name)
-        forget_calibration(self.run, file.name)
+        robustness.forget_file(self.run, file.name)
+        fitted.forget_file(self.run, file.name)
         return verdict
 
     def write_unverified(self, file: ExportFile) -> UnverifiedFile:

@@ -26,9 +26,15 @@ from keras_resnet.export.verify import draw_samples
 from keras_resnet.metrics.confidence_interval import paired_mean_ci
 from keras_resnet.metrics.result import Evaluation
 from keras_resnet.progress import Log, show_progress
-from keras_resnet.reporting.robustness import KERAS_MODEL
 from keras_resnet.run import Run
-from keras_resnet.run.documents import ALL, CLEAN, ModelRobustness, RobustnessDifference, RobustnessDocument
+from keras_resnet.run.documents import (
+    ALL,
+    CLEAN,
+    KERAS_MODEL,
+    ModelRobustness,
+    RobustnessDifference,
+    RobustnessDocument,
+)
 from keras_resnet.runtime.plurals import counted, join_words
 from keras_resnet.tasks import Task
 

@@ -168,6 +168,7 @@ def describe_file(file: str, model: TFLiteModel, verdict: DescribedVerdict) -> d
             "cells": card.cells,
             "labels": card.classes,
             "thresholds": card.thresholds,
+            "score_thresholds": card.confidence.score_thresholds,
             "temperature": card.confidence.temperature,
             "rejection": card.confidence.rejection.as_dict() if card.confidence.rejection else None,
             "pillow_13": PILLOW_13,

@@ -17,10 +17,16 @@ from preprocess import decode_image, preprocess, size_of
 
 
 def load(path: str) -> tuple[Any, list[str], dict[str, Any]]:
-    """Load a file: the interpreter, the labels, and its other metadata."""
-    with zipfile.ZipFile(path) as archive:
-        labels = archive.read("labels.txt").decode().removesuffix("\n").split("\n")
-        card = json.loads(archive.read("kresnet.json"))
+    """Load a file: the interpreter, the labels, and its other metadata. Ends the program where these are damaged."""
+    try:
+        with zipfile.ZipFile(path) as archive:
+            labels = archive.read("labels.txt").decode().removesuffix("\n").split("\n")
+            card = json.loads(archive.read("kresnet.json"))
+        fitted = [card.get(name, []) for name in ("thresholds", "score_thresholds")]
+        if not all(len(each) in (0, len(labels)) and all(0 <= value <= 1 for value in each) for each in fitted):
+            raise ValueError("its thresholds are not one from 0 to 1 for each label")
+    except (AttributeError, KeyError, OSError, RecursionError, TypeError, ValueError, zipfile.BadZipFile) as error:
+        sys.exit(f"cannot read the metadata of {path}: {error}")
     interpreter = Interpreter(model_path=path)
     interpreter.allocate_tensors()
     return interpreter, labels, card

@@ -4,7 +4,7 @@ Needs classify.py, preprocess.py and postprocess.py beside it.
 
 pip install ai-edge-litert numpy pillow
 python detect.py int8.tflite photo.jpg …               # writes photo.found.json: boxes, masks if it makes them
-python detect.py int8.tflite --threshold 0.5 photo.jpg # only objects of this probability or more, instead of 0.3
+python detect.py int8.tflite --threshold 0.5 photo.jpg # only objects of this probability or more
 python detect.py int8.tflite --golden golden.npz       # does this device compute what the exporting one did?
 """
 
@@ -25,9 +25,11 @@ def detect_objects(
     size: tuple[int, int],
     threshold: float | None = None,
 ) -> Any:
-    """Return objects as `postprocess.describe_objects` has them."""
+    """Return objects as `postprocess.describe_objects` has them: of at least the probability `threshold`, by default of
+    the thresholds of their classes that kresnet calibrate has fitted, or of 0.3 before."""
     is_main = card["postprocessing"] == "main_object"
-    return describe_objects(outputs, labels, card["cells"], size, main=is_main, threshold=threshold)
+    fitted = card.get("score_thresholds", ())
+    return describe_objects(outputs, labels, card["cells"], size, main=is_main, threshold=threshold, fitted=fitted)
 
 
 def predict_labels(outputs: dict[str, np.ndarray], labels: list[str], card: dict[str, Any]) -> list[str]:

@@ -1,34 +1,73 @@
-"""How sure a run's classifier is and when it answers "unknown", as Python has it."""
+"""What `kresnet calibrate` fits to a run, and what that does, as Python has it."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from keras_resnet import progress
 from keras_resnet.api.keywords import require_known, to_options
 from keras_resnet.api.signatures import CALIBRATE, names
 from keras_resnet.config.given_options import select_given
-from keras_resnet.export.confidence_settings import CalibrationSettings
+from keras_resnet.errors import UsageError
+from keras_resnet.export.confidence_settings import OF_CLASSIFIERS, CalibrationSettings
 from keras_resnet.reporting import html_tables
-from keras_resnet.reporting.confidence import COLUMNS, calibration_rows, describe_calibration, list_results
+from keras_resnet.reporting.fitted import CalibrationSummary, describe_calibration, describe_thresholds
 from keras_resnet.run import Run as RunFolder
-from keras_resnet.run.calibration_documents import CalibrationDocument
+from keras_resnet.run.calibration_documents import CalibrationDocument, ThresholdDocument
 from keras_resnet.run.documents import find_model
+from keras_resnet.runtime.confidence import UNCALIBRATED
+from keras_resnet.runtime.predictions import POSTPROCESSORS
+
+if TYPE_CHECKING:
+    from keras_resnet.export.confidence import RenewedFiles
+
+DocumentT = TypeVar("DocumentT", CalibrationDocument, ThresholdDocument)
 
 
 @dataclass(frozen=True, repr=False)
-class CalibrationReport:
-    """What was fitted to a classifier and what it does: printed, a sentence for each; in a notebook, a table.
+class FittedReport(Generic[DocumentT]):
+    """What was fitted to a network and what it does: printed, a sentence for each; in a notebook, tables.
 
-    document: what confidence.json holds, and `kresnet calibrate --json` prints. renewed: exported files that have it in
-    their metadata now; stale: those that have to be exported again for that.
+    document: what confidence.json holds, and `kresnet calibrate --json` prints. summary: the same in sentences and
+    tables. renewed: exported files that have it in their metadata now; stale: those that have to be exported again for
+    that.
     """
 
-    document: CalibrationDocument
+    document: DocumentT
+    summary: CalibrationSummary
     renewed: Sequence[str] = ()
     stale: Sequence[str] = ()
+
+    @property
+    def results(self) -> list[str]:
+        """What was fitted and what it does, a sentence each."""
+        return self.summary.results
+
+    @property
+    def models(self) -> Sequence[str]:
+        """The names of the models: "Keras model", then those of the files."""
+        return [each["name"] for each in self.document["models"]]
+
+    def __getitem__(self, name: str) -> Mapping[str, Any]:
+        """Return all numbers of a model. Raises KeyError, naming those there are."""
+        return find_model(self.document["models"], name)
+
+    def __str__(self) -> str:
+        return "\n".join([self.summary.title, *self.results])
+
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__} {self.summary.title}>"
+
+    def _repr_html_(self) -> str:
+        tables = "".join(html_tables.table(table.columns, table.rows) for table in self.summary.tables)
+        return tables + html_tables.items([*self.results, self.summary.title])
+
+
+@dataclass(frozen=True, repr=False)
+class CalibrationReport(FittedReport[CalibrationDocument]):
+    """What was fitted to a classifier of one label per image."""
 
     @property
     def temperature(self) -> float:
@@ -40,44 +79,93 @@ class CalibrationReport:
         """The score below which an image is unknown."""
         return self.document["rejection"]["threshold"]
 
-    @property
-    def models(self) -> Sequence[str]:
-        """The names of the models: "Keras model", then those of the files."""
-        return [each["name"] for each in self.document["models"]]
+
+@dataclass(frozen=True, repr=False)
+class ThresholdReport(FittedReport[ThresholdDocument]):
+    """What was fitted to a detector, or to instance segmentation: for each class, the score from which its objects are
+    shown."""
 
     @property
-    def results(self) -> list[str]:
-        """What was fitted and what it does, a sentence each."""
-        return list_results(self.document)
-
-    def __getitem__(self, name: str) -> Mapping[str, Any]:
-        """Return all numbers of a model. Raises KeyError, naming those there are."""
-        return find_model(self.document["models"], name)
-
-    def __str__(self) -> str:
-        return "\n".join([describe_calibration(self.document), *self.results])
-
-    def __repr__(self) -> str:
-        return f"<CalibrationReport {describe_calibration(self.document)}>"
-
-    def _repr_html_(self) -> str:
-        table = html_tables.table(list(COLUMNS), calibration_rows(self.document))
-        return table + html_tables.items([*self.results, describe_calibration(self.document)])
+    def thresholds(self) -> dict[str, float]:
+        """The threshold, 0–1, of each class."""
+        return {each["label"]: each["threshold"] for each in self.document["by_class"]}
 
 
-def calibrate_run(run: RunFolder, keywords: Mapping[str, object]) -> CalibrationReport:
+def calibrate_run(run: RunFolder, keywords: Mapping[str, object]) -> CalibrationReport | ThresholdReport:
     """Calibrate `run` with the keywords of `Run.calibrate`. Raises as that does."""
     require_known("calibrate", keywords, names(CALIBRATE))
-    return calibrate_and_keep(run, CalibrationSettings(**select_given(to_options(keywords))))
+    return calibrate_and_keep(run, select_given(to_options(keywords)))
 
 
-def calibrate_and_keep(run: RunFolder, settings: CalibrationSettings) -> CalibrationReport:
-    """Calibrate `run`, keep what came out in its folder and in its exported files, and write its report again."""
-    from keras_resnet.export.confidence import measure_calibration, renew_files
+def calibrate_and_keep(run: RunFolder, given: Mapping[str, Any]) -> CalibrationReport | ThresholdReport:
+    """Calibrate `run` with the `given` settings, keep what came out in its folder and in its exported files, and write
+    its report again. Raises UsageError for a task to which nothing is fitted, and for settings without effect."""
+    from keras_resnet.export.confidence import measure_calibration
+    from keras_resnet.export.score_thresholds import measure_thresholds
+    from keras_resnet.tasks import TASKS
+
+    settings = CalibrationSettings(**given)
+    run.require_finished()
+    require_effect(run, given)
+    if TASKS[run.spec().task].lists_objects():
+        thresholds = measure_thresholds(run, settings, progress.log)
+        return ThresholdReport(thresholds, describe_thresholds(thresholds), **_keep(run, thresholds))
+    calibration = measure_calibration(run, settings, progress.log)
+    return CalibrationReport(calibration, describe_calibration(calibration), **_keep(run, calibration))
+
+
+def _keep(run: RunFolder, document: CalibrationDocument | ThresholdDocument) -> RenewedFiles:
+    """Write what was fitted into the run and its exported files, and the report again. Returns which files have it."""
+    from keras_resnet.export.confidence import renew_files
     from keras_resnet.reporting.page import publish_report
 
-    document = measure_calibration(run, settings, progress.log)
     run.write_json(run.confidence_file, document)
-    files = renew_files(run, progress.log)
+    files = renew_files(run, run.confidence(), progress.log)
     publish_report(run)
-    return CalibrationReport(document, files["renewed"], files["stale"])
+    return files
+
+
+def require_effect(run: RunFolder, given: Collection[str]) -> None:
+    """Raise UsageError where nothing is fitted to the task of `run`, and for settings `given` that are of classifiers
+    where it is none."""
+    from keras_resnet.tasks import TASKS
+
+    task = TASKS[run.spec().task]
+    if task.has_one_label():
+        return
+    if not task.lists_objects():
+        own = (
+            "; its thresholds were fitted when its training ended"
+            if POSTPROCESSORS[task.postprocessing].has_thresholds
+            else ""
+        )
+        raise UsageError(
+            "kresnet calibrate is for classifiers of one label per image, detectors and instance segmentation; run"
+            f" {run.name} is trained for {task.title}{own}"
+        )
+    if refused := next((name for name in OF_CLASSIFIERS if name in given), None):
+        raise UsageError(
+            f"--{refused} is for classifiers of one label per image; run {run.name} is trained for {task.title}"
+        )
+
+
+def forget_calibration(run: RunFolder) -> list[str]:
+    """Remove what was fitted to `run` from its exported files and its folder, and write its report again. Returns what
+    was done, a sentence each. Raises UsageError where nothing was fitted."""
+    from keras_resnet.export.confidence import renew_files
+    from keras_resnet.reporting.page import publish_report
+
+    run.require_finished()
+    if not run.confidence_file.is_file():
+        raise UsageError(f"run {run.name} has not been calibrated, so there is nothing to forget")
+    files = renew_files(run, UNCALIBRATED, progress.log)
+    run.confidence_file.unlink()  # last: until then, the command can be given again
+    publish_report(run)
+    done = [f"removed {run.confidence_file.name}"]
+    if files["renewed"]:
+        done.append(
+            f"removed from the metadata of {', '.join(files['renewed'])}; networks and verdicts are as they were"
+        )
+    if files["stale"]:
+        done.append(f"not removed from {', '.join(files['stale'])}: write again with kresnet export {run.name}")
+    return done

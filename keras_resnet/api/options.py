@@ -378,11 +378,12 @@ class CalibrateOptions(TypedDict, total=False):
     """Options of a calibration: those of `kresnet calibrate`."""
 
     accept: float | None
-    """Share of the validation images that the rule for unknown images accepts [default: 0.95]."""
+    """Of classifiers: share of the validation images that the rule for unknown images accepts [default: 0.95]."""
     score: Literal["energy", "max-logit"] | None
-    """What the rule looks at: energy, of all logits, or max-logit [default: energy]."""
+    """Of classifiers: what the rule looks at: energy, of all logits, or max-logit [default: energy]."""
     unknown: StrPath | None
-    """Folder of images that are of none of the classes, to measure the rule on [default: generated ones]."""
+    """Of classifiers: folder of images that are of none of the classes, to measure the rule on [default: generated
+    ones]."""
     samples: int | None
     """Validation images, drawn by a fixed seed [default: all]."""
     seed: int | None

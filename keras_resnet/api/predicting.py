@@ -105,11 +105,11 @@ class Predicting:
 
         images: a path of an image, a folder or a video; uint8 pixels (H, W, 3) or (N, H, W, 3); one of Pillow's; or a
         list of these. top: how many labels, 5 by default, or objects, all by default. threshold: the least probability
-        of each, 0 to 1; by default 0.3 for objects, the fitted thresholds of labels of which an image has several, and
-        none for a classifier's labels. reject: whether "unknown" stands first for images that are of none of the
-        classes, by the rule that `kresnet calibrate` has set; UsageError is raised where there is none. tta: of
-        classifiers, "auto" or "flip" takes the mean of the logits of each image and its mirror image, auto only if the
-        run trained with flips; UsageError is raised for it together with `reject`.
+        of each, 0 to 1; by default the fitted thresholds of objects, which are 0.3 before `Run.calibrate`, and of
+        labels of which an image has several, and none for a classifier's labels. reject: whether "unknown" stands first
+        for images that are of none of the classes, by the rule that `kresnet calibrate` has set; UsageError is raised
+        where there is none. tta: of classifiers, "auto" or "flip" takes the mean of the logits of each image and its
+        mirror image, auto only if the run trained with flips; UsageError is raised for it together with `reject`.
 
         Returns one `Prediction` for one image, `Predictions` for several: a list, a folder, a video, or an array (N, H,
         W, 3). A damaged file among several is logged and left out; DataError is raised for one alone.

@@ -34,7 +34,7 @@ from keras_resnet.runtime.plurals import counted
 if TYPE_CHECKING:
     import keras
 
-    from keras_resnet.api.calibrating import CalibrationReport
+    from keras_resnet.api.calibrating import CalibrationReport, ThresholdReport
     from keras_resnet.api.device_verdicts import DeviceVerdicts
     from keras_resnet.api.explaining import Explanation, Explanations
     from keras_resnet.api.robustness import RobustnessReport
@@ -211,17 +211,27 @@ class Run(Predicting):
 
     @document_options(CalibrateOptions)
     @from_python
-    def calibrate(self, **options: Unpack[CalibrateOptions]) -> CalibrationReport:
+    def calibrate(self, **options: Unpack[CalibrateOptions]) -> CalibrationReport | ThresholdReport:
         """Fit a classifier's temperature, so that its confidences are its accuracies, and the rule by which `predict`
-        with `reject` answers "unknown", on the validation images.
+        with `reject` answers "unknown"; or of a detector, or of instance segmentation, the score from which objects of
+        each class are shown. All of it on the validation images.
 
         What is fitted is returned, kept in the run's folder and in its exported files, and shown in its report. Raises
-        UsageError for a run that is no classifier of one label an image.
+        UsageError for a run of another task.
         """
         from keras_resnet.api.calibrating import calibrate_run
 
-        self.__dict__.pop("_predictor", None)  # which has the former temperature
+        self.__dict__.pop("_predictor", None)  # which has what was fitted before
         return calibrate_run(self.stored, options)
+
+    @from_python
+    def forget_calibration(self) -> None:
+        """Remove what `calibrate` fitted, from the run and its exported files. Raises UsageError where nothing was."""
+        from keras_resnet.api.calibrating import forget_calibration
+
+        self.__dict__.pop("_predictor", None)
+        for line in forget_calibration(self.stored):
+            progress.log(line)
 
     @from_python
     def report(self, *, open: bool = False, again: bool = False) -> Path:

@@ -1,4 +1,4 @@
-"""`kresnet calibrate`: how sure a classifier is, and when it answers "unknown"."""
+"""`kresnet calibrate`: how sure a classifier is and when it answers "unknown"; from which score objects are shown."""
 
 from __future__ import annotations
 
@@ -7,15 +7,17 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from keras_resnet.cli import console
-from keras_resnet.cli.command import Command, format_examples
+from keras_resnet.cli.command import Command, GroupedOption, format_examples
 from keras_resnet.cli.options import complete_run_names, json_option, runs_option
 from keras_resnet.cli.setting_options import add_setting_options
 from keras_resnet.cli.targets import find_run, log_newest
 from keras_resnet.config.given_options import select_given
+from keras_resnet.config.option_groups import OTHER
+from keras_resnet.errors import UsageError
 from keras_resnet.export.confidence_settings import CalibrationSettings
 
 if TYPE_CHECKING:
-    from keras_resnet.api.calibrating import CalibrationReport
+    from keras_resnet.api.calibrating import CalibrationReport, ThresholdReport
 
 
 @click.command(
@@ -23,26 +25,43 @@ if TYPE_CHECKING:
     epilog=format_examples(
         "kresnet calibrate RUN",
         "kresnet calibrate RUN --accept 0.99 --unknown folder/",
+        "kresnet calibrate RUN --forget",
     ),
 )
 @click.argument("run_name", metavar="[RUN]", required=False, shell_complete=complete_run_names)
 @add_setting_options(CalibrationSettings, repeats=False)
+@click.option(
+    "--forget",
+    is_flag=True,
+    help="Remove what was fitted, from the run and its exported files; takes no other option.",
+    cls=GroupedOption,
+    group=OTHER,
+)
 @runs_option
 @json_option
-def calibrate(run_name: str | None, runs: str | None, as_json: bool, **options: Any) -> None:
-    """Fit RUN's confidence, and when it answers "unknown".
+def calibrate(run_name: str | None, runs: str | None, as_json: bool, forget: bool, **options: Any) -> None:
+    """Fit RUN's confidence, "unknown" and score thresholds.
 
-    Fits two things on the validation images: a temperature, so that about 80% of the predictions with a confidence of
-    80% are right, and the rule by which predict --reject, kresnet-edge and the scripts for devices answer "unknown".
-    Stores both in the run, by default the newest, and in its exported files.
+    All is fitted on the validation images. For a classifier: a temperature, so that about 80% of the predictions with a
+    confidence of 80% are right, and the rule by which predict --reject, kresnet-edge and the scripts for devices answer
+    "unknown". For a detector or instance segmentation: for each class, the score threshold with the best F1. Stores
+    them in the run, by default the newest, and in its exported files.
     """
-    settings = CalibrationSettings(**select_given(options))
+    given = select_given(options)
+    CalibrationSettings(**given)
+    if forget and (given or as_json):
+        first = next((f"--{name}" for name in given), "--json")
+        raise UsageError(f"--forget removes what was fitted and takes no other option. Received: {first}")
     run = find_run(runs, run_name)
     run.require_finished()
     log_newest(run.name, run_name)
-    from keras_resnet.api.calibrating import calibrate_and_keep
+    from keras_resnet.api.calibrating import calibrate_and_keep, forget_calibration
 
-    report = calibrate_and_keep(run, settings)
+    if forget:
+        for line in forget_calibration(run):
+            console.emit(line)
+        return
+    report = calibrate_and_keep(run, given)
     if as_json:
         console.emit_json(report.document)
     else:
@@ -54,11 +73,10 @@ def calibrate(run_name: str | None, runs: str | None, as_json: bool, **options: 
         console.log(f"not written into {', '.join(report.stale)}: write again with kresnet export {run.name}")
 
 
-def print_calibration(name: str, report: CalibrationReport) -> None:
-    """Print a table by model, and what was fitted."""
-    from keras_resnet.reporting.confidence import COLUMNS, calibration_rows, describe_calibration
-
-    title = f"{name}: {describe_calibration(report.document)}"
-    console.print_table(title, list(COLUMNS), calibration_rows(report.document), prose=COLUMNS[:1])
+def print_calibration(name: str, report: CalibrationReport | ThresholdReport) -> None:
+    """Print the tables, and what was fitted."""
+    first, *others = report.summary.tables
+    for title, table in ((f"{name}: {report.summary.title}", first), *((each.title, each) for each in others)):
+        console.print_table(title, table.columns, table.rows, prose=table.columns[:1], spare=table.spare)
     for line in report.results:
         console.emit(line)

@@ -65,7 +65,7 @@ COMMANDS = {
     ),
     "calibrate": LazyCommand(
         "keras_resnet.cli.calibrate:calibrate",
-        'Fit RUN\'s confidence, and when it answers "unknown".',
+        'Fit RUN\'s confidence, "unknown" and score thresholds.',
         USE,
     ),
     "robustness": LazyCommand(

@@ -39,8 +39,8 @@ from keras_resnet.runtime.runtimes import INTERPRETER, RUNTIMES
     "--threshold",
     type=click.FloatRange(0, 1),
     metavar="X",
-    help="Show only labels or objects of this probability or more, 0 to 1 [default: 0.3 for objects, the fitted"
-    " thresholds of --task multilabel, none for a classifier].",
+    help="Show only labels or objects of this probability or more, 0 to 1 [default: the fitted thresholds of"
+    " objects and of --task multilabel, 0.3 for objects before kresnet calibrate, none for a classifier].",
     cls=GroupedOption,
     group=COMMON,
 )

@@ -72,8 +72,9 @@ UNNEEDED = {
     "--shuffle": "Training images are shuffled in each epoch, by --seed.",
     "--plots": "Plots are in report.html, written after each training: kresnet report.",
     "--verbose": "Type it before the command: kresnet --verbose.",
-    "--threshold": "Objects are shown if their probability is 30% or more, and the labels of --task multilabel by their"
-    " own thresholds; to change this: kresnet predict --threshold X.",
+    "--threshold": "Objects are shown if their probability is 30% or more, or by the thresholds that kresnet calibrate"
+    " fits, and the labels of --task multilabel by their own thresholds; to change this: kresnet predict --threshold"
+    " X.",
     "--iou": "Non-maximum suppression is at an IoU of 0.7.",
 }
 # What other tools have options for, by command → what is typed here instead, or why nothing is.

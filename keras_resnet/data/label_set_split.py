@@ -8,13 +8,13 @@ from keras_resnet.data.dataset import SPLIT_SEED, describe_too_few
 from keras_resnet.errors import DataError
 
 
-def split_label_sets(sets: np.ndarray, fraction: float) -> tuple[np.ndarray, np.ndarray]:
+def split_label_sets(sets: np.ndarray, fraction: float, seed: int = SPLIT_SEED) -> tuple[np.ndarray, np.ndarray]:
     """Return rows of uint8 (count, classes) `sets` to train on and to validate with: about `fraction` of each label,
-    the same each time (iterative stratification, Sechidis et al. 2011), and a label of two images in both. Raises
-    DataError for fewer than 2 images."""
+    the same each time for the same `seed` (iterative stratification, Sechidis et al. 2011), and a label of two images
+    in both. Raises DataError for fewer than 2 images."""
     if len(sets) < 2:
         raise DataError(describe_too_few("the dataset", len(sets), "readable image"))
-    order = np.random.default_rng(SPLIT_SEED).permutation(len(sets))
+    order = np.random.default_rng(seed).permutation(len(sets))
     shares = np.array([1 - fraction, fraction])
     wanted, room = shares[:, None] * sets.sum(axis=0), shares * len(sets)
     chosen = np.full(len(sets), -1)

@@ -11,11 +11,11 @@ from keras_resnet.errors import UsageError, did_you_mean, one_of_sentence
 from keras_resnet.runtime.metadata import ModelMetadata
 from keras_resnet.runtime.plurals import counted
 from keras_resnet.runtime.postprocess import (
-    DISPLAY_THRESHOLD,
     MAX_GUESSES,
     Detections,
     decode_outputs,
     decode_top_object,
+    display_thresholds,
     scale_boxes,
 )
 from keras_resnet.runtime.predictions import decode_predictions, sigmoid
@@ -101,7 +101,7 @@ def _choose_object(
     found, _ = decode_outputs(
         {name: outputs[name] for name in ("scores", "distances")},
         card.cells,
-        DISPLAY_THRESHOLD,
+        display_thresholds(card.confidence.score_thresholds),
         MAX_GUESSES if main else 0,
     )
     if question.number is not None and question.number > len(found.labels):

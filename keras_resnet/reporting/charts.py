@@ -175,22 +175,58 @@ def reliability_diagram(bins: Sequence[CalibrationBin]) -> Chart | None:
     return Chart("calibration", "Reliability diagram", description, *axes, series)
 
 
-def precision_recall_chart(curves: Mapping[str, list[float]], shown: ShownClasses, of_objects: bool = True) -> Chart:
-    """Return precision over recall, of objects at an IoU of 0.5."""
-    series = _class_curves(curves, shown)
+def precision_recall_chart(
+    curves: Mapping[str, list[float]],
+    shown: ShownClasses,
+    of_objects: bool = True,
+    chosen: Mapping[str, tuple[float, float]] | None = None,
+) -> Chart:
+    """Return precision over recall, of objects at an IoU of 0.5. chosen: recall and precision, 0–1, at the thresholds
+    of classes. The curve has at each recall the best precision of this recall or more, so that a point may lie
+    below."""
+    series = (*_class_curves(curves, shown), *_chosen_points(chosen or {}, shown))
     iou, ap = (" at an IoU of 0.5", "AP50") if of_objects else ("", "mean precision")
     description = f"Precision-recall curves{iou}; {ap} of all classes {np.mean(series[0].y):.1f}%"
     axes = Axis("recall (%)", 0, 100), Axis("precision (%)", 0, 100)
     return Chart("precision-recall", "Precision-recall", description, *axes, series, note=shown.note)
 
 
-def f1_chart(curves: Mapping[str, list[float]], shown: ShownClasses) -> Chart:
-    """Return F1 over the confidence threshold."""
+def f1_chart(
+    curves: Mapping[str, list[float]], shown: ShownClasses, chosen: Mapping[str, tuple[float, float]] | None = None
+) -> Chart:
+    """Return F1 over the confidence threshold. chosen: the thresholds of classes and F1 there, 0–1; without them, the
+    best one of all classes is marked."""
     series, (confidence, best) = _class_curves(curves, shown), best_threshold(curves)
     point = Series("best", [100 * confidence], [100 * best], INK, has_line=False, sizes=(9,))
+    points = _chosen_points(chosen, shown) if chosen else (point,)
     description = f"F1 by confidence threshold; the best, {best:.1%} of all classes, at {confidence:.0%}"
+    if chosen:
+        named = [f"{name} {chosen[name][0]:.1%}" for name in shown.names if name in chosen]
+        description += f"; thresholds that were chosen: {', '.join(named)}"
     axes = Axis("confidence threshold (%)", 0, 100), Axis("F1 (%)", 0, 100)
-    return Chart("f1", "F1 by confidence threshold", description, *axes, (*series, point), note=shown.note)
+    return Chart("f1", "F1 by confidence threshold", description, *axes, (*series, *points), note=shown.note)
+
+
+def list_chosen_points(
+    rows: Sequence[Mapping[str, Any]],
+) -> tuple[dict[str, tuple[float, float]], dict[str, tuple[float, float]]]:
+    """Return (recall and precision, the threshold and F1), 0–1, of the classes that have a threshold of their own in
+    the `rows` of the table by class."""
+    on_curve = {row["label"]: (row["recall"], row["precision"]) for row in rows if _has(row, "recall", "precision")}
+    return on_curve, {row["label"]: (row["threshold"], row["f1"]) for row in rows if _has(row, "f1")}
+
+
+def _has(row: Mapping[str, Any], *keys: str) -> bool:
+    return all(row.get(key) is not None for key in ("threshold", *keys))
+
+
+def _chosen_points(points: Mapping[str, tuple[float, float]], shown: ShownClasses) -> tuple[Series, ...]:
+    """Return the points (x, y), 0–1, of the classes that are shown, if there are any."""
+    drawn = [points[name] for name in shown.names if name in points]
+    if not drawn:
+        return ()
+    x, y = (_percent(each) for each in zip(*drawn, strict=True))
+    return (Series("chosen", x, y, INK, has_line=False, sizes=(9.0,) * len(drawn)),)
 
 
 def best_threshold(curves: Mapping[str, list[float]]) -> tuple[float, float]:

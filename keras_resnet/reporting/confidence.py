@@ -4,12 +4,8 @@ sentences and plots."""
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import Any
 
-from keras_resnet.errors import RunError
-from keras_resnet.progress import log
 from keras_resnet.reporting.charts import INK, Axis, Chart, Series, reliability_diagram
-from keras_resnet.run import Run
 from keras_resnet.run.calibration_documents import CalibrationDocument, UnknownKind
 from keras_resnet.runtime.plurals import counted
 
@@ -23,28 +19,10 @@ COLUMNS = (
     "unknown accepted (FPR)",
     "AUROC",
 )
+HOW_TO_READ = (
+    "before and after: without and with the temperature. The threshold is that of the Keras model in all files"
+)
 SCORE_WORDS = {"energy": "energy", "max-logit": "largest logit"}
-
-
-def forget_calibration(run: Run, file: str) -> None:
-    """Remove what was measured of an exported file, which was written again since."""
-    try:
-        document = run.calibration()
-    except RunError:
-        return
-    if document is not None and any(each["name"] == file for each in document["models"]):
-        kept = [each for each in document["models"] if each["name"] != file]
-        run.write_json(run.confidence_file, {**document, "models": kept})
-
-
-def read_calibration(run: Run) -> CalibrationDocument | None:
-    """Read what `kresnet calibrate` fitted, for a report; None before it. What cannot be read is left out, and the log
-    says why."""
-    try:
-        return run.calibration()
-    except RunError as error:
-        log(f"left out of the report: {error}")
-        return None
 
 
 def calibration_rows(document: CalibrationDocument) -> list[list[str]]:
@@ -146,16 +124,6 @@ def _describe_kinds(kinds: dict[str, UnknownKind]) -> list[str]:
         return []
     words = ", ".join(f"{name} {each['auroc']:.3f} ({each['accepted']:.1%})" for name, each in kinds.items())
     return [f"AUROC by kind of unknown image, and the share accepted: {words}"]
-
-
-def describe_confidence(document: CalibrationDocument) -> dict[str, Any]:
-    """Return what the report's section shows beside its charts."""
-    return {
-        "words": describe_calibration(document),
-        "results": list_results(document),
-        "columns": list(COLUMNS),
-        "rows": calibration_rows(document),
-    }
 
 
 def confidence_charts(document: CalibrationDocument) -> list[Chart]:

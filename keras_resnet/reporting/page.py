@@ -31,14 +31,13 @@ from keras_resnet.metrics.outcome import (
 )
 from keras_resnet.progress import log, show_activity
 from keras_resnet.reporting.charts import Chart
-from keras_resnet.reporting.confidence import confidence_charts, describe_confidence, read_calibration
+from keras_resnet.reporting.fitted import CalibrationSection, read_section
 from keras_resnet.reporting.headline import Doubts, describe_headline
 from keras_resnet.reporting.microcontroller import list_needs, list_notes
 from keras_resnet.reporting.recommend import DescribedVerdict, Recommendation, describe_verdicts, recommend_file
 from keras_resnet.reporting.robustness import describe_section, robustness_charts
 from keras_resnet.reporting.templates import draw_charts, render_template
 from keras_resnet.run import Run
-from keras_resnet.run.calibration_documents import CalibrationDocument
 from keras_resnet.run.command import changed_command, training_command
 from keras_resnet.run.documents import Analysis, BaselineRow, Diagnosis, RobustnessDocument, list_warnings
 from keras_resnet.runtime.plurals import counted, format_large
@@ -60,14 +59,14 @@ class _Contents:
     device_rows: list[dict[str, Any]]
     diagnosis: Diagnosis | None
     robustness: RobustnessDocument | None
-    calibration: CalibrationDocument | None
+    fitted: CalibrationSection | None
 
     @classmethod
     def read(cls, run: Run) -> _Contents:
         """Read the files of `run`. Raises RunError for one that is missing or damaged."""
         run.require_finished()
         verdicts, devices = describe_verdicts(run), run.device_verdicts()
-        parts = (verdicts, devices, run.diagnosis(), run.robustness(), read_calibration(run))
+        parts = (verdicts, devices, run.diagnosis(), run.robustness(), read_section(run))
         return cls(run, run.spec(), run.classes(), run.read_log(), run.analysis(), *parts)
 
     @property
@@ -92,9 +91,10 @@ class _Contents:
         analysis, best = self.analysis, self.recommended
         curves, f1_curves = analysis.get("curves", {}), analysis.get("f1_curves", {})
         shown = charts.choose_classes(analysis["by_class"], curves or f1_curves)
+        on_curve, chosen = charts.list_chosen_points(analysis["by_class"])
         in_classes = [
-            charts.precision_recall_chart(curves, shown, self.finds_objects) if curves else None,
-            charts.f1_chart(f1_curves, shown) if f1_curves else None,
+            charts.precision_recall_chart(curves, shown, self.finds_objects, on_curve) if curves else None,
+            charts.f1_chart(f1_curves, shown, chosen) if f1_curves else None,
             charts.reliability_diagram(analysis["calibration"]["bins"]) if "calibration" in analysis else None,
         ]
         return {
@@ -104,7 +104,7 @@ class _Contents:
             "classes": [chart for chart in in_classes if chart],
             "layers": charts.sensitivity_charts(self.diagnosis["layers"]) if self.diagnosis else [],
             "robustness": robustness_charts(self.robustness) if self.robustness else [],
-            "confidence": confidence_charts(self.calibration) if self.calibration else [],
+            "confidence": self.fitted.charts if self.fitted else [],
         }
 
     @property
@@ -121,7 +121,7 @@ class _Contents:
             "samples": samples,
             "heat_maps": "Heat maps" if self.analysis.get("heat_maps") else "",
             "robustness": "Robustness" if self.robustness else "",
-            "confidence": "Confidence and unknown images" if self.calibration else "",
+            "confidence": self.fitted.summary.heading if self.fitted else "",
             "sensitivity": "Quantization sensitivity by layer" if self.diagnosis else "",
             "network": "Network",
             "reproduce": "Reproduce",
@@ -193,7 +193,7 @@ def _context(contents: _Contents) -> dict[str, Any]:
         "files": _list_files(run, verdicts),
         **_describe_tables(contents),
         "robustness": describe_section(contents.robustness) if contents.robustness else None,
-        "confidence": describe_confidence(contents.calibration) if contents.calibration else None,
+        "confidence": contents.fitted.summary if contents.fitted else None,
     }
 
 
@@ -325,6 +325,6 @@ def _list_files(run: Run, verdicts: list[DescribedVerdict]) -> dict[str, str]:
         run.diagnosis_file: "sensitivity of the layers to 8 bits",
         run.robustness_file: "metrics on corrupted images",
         run.robustness_plot: "metric by severity, drawn",
-        run.confidence_file: "temperature, and the rule for unknown images",
+        run.confidence_file: "what kresnet calibrate fitted",
     }
     return {file.relative_to(run.folder).as_posix(): words for file, words in purposes.items() if file.exists()}

@@ -12,11 +12,19 @@ from keras_resnet.metrics.labels import metric_label, metric_title
 from keras_resnet.metrics.outcome import format_interval
 from keras_resnet.reporting.charts import COLORS, Axis, Chart, Series
 from keras_resnet.run import Run
-from keras_resnet.run.documents import ALL, CLEAN, ModelRobustness, RobustnessDifference, RobustnessDocument
+from keras_resnet.run.documents import (
+    ALL,
+    CLEAN,
+    KERAS_MODEL,
+    ModelRobustness,
+    RobustnessDifference,
+    RobustnessDocument,
+    without_model,
+)
 from keras_resnet.runtime.plurals import counted, join_words, verb
 
-# The model that files are compared with, and the column of its change from clean images.
-KERAS_MODEL, CHANGE = "Keras model", "change"
+# The column of a model's change from clean images.
+CHANGE = "change"
 # What the change of a file shows, of one file and of several.
 BREAKS = ("breaks sooner", "break sooner")
 HOLDS = ("holds longer", "hold longer")
@@ -37,10 +45,8 @@ def keep_robustness(run: Run, document: RobustnessDocument) -> None:
 def forget_file(run: Run, file: str) -> None:
     """Remove what was measured of an exported file, which was written again since."""
     document = run.robustness(lambda message: None)
-    if document is None or all(each["name"] != file for each in document["models"]):
-        return
-    kept = [each for each in document["models"] if each["name"] != file]
-    keep_robustness(run, {**document, "models": kept})
+    if document and (others := without_model(document, file)):
+        keep_robustness(run, others)
 
 
 def mean_value(model: ModelRobustness, corruption: str) -> float:

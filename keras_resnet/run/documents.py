@@ -7,13 +7,16 @@ Documents stay the dictionaries that they are in JSON, with types; what a file h
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Annotated, Any, NotRequired
+from typing import Annotated, Any, NotRequired, TypeVar, cast
 
 from pydantic import AfterValidator, ConfigDict, Field, with_config
 from typing_extensions import TypedDict
 
 from keras_resnet.runtime.plurals import counted
 
+DocumentT = TypeVar("DocumentT", bound=Mapping[str, Any])
+# The name of the first of a document's "models"; the others have those of their files.
+KERAS_MODEL = "Keras model"
 # "1" is no number, and 1 is no text; what is not declared is kept.
 kept = with_config(ConfigDict(extra="allow", strict=True))
 Count = Annotated[int, Field(ge=0, lt=2**63)]
@@ -39,6 +42,14 @@ def find_model(models: Sequence[Mapping[str, Any]], name: str) -> Mapping[str, A
         if each["name"] == name:
             return each
     raise KeyError(f"{name!r} is none of {', '.join(each['name'] for each in models)}")
+
+
+def without_model(document: DocumentT, name: str) -> DocumentT | None:
+    """Return the document without that of its "models" which has the `name`; None where it has no such model."""
+    kept_models = [each for each in document["models"] if each["name"] != name]
+    if len(kept_models) == len(document["models"]):
+        return None
+    return cast(DocumentT, {**document, "models": kept_models})
 
 
 @kept

@@ -40,6 +40,14 @@ def runs_home(chosen: str | None = None) -> Path:
     return home
 
 
+def describe_no_runs(home: Path) -> str:
+    """Return what to say of a folder without runs, which may not be the one that was meant."""
+    return (
+        f"there are no runs in {home.absolute()}; make one with: kresnet train --data FOLDER; or name their folder:"
+        " --runs DIR"
+    )
+
+
 @dataclass
 class RunFolder:
     """A folder in the making. hidden: where it is filled. folder: where it is at the end."""

@@ -7,6 +7,7 @@ import shutil
 from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager, suppress
 from dataclasses import asdict, dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -17,7 +18,12 @@ from keras_resnet.errors import RunError, UsageError, did_you_mean
 from keras_resnet.metrics.outcome import ACCEPTED
 from keras_resnet.progress import Log
 from keras_resnet.progress import log as log_message
-from keras_resnet.run.calibration_documents import CalibrationDocument
+from keras_resnet.run.calibration_documents import (
+    CalibrationDocument,
+    ThresholdDocument,
+    parse_calibration,
+    parse_thresholds,
+)
 from keras_resnet.run.description import default_run_name, describe_network, package_versions
 from keras_resnet.run.documents import (
     LOG_COLUMNS,
@@ -31,7 +37,7 @@ from keras_resnet.run.documents import (
     RunRecords,
     describe_inconsistency,
 )
-from keras_resnet.run.folders import create_run_folder, is_alive
+from keras_resnet.run.folders import create_run_folder, describe_no_runs, is_alive
 from keras_resnet.run.lock import LOCK_NAME, find_lock_holder, lock_run
 from keras_resnet.run.model_file import require_model
 from keras_resnet.run.reading import parse_json, parse_log, parse_verdicts, read_bytes, read_text
@@ -216,22 +222,36 @@ class Run(RunFiles):
         return document
 
     def calibration(self) -> CalibrationDocument | None:
-        """Read what `kresnet calibrate` fitted; None before it. Raises RunError if that is damaged."""
+        """Read what `kresnet calibrate` fitted to a classifier; None before it. Raises RunError if that is damaged."""
+        return None if self._lists_objects else self._read_fitted(parse_calibration)
+
+    def score_thresholds(self) -> ThresholdDocument | None:
+        """Read what `kresnet calibrate` fitted to a detector; None before it. Raises RunError if that is damaged."""
+        return self._read_fitted(partial(parse_thresholds, classes=self.classes())) if self._lists_objects else None
+
+    def confidence(self) -> Confidence:
+        """Return the temperature and the rule for unknown images, or the score thresholds; UNCALIBRATED before `kresnet
+        calibrate`. Raises RunError if they cannot be read."""
+        document = self.score_thresholds() if self._lists_objects else self.calibration()
+        return UNCALIBRATED if document is None else Confidence.from_dict(document)
+
+    @property
+    def _lists_objects(self) -> bool:
+        from keras_resnet.tasks import TASKS  # imports NumPy, which --help does without
+
+        return TASKS[self.spec().task].lists_objects()
+
+    def _read_fitted(self, parse: Callable[[bytes], T]) -> T | None:
+        """Read confidence.json, if it is there."""
         if not self.confidence_file.is_file():
             return None
         try:
-            document = self._read(self.confidence_file, CalibrationDocument)
-            Confidence.from_dict(document)
-            return document
-        except (RunError, ValueError) as error:
-            unreadable = error if isinstance(error, RunError) else self._unreadable(self.confidence_file, str(error))
-            raise RunError(f"{unreadable}; make it with: kresnet calibrate {self.name}") from error
-
-    def confidence(self) -> Confidence:
-        """Return the temperature and the rule for unknown images, 1 and none before `kresnet calibrate`. Raises
-        RunError if they cannot be read."""
-        document = self.calibration()
-        return UNCALIBRATED if document is None else Confidence.from_dict(document)
+            return parse(read_bytes(self.confidence_file))
+        except (OSError, ValueError) as error:
+            why = self._unreadable(self.confidence_file, describe_error(error))
+            raise RunError(
+                f"{why}; make it again with: kresnet calibrate {self.name}; or do without it: --forget removes it"
+            ) from error
 
     def _read_part(self, file: Path, document_type: type[T], log: Log) -> T | None:
         """Read a part of the report that there need not be."""
@@ -364,11 +384,3 @@ class Run(RunFiles):
             return self.document()["created"]
         except RunError:
             return ""
-
-
-def describe_no_runs(home: Path) -> str:
-    """Return what to say of a folder without runs, which may not be the one that was meant."""
-    return (
-        f"there are no runs in {home.absolute()}; make one with: kresnet train --data FOLDER; or name their folder:"
-        " --runs DIR"
-    )

@@ -122,7 +122,8 @@ def _parser() -> argparse.ArgumentParser:
         words = "number of labels or objects to print (default: 5 labels, or all objects)"
         command.add_argument("--top", type=_positive, help=words)
         words = (
-            "least probability of what is printed, 0 to 1 (default: 0.3 for objects; fitted where several labels apply)"
+            "least probability of what is printed, 0 to 1 (default: fitted where several labels apply and for objects,"
+            " 0.3 for objects before kresnet calibrate)"
         )
         command.add_argument("--threshold", type=_probability, metavar="X", help=words)
         words = 'say "unknown" first of images that are of none of the classes, by the rule in the file'

@@ -1,6 +1,7 @@
-"""Turn a classifier's logits into probabilities, and reject images that are of none of its classes, on any device.
+"""What `kresnet calibrate` fits to a network, on any device: the temperature of a classifier and its rule for images
+of none of its classes, and the score thresholds of a detector.
 
-Imports nothing but NumPy. Both rules are fitted by `kresnet calibrate` and stand in the metadata of exported files.
+Imports nothing but NumPy. All of it stands in the metadata of exported files.
 """
 
 from __future__ import annotations
@@ -84,29 +85,51 @@ class Rejection:
 
 @dataclass(frozen=True)
 class Confidence:
-    """How sure a classifier is. temperature: what logits are divided by before the softmax. rejection: when an image is
-    of none of the classes, None where no rule was set."""
+    """What was fitted to a network. temperature: what a classifier's logits are divided by before the softmax.
+    rejection: when an image is of none of its classes, None where no rule was set. score_thresholds: of each class of
+    a detector the score, 0–1, from which its objects are shown; () where none were fitted."""
 
     temperature: float = 1.0
     rejection: Rejection | None = None
+    score_thresholds: tuple[float, ...] = ()
 
     def __post_init__(self) -> None:
         _require_temperature(self.temperature)
+        for each in self.score_thresholds:
+            if not 0 <= each <= 1:
+                raise ValueError(f"a score threshold must be 0 to 1. Received: {each}")
 
     def as_dict(self) -> dict[str, Any]:
         """Return it as JSON has it; nothing of what is as without `kresnet calibrate`."""
-        temperature = {"temperature": self.temperature} if self.temperature != 1 else {}
-        return {**temperature, **({"rejection": self.rejection.as_dict()} if self.rejection else {})}
+        fitted: dict[str, Any] = {}
+        if self.temperature != 1:
+            fitted["temperature"] = self.temperature
+        if self.rejection:
+            fitted["rejection"] = self.rejection.as_dict()
+        if self.score_thresholds:
+            fitted["score_thresholds"] = list(self.score_thresholds)
+        return fitted
 
     @classmethod
     def from_dict(cls, document: Mapping[str, Any]) -> Confidence:
-        """Parse what `as_dict` made, among other keys. Raises ValueError, TypeError or KeyError for anything else."""
+        """Parse what `as_dict` made, among other keys. Raises ValueError, TypeError, KeyError or OverflowError for
+        anything else."""
         rule = document.get("rejection")
-        temperature = float(document.get("temperature", 1.0))
-        if rule is None:
-            return cls(temperature)
-        numbers = (float(rule[name]) for name in ("temperature", "threshold", "accepts"))
-        return cls(temperature, Rejection(rule["score"], *numbers))
+        temperature = _to_float(document.get("temperature", 1.0))
+        thresholds = document.get("score_thresholds", [])
+        if not isinstance(thresholds, list):
+            raise TypeError(f"score_thresholds must be a list. Received: {type(thresholds).__name__}")
+        if rule is not None:
+            numbers = (_to_float(rule[name]) for name in ("temperature", "threshold", "accepts"))
+            rule = Rejection(rule["score"], *numbers)
+        return cls(temperature, rule, tuple(map(_to_float, thresholds)))
+
+
+def _to_float(value: Any) -> float:
+    """Return a number of JSON. Raises TypeError for anything else: `float` would take "0.5" and true for numbers."""
+    if type(value) not in (int, float):
+        raise TypeError(f"not a number: {value!r}")
+    return float(value)
 
 
 UNCALIBRATED = Confidence()

@@ -34,7 +34,7 @@ class ModelMetadata:
     as (height, width). task: what the network was trained for. preprocessing, postprocessing: how an image is brought
     to the network and what is made of its outputs, as `preprocess.PREPROCESSORS` and `predictions.POSTPROCESSORS` name
     it. cells: of the levels of a detector's pyramid (see `postprocess`). thresholds: of each label the probability from
-    which it is predicted, where several labels are. confidence: of a classifier that was calibrated. levels: the values
+    which it is predicted, where several labels are. confidence: what `kresnet calibrate` fitted. levels: the values
     that are black and white in images of more than 8 bits (see `preprocess.decode_image`). channels: of the input.
     provenance: where the file comes from (run, scheme, versions, normalization in the graph, hashes)."""
 
@@ -164,6 +164,14 @@ def _parse_size(value: Any) -> ImageSize:
     return height, width
 
 
+def _can_have(card: ModelMetadata, confidence: Confidence) -> bool:
+    """Return whether what was fitted is that of such a network: a classifier's, a detector's or nothing."""
+    if card.postprocessor.has_one_label:
+        return not confidence.score_thresholds
+    thresholds = confidence.score_thresholds if card.postprocessor.lists_objects else ()
+    return len(thresholds) in (0, len(card.classes)) and confidence == Confidence(score_thresholds=thresholds)
+
+
 def _is_valid(card: ModelMetadata) -> bool:
     """Return whether all of it is of its type, and could be."""
     cut, whole = (height_and_width(size) for size in (card.image_size, card.resize))
@@ -179,7 +187,7 @@ def _is_valid(card: ModelMetadata) -> bool:
         and card.postprocessor.has_boxes == bool(card.cells)
         and len(card.thresholds) == len(card.classes) * card.postprocessor.has_thresholds
         and all(0 <= each <= 1 for each in card.thresholds)
-        and (card.postprocessor.has_one_label or card.confidence == UNCALIBRATED)
+        and _can_have(card, card.confidence)
         and isinstance(card.provenance, dict)
         and isinstance(card.provenance.get("scheme"), str)
         and isinstance(card.provenance.get("run", ""), str)

@@ -68,14 +68,21 @@ def ltrb_to_xyxy(distances: np.ndarray, cells: Sequence[int]) -> np.ndarray:
     return np.asarray(np.concatenate([middles, middles], axis=1) + distances * widths * (-1, -1, 1, 1), np.float32)
 
 
+def display_thresholds(fitted: Sequence[float]) -> float | np.ndarray:
+    """Return the score from which objects are displayed: of each class that which was `fitted`, float64 (classes,); one
+    for all classes where none were."""
+    return np.array(fitted, np.float64) if len(fitted) else DISPLAY_THRESHOLD
+
+
 def decode_detections(
     scores: np.ndarray,
     distances: np.ndarray,
     cells: Sequence[int],
-    least: float = SCORE_THRESHOLD,
+    least: float | np.ndarray = SCORE_THRESHOLD,
     most: int = MAX_DETECTIONS,
 ) -> Detections:
-    """Decode the objects of one image: scores (N, classes), distances (N, 4) → up to `most` of them."""
+    """Decode the objects of one image: scores (N, classes), distances (N, 4) → up to `most` of them. least: the lowest
+    score, of all classes or of each, (classes,)."""
     probabilities = 1 / (1 + np.exp(-scores.astype(np.float32)))
     locations, labels = np.nonzero(probabilities >= least)
     confidence = probabilities[locations, labels]
@@ -191,17 +198,20 @@ def paste_masks_in_image(logits: np.ndarray, boxes: np.ndarray, size: tuple[int,
 def decode_outputs(
     outputs: dict[str, np.ndarray],
     cells: Sequence[int],
-    least: float = SCORE_THRESHOLD,
+    least: float | np.ndarray = SCORE_THRESHOLD,
     guesses: int = 0,
     top: int | None = None,
 ) -> tuple[Detections, np.ndarray | None]:
-    """Decode one image's outputs: the `top` most confident objects of at least the score `least`, or `guesses` at the
-    main one; and the logits of their masks (n, h, w), if they make them. A file that made objects itself has done the
-    same, and says so by its "count" (see `export.formats.detection_postprocess`)."""
+    """Decode one image's outputs: the `top` most confident objects of at least the score `least`, of all classes or of
+    each, (classes,), or `guesses` at the main one; and the logits of their masks (n, h, w), if they make them. A file
+    that made objects itself has done the same, and says so by its "count" (see
+    `export.formats.detection_postprocess`)."""
     if "count" in outputs:
         known = int(outputs["count"].reshape(-1)[0])
-        there = np.flatnonzero(outputs["scores"][:known] >= (0 if guesses else least))[: guesses or top]
-        boxes, labels = outputs["boxes"][there][:, [1, 0, 3, 2]], outputs["classes"][there].astype(np.int64)
+        all_labels = outputs["classes"].astype(np.int64)
+        lowest = least[all_labels[:known]] if isinstance(least, np.ndarray) else least
+        there = np.flatnonzero(outputs["scores"][:known] >= (0 if guesses else lowest))[: guesses or top]
+        boxes, labels = outputs["boxes"][there][:, [1, 0, 3, 2]], all_labels[there]
         masks = outputs["masks"][there] if "masks" in outputs else None
         return Detections(boxes, outputs["scores"][there], labels, there), masks
     scores, distances = outputs["scores"], outputs["distances"]
@@ -224,15 +234,16 @@ def describe_objects(
     top: int | None = None,
     main: bool = False,
     threshold: float | None = None,
+    fitted: Sequence[float] = (),
 ) -> list[dict[str, Any]]:
     """Decode one image's outputs to records, for people and programs: [{"label", "probability", "box"}, …], boxes in
     pixels of the image of (width, height) `size`; each with a "mask", if the outputs make them, {"size": [height,
     width], "counts": [int, …]}, COCO's uncompressed run-length code.
 
-    They are the objects of which the network has at least the score `threshold` (None: DISPLAY_THRESHOLD), the `top`
-    most confident; or, where only the `main` one is looked for, what that may be, the `top` likeliest, of at least that
-    score (None: any)."""
-    least = DISPLAY_THRESHOLD if threshold is None else threshold
+    They are the objects of which the network has at least the score `threshold` (None: that of their class in `fitted`,
+    see `display_thresholds`), the `top` most confident; or, where only the `main` one is looked for, what that may be,
+    the `top` likeliest, of at least that score (None: any)."""
+    least = display_thresholds(fitted) if threshold is None else threshold
     found, logits = decode_outputs(outputs, cells, least, (top or MAX_GUESSES) if main else 0, top)
     boxes = scale_boxes(found.boxes, size)
     objects: list[dict[str, Any]] = [

@@ -36,6 +36,11 @@ class Postprocessor:
         return not (self.has_boxes or self.has_thresholds)
 
     @property
+    def lists_objects(self) -> bool:
+        """Whether all objects are listed whose score is high enough."""
+        return self.has_boxes and not self.one_object
+
+    @property
     def nothing(self) -> str:
         """What is said of an image of which nothing is predicted."""
         return "no objects" if self.has_boxes else "no label reaches its threshold"
@@ -128,7 +133,8 @@ def decode_predictions(
 ) -> list[list[dict[str, Any]]]:
     """Decode the outputs for images of (width, height) `sizes` as the file's metadata say: see `top_k`,
     `postprocess.describe_objects`. Only what has at least the probability `threshold` is returned; None stands for the
-    labels' own thresholds, `postprocess.DISPLAY_THRESHOLD` for objects, and no limit for the labels of a classifier.
+    classes' own thresholds, `postprocess.DISPLAY_THRESHOLD` for objects where none were fitted, and no limit for the
+    labels of a classifier.
     reject: whether "unknown" stands first for an image that is of none of the classes, see `mark_unknown`.
 
     Raises ExportError for outputs that mean nothing: numbers that are not finite, or of labels that are not there; and
@@ -145,9 +151,9 @@ def decode_predictions(
         found = [[each for each in labels if each["probability"] >= (threshold or 0)] for labels in best]
         return mark_unknown(found, outputs, rejection) if rejection else found
     rows = ({name: value[row] for name, value in outputs.items()} for row in range(len(sizes)))
-    main = postprocessor.one_object
+    main, fitted = postprocessor.one_object, card.confidence.score_thresholds
     return [
-        describe_objects(row, card.classes, card.cells, size, top, main, threshold)
+        describe_objects(row, card.classes, card.cells, size, top, main, threshold, fitted)
         for row, size in zip(rows, sizes, strict=True)
     ]
 

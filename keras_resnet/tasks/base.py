@@ -105,6 +105,11 @@ class Task(ABC, Generic[OutputsT, GroundTruthT, PredictionT]):
         """Return whether an image has one of the labels, as a whole."""
         return POSTPROCESSORS[cls.postprocessing].has_one_label
 
+    @classmethod
+    def lists_objects(cls) -> bool:
+        """Return whether all objects are listed whose score is high enough."""
+        return POSTPROCESSORS[cls.postprocessing].lists_objects
+
     @abstractmethod
     def build_heads(self, layers: Layers, backbone: Backbone, features: Features, spec: Spec) -> Outputs:
         """Build what stands on the features c2 … c5 of `backbone`, and return the network's outputs."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
@@ -21,6 +21,7 @@ from keras_resnet.metrics.voc import voc_metrics
 from keras_resnet.models import fpn
 from keras_resnet.models.backbone import Backbone, Features
 from keras_resnet.models.layers import Layers, Tensor
+from keras_resnet.runtime.confidence import UNCALIBRATED, Confidence
 from keras_resnet.runtime.plurals import counted
 from keras_resnet.runtime.postprocess import (
     DISPLAY_THRESHOLD,
@@ -48,9 +49,12 @@ DetectionEvaluation = Evaluation[Arrays, Arrays, Prediction]
 @dataclass(frozen=True)
 class Detection(Task[Arrays, Arrays, Prediction]):
     """The objects of `classes` that an image shows, with their boxes. Outputs are those of a feature pyramid with
-    `cells` to a side of each level (see `runtime.postprocess`), the ground truth is `GroundTruth.as_dict`."""
+    `cells` to a side of each level (see `runtime.postprocess`), the ground truth is `GroundTruth.as_dict`. confidence:
+    the score thresholds that `kresnet calibrate` fitted, which exported files have; metrics and analyses are without
+    them."""
 
     cells: tuple[int, ...]
+    confidence: Confidence = UNCALIBRATED
 
     name: ClassVar[str] = "detect"
     title: ClassVar[str] = "object detection"
@@ -78,6 +82,10 @@ class Detection(Task[Arrays, Arrays, Prediction]):
     def default_config(cls) -> Spec:
         """Return the spec that is trained where no recipe is named."""
         return detection_defaults(cls.name)
+
+    def with_confidence(self, confidence: Confidence) -> Detection:
+        """Return the task with what was fitted."""
+        return replace(self, confidence=confidence)
 
     def build_heads(self, layers: Layers, backbone: Backbone, features: Features, spec: Spec) -> dict[str, Tensor]:
         """Build neck and heads on the features: {"scores": (B, N, classes), "distances": (B, N, 4)}."""
@@ -208,7 +216,7 @@ class Detection(Task[Arrays, Arrays, Prediction]):
 
     def output_metadata(self) -> OutputMetadata:
         """Return what an exported file says of its input and outputs."""
-        return {**super().output_metadata(), "cells": self.cells}
+        return {**super().output_metadata(), "cells": self.cells, "confidence": self.confidence}
 
 
 def split_batch(outputs: Arrays) -> Iterator[Arrays]:

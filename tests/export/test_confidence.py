@@ -20,7 +20,8 @@ from keras_resnet.data.odd_images import KINDS, generate_odd_images
 from keras_resnet.evaluation.evaluate import load_model
 from keras_resnet.export import device_scripts
 from keras_resnet.export.load import file_size, load_file
-from keras_resnet.reporting.confidence import forget_calibration, list_results
+from keras_resnet.reporting.confidence import list_results
+from keras_resnet.reporting.fitted import forget_file
 from keras_resnet.reporting.page import render_report
 from keras_resnet.run import Run
 from keras_resnet.runtime import cli, preprocess
@@ -199,11 +200,11 @@ def test_the_command_prints_what_was_fitted_and_the_report_shows_it(exported, od
     page = render_report(run)
     assert 'id="confidence"' in page and "Images accepted by threshold" in page
     assert page.count('data-chart="confidence-') == 3
-    forget_calibration(run, "int8.tflite")  # as after another export of it
+    forget_file(run, "int8.tflite")  # as after another export of it
     assert [each["name"] for each in run.calibration()["models"]] == ["Keras model", "saved_model"]
 
 
-def test_what_is_wrong_is_said_in_a_sentence(run, calibrated, exported, segmented, odd, kresnet, tmp_path, capsys):
+def test_what_is_wrong_is_said_in_a_sentence(run, calibrated, exported, odd, kresnet, tmp_path, capsys):
     image = next(odd.iterdir())
     for words, code, said in (
         (["calibrate", run.folder, "--accept", "0"], 2, "--accept must be above 0"),
@@ -211,7 +212,6 @@ def test_what_is_wrong_is_said_in_a_sentence(run, calibrated, exported, segmente
         (["calibrate", run.folder, "--score", "odds"], 2, "odds"),
         (["calibrate", run.folder, "--unknown", tmp_path / "gone"], 1, "no such file or folder"),
         (["calibrate", run.folder, "--unknown", tmp_path], 1, "there are no images in"),
-        (["calibrate", segmented.folder], 2, "kresnet calibrate is for classifiers of one label per image"),
         (["predict", exported[0].folder, image, "--reject"], 2, "has no rule by which images are rejected as unknown"),
         (["predict", exported[0].exports / "int8.tflite", image, "--reject"], 2, "kresnet calibrate sets one"),
     ):

@@ -143,6 +143,7 @@ FAILING = {
     "kresnet train --recipe he2015-cifar --model resnet20 --download": Fails(1, "cannot be reached"),
     "kresnet check ~/signs --task detect": Fails(1, "has no boxes of objects: it has class folders"),
     "kresnet train --task detect --data ~/signs *": Fails(1, "has no boxes of objects: it has class folders"),
+    "kresnet calibrate resnet10-signs": Fails(1, "no run called 'resnet10-signs'"),
     "kresnet predict resnet10-signs * --save found.png": Fails(1, "no run called 'resnet10-signs'"),
     "kresnet predict resnet10-signs * --save found": Fails(2, "no run called 'resnet10-signs'"),
     "kresnet train --data photos/labels.csv": Fails(1, "no such file or folder"),

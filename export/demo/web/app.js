@@ -31,7 +31,8 @@ const showStatus = (text, bad = false) => {
   $('status').classList.toggle('bad', bad);
 };
 
-const readThreshold = () => Number($('threshold').value) / 100;
+/** Of all classes; null for the thresholds of the files. */
+const readThreshold = () => ($('fitted').checked ? null : Number($('threshold').value) / 100);
 
 /** Lets the browser draw. */
 const nextFrame = () => new Promise((done) => {
@@ -178,8 +179,13 @@ function changePanel(panel) {
   });
 }
 
+function showThreshold() {
+  const threshold = readThreshold();
+  $('threshold-value').textContent = threshold === null ? 'by class' : percent(threshold).replace('.0', '');
+}
+
 function changeThreshold() {
-  $('threshold-value').textContent = percent(readThreshold()).replace('.0', '');
+  showThreshold();
   enqueue(() => {
     clearCounts();
     if (current) showResults(current, openPanels().map((panel) => panel.decodeAgain(current, readThreshold())));
@@ -216,7 +222,11 @@ function listen() {
     stopFilming();
     enqueue(explainImage);
   });
-  $('threshold').addEventListener('input', changeThreshold);
+  $('threshold').addEventListener('input', () => {
+    $('fitted').checked = false;
+    changeThreshold();
+  });
+  $('fitted').addEventListener('change', changeThreshold);
   $('reject').addEventListener('change', changeRejection);
 }
 
@@ -234,7 +244,9 @@ function describePage() {
   $('rejection').hidden = run.files.every((each) => !each.card.rejection);
   $('reject').checked = false; // also where the browser remembers it
   $('threshold').value = Math.round(100 * run.constants.display_threshold);
-  $('threshold-value').textContent = percent(readThreshold()).replace('.0', '');
+  $('fitted').checked = run.files.some((each) => each.card.score_thresholds.length);
+  $('thresholds').hidden = !$('fitted').checked;
+  showThreshold();
 }
 
 async function start() {

@@ -79,13 +79,14 @@ export class Network {
     return { outputs, predictions: this.decode(outputs, image.pixels, threshold), milliseconds };
   }
 
-  /** Labels, or objects of at least `threshold`, in an image of width × height. */
-  decode(outputs, { width, height }, threshold) {
+  /** Labels, or objects of at least `threshold`, in an image of width × height; null: of the thresholds of the file.
+   * slack: how much lower they may be. */
+  decode(outputs, { width, height }, threshold, slack = 0) {
     const { card } = this.about;
     if (card.postprocessing === 'label_set') return labelSet(outputs.logits.data, card);
     return card.postprocessing === 'top_k'
       ? topK(outputs.logits.data, card, this.constants.top_k)
-      : decodeObjects(outputs, card, width, height, { ...this.constants, display_threshold: threshold });
+      : decodeObjects(outputs, card, width, height, this.constants, threshold, slack);
   }
 
   /** uint8 pixels of the network's size → outputs by name in floats, and the milliseconds until they are here. */

@@ -75,13 +75,15 @@ export function iou(a, b) {
   return (width * height) / (area(a) + area(b) - width * height);
 }
 
-/** Returns objects after NMS by class, the most confident first: [{box, score, label, location}]. */
-function decodeDetections({ scores, distances }, cells, threshold, constants) {
+/** Returns objects after NMS by class, the most confident first: [{box, score, label, location}]. isShown: of a score
+ * and a class. */
+function decodeDetections({ scores, distances }, cells, isShown, constants) {
   const [locations, classes] = scores.shape;
   const candidates = [];
   for (let i = 0; i < locations * classes; i++) {
     const score = sigmoid(scores.data[i]);
-    if (score >= threshold) candidates.push({ score, label: i % classes, location: Math.floor(i / classes) });
+    const label = i % classes;
+    if (isShown(score, label)) candidates.push({ score, label, location: Math.floor(i / classes) });
   }
   candidates.sort((a, b) => b.score - a.score);
   const points = anchorPoints(cells);
@@ -168,11 +170,11 @@ function pasteMask(logits, box, width, height) {
 }
 
 /** Returns the objects of a file with NMS inside. */
-function readDetections({ boxes, classes, scores, count }, threshold, limit) {
+function readDetections({ boxes, classes, scores, count }, isShown, limit) {
   const total = Math.round(count.data[0]);
   const detections = [];
   for (let i = 0; i < total && detections.length < limit; i++) {
-    if (scores.data[i] < threshold) continue;
+    if (!isShown(scores.data[i], classes.data[i])) continue;
     const [top, left, bottom, right] = boxes.data.subarray(4 * i, 4 * i + 4);
     detections.push({ box: [left, top, right, bottom], score: scores.data[i], label: classes.data[i], location: i });
   }
@@ -185,14 +187,21 @@ function readMaskLogits({ masks }, { location }) {
   return { data, width, height, channels: 1 };
 }
 
-/** Returns the objects in an image of width × height: [{label, probability, box, mask}, …], boxes in its pixels. */
-export function decodeObjects(outputs, card, width, height, constants) {
+/** Returns the score from which objects of the class `label` are shown: `threshold`; or where that is null the one that
+ * was fitted to the class, or before that the same for all. */
+export const scoreThreshold = (card, label, threshold, constants) =>
+  threshold ?? card.score_thresholds[label] ?? constants.display_threshold;
+
+/** Returns the objects in an image of width × height: [{label, probability, box, mask}, …], boxes in its pixels. They
+ * have the score of `scoreThreshold`, or one that is up to `slack` lower. */
+export function decodeObjects(outputs, card, width, height, constants, threshold = null, slack = 0) {
   const isLocalizer = card.postprocessing === 'main_object';
   let detections;
-  const threshold = isLocalizer ? 0 : constants.display_threshold;
-  if (outputs.count) detections = readDetections(outputs, threshold, isLocalizer ? constants.max_guesses : Infinity);
+  const isShown = (score, label) =>
+    isLocalizer || score >= scoreThreshold(card, label, threshold, constants) - slack;
+  if (outputs.count) detections = readDetections(outputs, isShown, isLocalizer ? constants.max_guesses : Infinity);
   else if (isLocalizer) detections = decodeTopObject(outputs, card.cells, constants.max_guesses);
-  else detections = decodeDetections(outputs, card.cells, threshold, constants);
+  else detections = decodeDetections(outputs, card.cells, isShown, constants);
   const longer = Math.max(width, height);
   const points = outputs.prototypes ? anchorPoints(card.cells) : [];
   return detections.map((each) => {

@@ -3,7 +3,7 @@
 
 import { sidesOf } from './preprocess.js';
 import { countAgreements, matchObjects } from './score.js';
-import { sigmoid, softmax } from './postprocess.js';
+import { scoreThreshold, sigmoid, softmax } from './postprocess.js';
 
 const PASSES = 2;
 // How long a check may take, and how far a confidence may be off.
@@ -74,19 +74,21 @@ function compare(network, outputs, expected, threshold) {
   return compareObjects(network, outputs, expected, threshold);
 }
 
-/** Objects that are about as confident as `threshold` count where both have them. Confidences are compared everywhere:
- * a network that finds nothing, here or there, is checked too. */
+/** Objects that are about as confident as their threshold count where both have them. Confidences are compared
+ * everywhere: a network that finds nothing, here or there, is checked too. */
 function compareObjects(network, outputs, expected, threshold) {
-  const [height, width] = sidesOf(network.about.card.image_size);
+  const { card } = network.about;
+  const [height, width] = sidesOf(card.image_size);
   const square = { width, height };
-  const [ours, theirs] = [outputs, expected].map((each) => network.decode(each, square, threshold - TOLERANCE));
+  const [ours, theirs] = [outputs, expected].map((each) => network.decode(each, square, threshold, TOLERANCE));
   const difference = largestDifference(...[outputs, expected].map(readConfidences));
-  if (network.about.card.postprocessing === 'main_object') {
+  if (card.postprocessing === 'main_object') {
     const [same, of] = countAgreements(ours, theirs, 'main_object');
     return { same, of, difference };
   }
   const { pairs, extra, missed } = matchObjects(ours, theirs);
-  const isClear = (each) => !(each.probability < threshold + TOLERANCE);
+  const least = (each) => scoreThreshold(card, card.labels.indexOf(each.label), threshold, network.constants);
+  const isClear = (each) => !(each.probability < least(each) + TOLERANCE);
   const alike = pairs.filter(([our, their]) => isSameMask(our.mask, their.mask));
   return { same: alike.length, of: pairs.length + [...extra, ...missed].filter(isClear).length, difference };
 }
