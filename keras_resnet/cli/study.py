@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -79,7 +79,7 @@ def degradation(models: str, seeds: int, as_json: bool, **options: Any) -> None:
     Repeats figure 6 of He et al. 2015, and also shows gradients and a conclusion in words.
     """
     chosen = tuple(name.strip() for name in models.split(","))
-    base, folder = _study(options, "degradation")
+    base, folder = _study(options, "degradation", chosen)
     from keras_resnet.studies.degradation import degradation as run_study
 
     summary = run_study(base, chosen, seeds, folder, console.log)
@@ -105,7 +105,7 @@ def identity(shallow: str, deep: str, as_json: bool, **options: Any) -> None:
 
     Repeats the argument of section 1 of He et al. 2015.
     """
-    base, folder = _study(options, "identity", IDENTITY_EPOCHS)
+    base, folder = _study(options, "identity", (shallow, deep), IDENTITY_EPOCHS)
     from keras_resnet.studies.identity import identity as run_study
 
     summary = run_study(base, shallow, deep, folder, console.log)
@@ -115,13 +115,19 @@ def identity(shallow: str, deep: str, as_json: bool, **options: Any) -> None:
         _conclude(summary, folder)
 
 
-def _study(options: dict[str, Any], kind: str, quick_epochs: int | None = None) -> tuple[Spec, Path]:
-    """The spec that a study's networks share, and the folder of its runs. quick_epochs: those of a quick one, in place
-    of the recipe's. Raises DataError for data that are not there, before TensorFlow is imported."""
+def _study(
+    options: dict[str, Any], kind: str, networks: Sequence[str], quick_epochs: int | None = None
+) -> tuple[Spec, Path]:
+    """The spec that a study's `networks` share, and the folder of its runs. quick_epochs: those of a quick one, in
+    place of the recipe's. Raises UsageError for a name of no network, and DataError for data that are not there, before
+    TensorFlow is imported."""
     from keras_resnet.data.load import require_source
+    from keras_resnet.models.names import parse_model_name
     from keras_resnet.run import runs_home
     from keras_resnet.training.spec_request import trace_options
 
+    for name in networks:
+        parse_model_name(name)
     base = get_recipe(options["recipe"], options["quick"])
     base = with_epochs(base, quick_epochs) if options["quick"] and quick_epochs else base
     base = with_epochs(base, options["epochs"]) if options["epochs"] else base

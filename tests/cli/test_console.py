@@ -155,7 +155,8 @@ def test_corrupted_images_of_three_files_are_a_table_in_80_columns(shown):
     hidden = " ".join(text.partition("narrow: ")[2].split())
     assert hidden.startswith("float32.tflite 95% CI, int8.tflite 95% CI, model.onnx 95% CI (")
     wide = shown(lambda: print_robustness("resnet20-digits", document), columns=180)
-    assert wide.count("[-10.00, +0.00]") == 3 * 3 + 1 and "hidden" not in wide  # three rows and the sentence below
+    # Three rows, and the sentence below.
+    assert " ".join(wide.split()).count("[-10.00, +0.00]") == 3 * 3 + 1 and "hidden" not in wide
 
 
 def test_the_list_of_runs_is_a_table(on_terminal, kresnet, tmp_path, trained):

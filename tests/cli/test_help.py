@@ -162,7 +162,7 @@ def test_the_page_of_commands_is_as_written():
         (["train", "--model", "resnt50"], "'resnet50'"),
         (["train", "--task", "detekt"], "'detect'"),
         (["train", "--optimizer", "adamv"], "'adamw'"),
-        (["train", "--set", "optimizer.momentun=0.8"], "'momentum'"),
+        (["train", "--set", "optimizer.momentun=0.8"], "'optimizer.momentum'"),
         (["train", "--weights", "torchvision:resnet5"], "'resnet50'"),
         (["train", "--freeze", "stag1"], "'stage1'"),
         (["train", "--teacher", "RUNN"], "RUN"),

@@ -51,7 +51,7 @@ def kresnet(capsys):
         (["--set", "optimizer.milestones=0.5"], 2, "optimizer.milestones must be a list of numbers"),
         (["--set", "data=digits"], 2, "data must be a group of settings"),
         (["--set", "network.preactivation=1"], 2, "network.preactivation must be true or false"),
-        (["--set", "optimizer.momentun=1"], 2, "Did you mean 'momentum'"),
+        (["--set", "optimizer.momentun=1"], 2, "Did you mean 'optimizer.momentum'"),
         (["--set", "optimizer.milestones=[0.5,0.2]"], 2, "rising shares"),
     ],
 )

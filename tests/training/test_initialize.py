@@ -208,7 +208,7 @@ def test_settings_recipes_and_names(tmp_path):
     for given, words in (
         ({"model": "resnet50", "depth": 18}, "takes no --depth"),
         ({"recipe": "he2015"}, "Did you mean 'he2015-cifar'"),
-        ({"settings": ("optimizer.momentun=0.8",)}, "Did you mean 'momentum'"),
+        ({"settings": ("optimizer.momentun=0.8",)}, "Did you mean 'optimizer.momentum'"),
         ({"settings": ("momentum",)}, "KEY=VALUE"),
     ):
         with pytest.raises(UsageError, match=words):

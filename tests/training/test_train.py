@@ -163,7 +163,7 @@ def test_devices_that_cannot_be_had_are_one_sentence(tfds_home, tmp_path, option
         (("--data-dir", "gs://nobody", "--data", "cifar10"), 1, "storage.googleapis.com cannot be reached"),
         (("--train-sizes", "8,16"), 2, "--train-sizes must be at most --image-size (8). Received: (8, 16)"),
         (("--train-sizes", "large"), 2, "--train-sizes must be whole numbers with commas between"),
-        (("--set", "optimizer.learning_rat=1"), 2, "Did you mean 'learning_rate'"),
+        (("--set", "optimizer.learning_rat=1"), 2, "Did you mean 'optimizer.learning_rate'"),
     ],
 )
 def test_a_request_that_cannot_be_met_is_one_sentence(kresnet, tfds_home, tmp_path, options, code, words):
