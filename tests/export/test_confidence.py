@@ -105,6 +105,15 @@ def test_the_numbers_are_those_of_sklearn_and_a_plain_loop(run, calibrated):
     assert document["check"]["images"] == (split.count + 1) // 2
 
 
+def test_the_report_measures_the_same_error(run, calibrated):
+    """In as many bins: each of its own lies within one fifteenth."""
+    stored, fitted = run.analysis()["calibration"], calibrated.document["before"]
+    assert stored["error"] == pytest.approx(fitted["error"], abs=1e-5)
+    assert [each["images"] for each in stored["bins"]] == [each["images"] for each in fitted["bins"]]
+    places = [int(np.ceil(each["confidence"] * 15)) for each in stored["bins"]]
+    assert len(set(places)) == len(places) > 1
+
+
 def test_a_rule_of_no_use_and_a_check_that_cannot_be_made_are_named(calibrated):
     document = calibrated.document
     better, worse = ({**document["models"][0], "auroc": auroc} for auroc in (0.6, 0.4))
