@@ -143,7 +143,11 @@ class ExportedFiles(Mapping[str, ExportedFile]):
         """Return how the file called `name` is written, or which name is meant, and which files there are."""
         meant = find_export_name(str(name)) or name
         is_one = len(self._files) == 1
-        there = f"there {'is' if is_one else 'are'} {join_words([*self._files])}" if self else "nothing has been exported yet"
+        there = (
+            f"there {'is' if is_one else 'are'} {join_words([*self._files])}"
+            if self
+            else "nothing has been exported yet"
+        )
         if meant in self._files:
             return f"there is no {name!r} file; use files[{meant!r}]"
         if meant in WRITABLE:

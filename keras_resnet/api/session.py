@@ -31,7 +31,8 @@ _logged_once: set[str] = set()
 _TYPED = re.compile(
     r"List them with: (?P<list>kresnet [a-z]+)"
     r"|kresnet train --resume (?P<run>\S+)|(?P<find>kresnet train --find-lr)|kresnet (?:--)?[a-z]+(?: [\w./-]+)*"
-    r"|--no-(?P<off>[a-z][a-z-]*)|--set (?P<key>[A-Za-z_.]+)=(?P<set>\[[^\]]*\]|[\w.]*\w)|--set (?P<bare>[a-z_]+\.[a-z_.]*[a-z])"
+    r"|--no-(?P<off>[a-z][a-z-]*)|--set (?P<key>[A-Za-z_.]+)=(?P<set>\[[^\]]*\]|[\w.]*\w)"
+    r"|--set (?P<bare>[a-z_]+\.[a-z_.]*[a-z])"
     r"|(?P<use>Use )?--(?!set )(?P<option>[a-z][a-z-]*)(?: (?P<value>[\w:./-]*\w))?"
 )
 

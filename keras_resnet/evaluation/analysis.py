@@ -105,7 +105,8 @@ def count_parts(model: keras.Model) -> list[dict[str, Any]]:
     """Count [{"part", "layers", "parameters", "multiply_adds"}, …] of each part of the backbone (see `models.parts`),
     the neck, and the heads together.
 
-    Parameters are those that training can change, as `count_parameters` has them. Layers are those with a kernel; multiply-adds theirs, for one image, as He et al. 2015 count them (table 1).
+    Parameters are those that training can change (see `count_parameters`), layers those with a kernel; multiply-adds
+    are theirs, for one image, as He et al. 2015 count them (table 1).
     """
     rows: dict[str, dict[str, Any]] = {}
     declared = parts.group_by_part(layer.name for layer in model.layers)

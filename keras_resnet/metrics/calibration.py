@@ -43,8 +43,8 @@ def measure_reliability(logits: np.ndarray, labels: np.ndarray, temperature: flo
 
 
 def fit_temperature(logits: np.ndarray, labels: np.ndarray) -> Temperature:
-    """Return the temperature, 0.05–20, with the lowest negative log-likelihood (Guo et al. 2017, section 4.2), of logits
-    (N, classes) and labels (N,).
+    """Return the temperature, 0.05–20, with the lowest negative log-likelihood (Guo et al. 2017, section 4.2), of
+    logits (N, classes) and labels (N,).
 
     It is 1 where every image is classified correctly: the colder, the better it seems then, without an end.
     """

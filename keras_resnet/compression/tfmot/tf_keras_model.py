@@ -37,7 +37,8 @@ class TfKerasLayers(Layers):
 class TfKerasModel:
     """What a step of training and validation needs of a model, for a tf_keras `network` of normalized images.
 
-    parameters: how many the network has that training can change, without what tfmot adds. output_names: where it has several outputs.
+    parameters: how many the network has that training can change, without what tfmot adds. output_names: where it has
+    several outputs.
     """
 
     def __init__(
