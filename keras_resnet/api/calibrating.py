@@ -58,15 +58,15 @@ class FittedReport(Generic[DocumentT]):
 
     def __str__(self) -> str:
         conclusion, *details = self.results
-        tables = [format_table(table.columns, table.rows) for table in self.summary.tables]
-        return "\n".join([f"{self.summary.title}: {conclusion}", *tables, *details])
+        shown: list[str] = [format_table(each.columns, each.rows) for each in self.summary.tables]
+        return "\n".join([f"{self.summary.title}: {conclusion}", *shown, *details])
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__} {self.summary.title}>"
 
     def _repr_html_(self) -> str:
         conclusion, *details = self.results
-        tables = "".join(html_tables.table(table.columns, table.rows) for table in self.summary.tables)
+        tables = "".join(html_tables.table(each.columns, each.rows) for each in self.summary.tables)
         return html_tables.items([conclusion]) + tables + html_tables.items([*details, self.summary.title])
 
 
