@@ -29,8 +29,8 @@ DocumentT = TypeVar("DocumentT", CalibrationDocument, ThresholdDocument)
 
 @dataclass(frozen=True, repr=False)
 class FittedReport(Generic[DocumentT]):
-    """What was fitted to a network and what it does: the conclusion, tables, and a sentence for each
-    detail, also in a notebook.
+    """What was fitted to a network and what it does: the conclusion, tables, and a sentence for each detail,
+    printed and in a notebook.
 
     document: what confidence.json holds, and `kresnet calibrate --json` prints. summary: the same in sentences and
     tables. renewed: exported files that have it in their metadata now; stale: those that have to be exported again for
@@ -58,7 +58,7 @@ class FittedReport(Generic[DocumentT]):
 
     def __str__(self) -> str:
         conclusion, *details = self.results
-        shown: list[str] = [format_table(each.columns, each.rows) for each in self.summary.tables]
+        shown: list[str] = [f"{each.title}:\n{format_table(each.columns, each.rows)}" for each in self.summary.tables]
         return "\n".join([f"{self.summary.title}: {conclusion}", *shown, *details])
 
     def __repr__(self) -> str:
