@@ -14,6 +14,7 @@ from keras_resnet.export.micro_needs import MicroNeeds
 from keras_resnet.metrics import outcome
 from keras_resnet.metrics.labels import metric_label
 from keras_resnet.reporting import html_tables
+from keras_resnet.reporting.text_table import format_table
 from keras_resnet.runtime.plurals import counted
 
 
@@ -162,10 +163,8 @@ def show_verdicts(verdicts: list[Verdict]) -> str:
 def format_verdicts(verdicts: list[Verdict]) -> str:
     """Return verdicts as text: a table, and below it each remark once."""
     columns, rows, remarks = _list_cells(verdicts)
-    lines = [[*columns, "verdict"], *([*row, each.words] for row, each in zip(rows, verdicts, strict=True))]
-    widths = [max(map(len, cells)) for cells in zip(*lines, strict=True)]
-    table = ["  ".join(map(str.ljust, line, widths)).rstrip() for line in lines]
-    return "\n".join([*table, *remarks])
+    lines = [[*row, each.words] for row, each in zip(rows, verdicts, strict=True)]
+    return "\n".join([format_table([*columns, "verdict"], lines), *remarks])
 
 
 def _list_cells(verdicts: list[Verdict]) -> tuple[list[str], list[list[str]], list[str]]:

@@ -41,6 +41,7 @@ __all__ = [
     "TrainingInterrupted",
     "TrainingPruned",
     "TrainingStopped",
+    "UnknownKeyError",
     "UsageError",
     "VerdictError",
     "WeightsError",
@@ -56,6 +57,10 @@ _SHOWN = 60
 
 class SettingError(UsageError):
     """A value of the spec that is not allowed, or an unknown key; its sentence names the dotted key."""
+
+
+class UnknownKeyError(SettingError):
+    """A key that the spec has not; its sentence lists keys as --set takes them."""
 
 
 class WeightsError(KresnetError):

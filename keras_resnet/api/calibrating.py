@@ -14,6 +14,7 @@ from keras_resnet.errors import UsageError
 from keras_resnet.export.confidence_settings import OF_CLASSIFIERS, CalibrationSettings
 from keras_resnet.reporting import html_tables
 from keras_resnet.reporting.fitted import CalibrationSummary, describe_calibration, describe_thresholds
+from keras_resnet.reporting.text_table import format_table
 from keras_resnet.run import Run as RunFolder
 from keras_resnet.run.calibration_documents import CalibrationDocument, ThresholdDocument
 from keras_resnet.run.documents import find_model
@@ -28,7 +29,8 @@ DocumentT = TypeVar("DocumentT", CalibrationDocument, ThresholdDocument)
 
 @dataclass(frozen=True, repr=False)
 class FittedReport(Generic[DocumentT]):
-    """What was fitted to a network and what it does: printed, a sentence for each; in a notebook, tables.
+    """What was fitted to a network and what it does: the conclusion, tables, and a sentence for each detail,
+    printed and in a notebook.
 
     document: what confidence.json holds, and `kresnet calibrate --json` prints. summary: the same in sentences and
     tables. renewed: exported files that have it in their metadata now; stale: those that have to be exported again for
@@ -55,14 +57,17 @@ class FittedReport(Generic[DocumentT]):
         return find_model(self.document["models"], name)
 
     def __str__(self) -> str:
-        return "\n".join([self.summary.title, *self.results])
+        conclusion, *details = self.results
+        shown: list[str] = [f"{each.title}:\n{format_table(each.columns, each.rows)}" for each in self.summary.tables]
+        return "\n".join([f"{self.summary.title}: {conclusion}", *shown, *details])
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__} {self.summary.title}>"
 
     def _repr_html_(self) -> str:
-        tables = "".join(html_tables.table(table.columns, table.rows) for table in self.summary.tables)
-        return tables + html_tables.items([*self.results, self.summary.title])
+        conclusion, *details = self.results
+        tables = "".join(html_tables.table(each.columns, each.rows) for each in self.summary.tables)
+        return html_tables.items([conclusion]) + tables + html_tables.items([*details, self.summary.title])
 
 
 @dataclass(frozen=True, repr=False)

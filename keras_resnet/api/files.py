@@ -21,7 +21,7 @@ from keras_resnet.export.tflite_options import SCHEME_ALIASES, SCHEMES
 from keras_resnet.export.unverified import UnverifiedFile
 from keras_resnet.export.verdict import Verdict, format_verdicts, show_verdicts
 from keras_resnet.run import Run as RunFolder
-from keras_resnet.runtime.plurals import join_words
+from keras_resnet.runtime.plurals import join_words, verb
 
 if TYPE_CHECKING:
     from keras_resnet.export.predict import Predictor
@@ -142,7 +142,8 @@ class ExportedFiles(Mapping[str, ExportedFile]):
     def _describe_missing(self, name: str) -> str:
         """Return how the file called `name` is written, or which name is meant, and which files there are."""
         meant = find_export_name(str(name)) or name
-        there = f"there are {join_words([*self._files])}" if self else "nothing has been exported yet"
+        are = verb(len(self))
+        there = f"there {are} {join_words([*self._files])}" if self else "nothing has been exported yet"
         if meant in self._files:
             return f"there is no {name!r} file; use files[{meant!r}]"
         if meant in WRITABLE:

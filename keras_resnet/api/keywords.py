@@ -50,7 +50,10 @@ ELSEWHERE = {
     "dry_run": "Use the command: kresnet search --dry-run.",
     "json": "What is returned has all that --json prints.",
     "settings": "Use set.",
-    **dict.fromkeys(("quantize", "precision", "dtype"), 'Files are named without a keyword: run.export("int8").'),
+    **dict.fromkeys(
+        ("quantize", "quantization", "quantisation", "quant", "precision", "dtype", "data_type", "scheme", "schemes"),
+        'Files are named without a keyword: run.export("int8").',
+    ),
     **dict.fromkeys(("format", "formats"), 'Files are named without a keyword: run.export("onnx").'),
     "strict": "keras_resnet.check returns all findings: look whether there are any.",
 }
@@ -61,8 +64,15 @@ def require_known(function: str, given: Iterable[str], known: Collection[str]) -
     for name in given:
         if name not in known:
             answers = (ELSEWHERE.get(name), _answer_export(function, name), _answer(name, known))
-            answer = next(filter(None, answers), did_you_mean(name, known).strip())
+            answer = next(filter(None, answers), "") or _suggest(name, known)
             raise UsageError(f"{function} takes no keyword {name!r}.{answer and ' '}{answer}")
+
+
+def _suggest(name: str, known: Collection[str]) -> str:
+    """Return which of the `known` keywords a mistyped `name` is most like, or what to write for the option of a command
+    that it is more like; "" where it is like none."""
+    near = did_you_mean(name, (*known, *ELSEWHERE)).strip()
+    return next((answer for word, answer in ELSEWHERE.items() if near == f"Did you mean {word!r}?"), near)
 
 
 def _answer_export(function: str, name: str) -> str:

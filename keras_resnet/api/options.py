@@ -34,7 +34,8 @@ class TrainOptions(TypedDict, total=False):
     name: str | None
     """Name of the new run [default: made from network and data]."""
     resume: StrPath | None
-    """Continue this interrupted run with the settings that it was started with; takes no other option."""
+    """Continue this interrupted run with the settings that it was started with; takes no other option but data_changed
+    and runs."""
     recipe: str | None
     """Train with published settings: torchvision-v2, timm-a2, … (kresnet recipes lists them)."""
     quick: bool | None

@@ -30,9 +30,10 @@ _logged_once: set[str] = set()
 # A whole command stays one; of options alone, those that switch something off stand for False.
 _TYPED = re.compile(
     r"List them with: (?P<list>kresnet [a-z]+)"
-    r"|kresnet train --resume (?P<run>\S+)|(?P<find>kresnet train --find-lr)|kresnet [a-z]+(?: [\w./-]+)*"
-    r"|--no-(?P<off>[a-z][a-z-]*)|--set (?P<key>[a-z_.]+)=(?P<set>[\w.]+)"
-    r"|(?P<use>Use )?--(?P<option>[a-z][a-z-]*)(?: (?P<value>[\w:./-]*\w))?"
+    r"|kresnet train --resume (?P<run>\S+)|(?P<find>kresnet train --find-lr)|kresnet (?:--)?[a-z]+(?: [\w./-]+)*"
+    r"|--no-(?P<off>[a-z][a-z-]*)|--set (?P<key>[A-Za-z_.]+)=(?P<set>\[[^\]]*\]|[\w.]*\w)"
+    r"|--set (?P<bare>[a-z_]+\.[a-z_.]*[a-z])"
+    r"|(?P<use>Use )?--(?!set )(?P<option>[a-z][a-z-]*)(?: (?P<value>[\w:./-]*\w))?"
 )
 
 
@@ -50,8 +51,8 @@ def _to_python(match: re.Match[str]) -> str:
         return "keras_resnet.find_learning_rate"
     if match["off"]:
         return f"{match['off'].replace('-', '_')}=False"
-    if match["key"]:
-        return f"set={{{match['key']!r}: {_read_value(match['set'])!r}}}"
+    if match["key"] or match["bare"]:
+        return f"set={{{_stand_in(match['key'] or match['bare'])}: {_stand_in(match['set'] or '…')}}}"
     return _name_keyword(match) if match["option"] else match[0]
 
 
@@ -79,13 +80,18 @@ def _is_value(name: str, value: str) -> bool:
     return value in choices.get(name, ()) or is_source or not isinstance(_read_value(value), str)
 
 
-def _read_value(text: str) -> str | int | float | bool:
+def _stand_in(text: str) -> str:
+    """Return a key or a value as Python writes it, and a name that stands for one, such as N, as it is."""
+    return text if text == "…" or text.isupper() else repr(_read_value(text))
+
+
+def _read_value(text: str) -> str | int | float | bool | list[object]:
     """Return what a value of the command line is in Python."""
     try:
         value = json.loads(text)
     except ValueError:
         return text
-    return value if isinstance(value, (int, float)) else text
+    return value if isinstance(value, (int, float, list)) else text
 
 
 def from_python(function: Callable[P, T]) -> Callable[P, T]:

@@ -88,7 +88,8 @@ TRAIN = (
     Keyword(
         "resume",
         f"{PATH} | None",
-        "Continue this interrupted run with the settings that it was started with; takes no other option.",
+        "Continue this interrupted run with the settings that it was started with; takes no other option but"
+        " data_changed and runs.",
     ),
     Keyword("data_changed", "bool | None", "With resume: continue although the data have changed.", OTHER),
 )

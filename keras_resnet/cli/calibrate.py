@@ -74,9 +74,11 @@ def calibrate(run_name: str | None, runs: str | None, as_json: bool, forget: boo
 
 
 def print_calibration(name: str, report: CalibrationReport | ThresholdReport) -> None:
-    """Print the tables, and what was fitted."""
+    """Print the conclusion, the tables, and what else was fitted."""
+    conclusion, *details = report.results
+    console.emit(f"{name}: {conclusion}")
     first, *others = report.summary.tables
     for title, table in ((f"{name}: {report.summary.title}", first), *((each.title, each) for each in others)):
         console.print_table(title, table.columns, table.rows, prose=table.columns[:1], spare=table.spare)
-    for line in report.results:
+    for line in details:
         console.emit(line)

@@ -215,7 +215,7 @@ class Group(ExamplesFirst, click.Group):
         """Find the command of `args`. Raises click's UsageError, with a suggestion, where there is none."""
         known = self.list_commands(ctx)
         if args and args[0] not in known and not args[0].startswith("-"):
-            if hint := answer_command(args[0], known) or did_you_mean(args[0], known).lstrip():
+            if hint := answer_command(args[0], known, args[1:]) or did_you_mean(args[0], known).lstrip():
                 raise AnsweredError(f"No such command {args[0]!r}. {hint}", ctx)
             ctx.fail(f"No such command {args[0]!r}.")
         return super().resolve_command(ctx, args)

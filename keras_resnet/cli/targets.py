@@ -15,6 +15,15 @@ from keras_resnet.run import Run, runs_home
 from keras_resnet.runtime.image_files import image_suffixes
 from keras_resnet.runtime.video import is_video
 
+# Files of networks and weights, by their suffix, that no command runs.
+MODEL_KINDS = {
+    ".keras": "a Keras model",
+    ".h5": "a Keras model",
+    ".pth": "a PyTorch file",
+    ".pt": "a PyTorch file",
+    ".safetensors": "a file of weights",
+}
+
 
 def find_run(runs: str | None, name: str | None) -> Run:
     """Return the run called `name`, or the newest, in the home `runs`. Raises RunError if there is none, UsageError,
@@ -35,13 +44,14 @@ def log_newest(run: str, named: object) -> None:
 
 
 def find_file(runs: str | None, file: Path | None) -> Path:
-    """Return `file`. Raises UsageError, with what was meant, if it is None, a run or an image and no exported file."""
+    """Return `file`. Raises UsageError, with what was meant, if it is None, a run, an image or a model and no exported
+    file."""
     home = runs_home(runs)
     if file is None:
         newest = next(iter(Run.all(home)), None)
         raise UsageError(f"{_command()} takes an exported file{_name_file(newest) if newest else ''}")
     run = find_named_run(runs, file)
-    if run is None and not _is_image(file):
+    if run is None and not (_is_image(file) or _is_model(file)):
         return file
     if run is None:
         raise UsageError(f"{_describe(file)}; {_command()} takes an exported file, such as int8.tflite")
@@ -56,11 +66,11 @@ def refuse_run(runs: str | None, data: str) -> None:
 
 def find_target(runs: str | None, target: str | None, of_run: str | None) -> str:
     """Return `target`, the run or file that is asked for, or the name of the newest run. Raises RunError if there is
-    none, UsageError, with what was meant, if `target` is an image or a folder, or a run though `of_run` is another
-    one's name, which is for files."""
+    none, UsageError, with what was meant, if `target` is an image, a model or a folder, or a run though `of_run` is
+    another one's name, which is for files."""
     if target is None:
         target = find_run(runs, None).name
-    if _is_of_images(runs, Path(target)):
+    if _is_of_images(runs, Path(target)) or _is_model(Path(target)):
         raise UsageError(f"{_describe(Path(target))}; {_command()} takes a run or an exported file")
     if of_run is not None and find_named_run(runs, Path(target)):
         raise UsageError(f"--run says which run an exported file is of; {target} is a run itself")
@@ -86,6 +96,8 @@ def _require_predictor(runs: str | None, name: str, is_alone: bool) -> None:
     path = Path(name)
     if find_named_run(runs, path) or _is_exported(path):
         return
+    if _is_model(path):
+        raise UsageError(f"{_describe(path)}; {_command()} takes a run or an exported file, such as int8.tflite")
     if path.is_file():
         raise UsageError(
             f"{name} is not an image, a video, a run or an exported file; {_command()} takes a run or an exported file,"
@@ -128,6 +140,12 @@ def _describe(path: Path) -> str:
     if path.is_dir():
         return f"{path} is a folder but no run (kresnet train --data {path} trains on the images in it)"
     owner = next((folder for folder in path.resolve().parents if (folder / "spec.json").is_file()), None)
+    if owner and _is_model(path):
+        return f"{path} is the model of run {owner.name} (kresnet report, evaluate and predict take {owner.name})"
+    if _is_model(path):
+        kind = MODEL_KINDS[path.suffix.lower()]
+        start = f"kresnet train --weights {path} starts from its weights, if they are those of a ResNet"
+        return f"{path} is {kind}, which kresnet does not run ({start})"
     return f"{path} is a file of run {owner.name}" if owner else f"{path} is a file"
 
 
@@ -151,6 +169,10 @@ def find_named_run(runs: str | None, path: Path) -> Run | None:
 
 def _is_image(path: Path) -> bool:
     return path.suffix.lower() in image_suffixes()
+
+
+def _is_model(path: Path) -> bool:
+    return path.suffix.lower() in MODEL_KINDS and path.is_file()
 
 
 def _is_exported(path: Path) -> bool:

@@ -42,7 +42,8 @@ if TYPE_CHECKING:
 @click.option(
     "--resume",
     metavar="RUN",
-    help="Continue this interrupted run, with the settings that it was started with.",
+    help="Continue this interrupted run, with the settings that it was started with; takes no other option but"
+    " --data-changed, --runs and --json.",
     cls=GroupedOption,
     group=COMMON,
 )

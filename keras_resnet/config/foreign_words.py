@@ -224,10 +224,14 @@ def answer_option(name: str, known: Collection[str], command: str = "") -> str:
     """Return what to say of the unknown option `name` to a `command` with `known` options; "" where nothing fits."""
     if answer := OF_COMMANDS.get(command, {}).get(name):
         return answer
-    for typed in OPTIONS.get(name, ()):
-        if typed.replace(",", "").split()[0] in known:
-            return f"Use {typed}."
-    return UNNEEDED.get(name, "")
+    typed = find_option(name, known)
+    return f"Use {typed}." if typed else UNNEEDED.get(name, "")
+
+
+def find_option(name: str, known: Collection[str]) -> str:
+    """Return which of the `known` options is meant by the option `name` of another tool, with what else is typed; ""
+    where none is."""
+    return next((typed for typed in OPTIONS.get(name, ()) if typed.replace(",", "").split()[0] in known), "")
 
 
 def answer_value(option: str, value: object) -> str:
@@ -247,9 +251,12 @@ def answer_argument(text: str, known: Collection[str]) -> str:
     return answer_option(option, known)
 
 
-def answer_command(name: str, known: Collection[str]) -> str:
-    """Return what to say of the unknown command `name` to a group with `known` commands; "" where nothing fits."""
+def answer_command(name: str, known: Collection[str], rest: Sequence[str] = ()) -> str:
+    """Return what to say of the unknown command `name`, which the words `rest` follow, to a group with `known`
+    commands; "" where nothing fits."""
     typed = COMMANDS.get(name, "")
+    if typed == "--help" and rest and rest[0] in known:
+        typed = f"{rest[0]} --help"
     return f"Use kresnet {typed}." if typed.startswith("--") or typed.split(" ")[0] in known else ""
 
 

@@ -9,10 +9,10 @@ from contextlib import contextmanager
 from dataclasses import replace
 from typing import Any
 
-from keras_resnet.config.foreign_words import answer_option, answer_value
+from keras_resnet.config.foreign_words import answer_option, answer_value, find_option
 from keras_resnet.config.settings import Setting, iterate_settings
 from keras_resnet.config.spec import Spec
-from keras_resnet.errors import KresnetError, SettingError, UsageError
+from keras_resnet.errors import KresnetError, SettingError, UnknownKeyError, UsageError
 
 # What was given, by the option's name with underscores; "settings" are those of --set.
 Options = Mapping[str, Any]
@@ -91,6 +91,17 @@ def require_own_values(options: Options) -> None:
             continue
         if answer := answer_option(f"--{key.replace('_', '-')}", flags):
             raise UsageError(f"unknown key {key!r} in the spec. {answer}")
+        if "." in key:
+            _require_own_key(key)
+
+
+def _require_own_key(key: str) -> None:
+    """Raise UsageError for a dotted `key` that ends in another tool's word, such as "optimizer.lr", naming ours."""
+    own = {each.option.flag: each.key for each in SETTINGS.values() if each.option}
+    is_known = any(f"{each.key}.".startswith(f"{key}.") for each in iterate_settings(Spec))
+    flag = "" if is_known else find_option(f"--{key.rpartition('.')[2].replace('_', '-')}", own)
+    if flag:
+        raise UsageError(f"unknown key {key!r} in the spec. Did you mean {own[flag]!r} (or {flag})?")
 
 
 def read_settings(options: Options) -> dict[str, Any]:
@@ -149,6 +160,8 @@ def name_options(options: Options) -> Iterator[None]:
     """Let errors about the spec name options instead of the keys that those set, but for keys given by --set."""
     try:
         yield
+    except UnknownKeyError as error:
+        raise UsageError(str(error)) from None
     except SettingError as error:
         words, known = str(error), {each.key: each.option.flag for each in SETTINGS.values() if each.option}
         named = {key: flag for key, flag in known.items() if "." in key} | name_typed(options)

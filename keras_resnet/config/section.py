@@ -12,7 +12,7 @@ from pydantic.fields import FieldInfo
 from pydantic_core import ErrorDetails
 
 from keras_resnet.config.settings import Setting, find_setting, iterate_settings
-from keras_resnet.errors import SettingError, UsageError, did_you_mean, one_of_sentence
+from keras_resnet.errors import SettingError, UnknownKeyError, UsageError, did_you_mean, one_of_sentence
 
 # Nothing is converted but whole numbers to float: "3" is no number, and an unknown key is an error.
 STRICT = ConfigDict(extra="forbid", strict=True, allow_inf_nan=False)
@@ -151,16 +151,19 @@ def _explain(section: type[Section], error: ErrorDetails, given: Mapping[str, ob
     return not_allowed(section.key(name), received, setting.bounds or setting.type_words)
 
 
-def _unknown_key(key: str, known: list[str], prefix: str, deeper: Mapping[str, Setting] | None = None) -> SettingError:
+def _unknown_key(
+    key: str, known: list[str], prefix: str, deeper: Mapping[str, Setting] | None = None
+) -> UnknownKeyError:
     """Return the error for a `key` that is none of those `known`, the settings of the section `prefix`; one of the
     settings further down, in `deeper` by key, may be meant by its own name."""
     name = key.rpartition(".")[2]
     meant = next((each for path, each in (deeper or {}).items() if path.rpartition(".")[2] == name), None)
     if meant:
         option = f" (or {meant.option.flag})" if meant.option else ""
-        return SettingError(f"unknown key {key!r} in the spec. Did you mean {meant.key!r}{option}?")
+        return UnknownKeyError(f"unknown key {key!r} in the spec. Did you mean {meant.key!r}{option}?")
     whole = {path.rpartition(".")[2]: path for path in deeper or {}} | {each: f"{prefix}{each}" for each in known}
     near = did_you_mean(name, whole)
     for word, path in whole.items():
         near = near.replace(f" mean {word!r}?", f" mean {path!r}?")
-    return SettingError(f"unknown key {key!r} in the spec.{near} Known: {', '.join(known)}")
+    listed = ", ".join(f"{prefix}{each}" for each in known)
+    return UnknownKeyError(f"unknown key {key!r} in the spec.{near} Known: {listed}")

@@ -16,6 +16,7 @@ from keras_resnet.evaluation.evaluate import load_model, load_task, validate
 from keras_resnet.evaluation.heat_maps import make_heat_maps
 from keras_resnet.metrics.result import Evaluation
 from keras_resnet.models import parts
+from keras_resnet.models.parameters import count_parameters
 from keras_resnet.run import Run
 from keras_resnet.run.data_fingerprint import describe_changes, digest_fingerprint, fingerprint_splits
 from keras_resnet.runtime.image import show_in_rgb
@@ -104,7 +105,8 @@ def count_parts(model: keras.Model) -> list[dict[str, Any]]:
     """Count [{"part", "layers", "parameters", "multiply_adds"}, …] of each part of the backbone (see `models.parts`),
     the neck, and the heads together.
 
-    Layers are those with a kernel; multiply-adds theirs, for one image, as He et al. 2015 count them (table 1).
+    Parameters are those that training can change (see `count_parameters`), layers those with a kernel; multiply-adds
+    are theirs, for one image, as He et al. 2015 count them (table 1).
     """
     rows: dict[str, dict[str, Any]] = {}
     declared = parts.group_by_part(layer.name for layer in model.layers)
@@ -112,7 +114,7 @@ def count_parts(model: keras.Model) -> list[dict[str, Any]]:
         name = part.name if part.group == parts.BACKBONE else part.group
         row = rows.setdefault(name, {"part": name, "layers": 0, "parameters": 0, "multiply_adds": 0})
         for layer in map(model.get_layer, declared[part]):
-            row["parameters"] += layer.count_params()
+            row["parameters"] += count_parameters(layer.weights)
             kernel = getattr(layer, "kernel", None)
             if kernel is not None:
                 row["layers"] += 1

@@ -55,7 +55,7 @@ def make_heat_maps(model: keras.Model, task: Task, evaluation: Evaluation, data:
     pictures = [show_in_rgb(each) for each in images]
     maps = [_describe(split, *each) for each in zip(rows, captions, pictures, found, strict=True)]
     wrong, right = maps[: len(mistakes)], maps[len(mistakes) :]
-    groups = {"Most confident mistakes": wrong, "Most confident right prediction of each class": right}
+    groups = {"Most confident mistakes": wrong, "Most confident correct prediction of each class": right}
     method = METHODS[explainer.chosen_method].title
     return [{"title": title, "method": method, "maps": maps} for title, maps in groups.items() if maps]
 

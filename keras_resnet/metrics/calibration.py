@@ -10,8 +10,6 @@ import numpy as np
 from keras_resnet.metrics.classification import compute_calibration
 from keras_resnet.runtime.confidence import MAX_TEMPERATURE, MIN_TEMPERATURE, softmax
 
-# As many as in Guo et al. 2017, section 5.
-ERROR_BINS = 15
 # A probability of 0 has no logarithm.
 TINY = np.finfo(np.float64).tiny
 # How far below the lowest score the threshold lies that accepts all: other runtimes round otherwise.
@@ -33,20 +31,20 @@ def negative_log_likelihood(logits: np.ndarray, labels: np.ndarray, temperature:
 
 
 def expected_calibration_error(logits: np.ndarray, labels: np.ndarray, temperature: float = 1.0) -> float:
-    """Return the mean distance, 0–1, of confidence and accuracy over 15 bins of confidence (Guo et al. 2017, equation
+    """Return the mean distance, 0–1, of confidence and accuracy over bins of confidence (Guo et al. 2017, equation
     3), of logits (N, classes) divided by `temperature` and labels (N,)."""
     return float(measure_reliability(logits, labels, temperature)["error"])
 
 
 def measure_reliability(logits: np.ndarray, labels: np.ndarray, temperature: float = 1.0) -> dict[str, Any]:
-    """Return the expected calibration error and its 15 bins, as `compute_calibration` has them."""
+    """Return the expected calibration error and its bins, as `compute_calibration` has them."""
     probabilities = softmax(logits.astype(np.float64), temperature)
-    return compute_calibration(probabilities.max(axis=1), logits.argmax(axis=1) == labels, ERROR_BINS)
+    return compute_calibration(probabilities.max(axis=1), logits.argmax(axis=1) == labels)
 
 
 def fit_temperature(logits: np.ndarray, labels: np.ndarray) -> Temperature:
-    """Return the temperature, 0.05–20, with the least negative log-likelihood (Guo et al. 2017, section 4.2), of logits
-    (N, classes) and labels (N,).
+    """Return the temperature, 0.05–20, with the lowest negative log-likelihood (Guo et al. 2017, section 4.2), of
+    logits (N, classes) and labels (N,).
 
     It is 1 where every image is classified correctly: the colder, the better it seems then, without an end.
     """

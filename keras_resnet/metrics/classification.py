@@ -9,7 +9,8 @@ import numpy as np
 
 # Of more classes than this the most confused pairs are listed instead of a matrix.
 MAX_MATRIX_CLASSES, MAX_PAIRS = 40, 20
-CALIBRATION_BINS = 10
+# As many as in Guo et al. 2017, section 5.
+CALIBRATION_BINS = 15
 
 
 def softmax(logits: Sequence[np.ndarray]) -> np.ndarray:

@@ -53,7 +53,7 @@ class HubRepository:
         if source != SOURCE or not (_is_name(owner) and _is_name(name) and len(place) <= MAX_LENGTH):
             raise UsageError(
                 f"a repository of the Hugging Face hub is named {FORM}, both of letters, digits, '-', '_' and '.', at"
-                f" most {MAX_LENGTH} together. Received: {describe_received(text)}"
+                f" most {MAX_LENGTH} together. Received: {describe_received(text)}{_suggest(text)}"
             )
         if mark and (not _REVISION.fullmatch(revision) or ".." in revision):
             raise UsageError(
@@ -77,6 +77,14 @@ class HubRepository:
 
     def __str__(self) -> str:
         return f"{SOURCE}:{self.id}" + (f"@{self.revision}" if self.revision else "")
+
+
+def _suggest(text: str) -> str:
+    """Return the question whether a repository is meant that is written without "hf:", or as its address; "" where
+    nothing fits."""
+    place = text.removeprefix(f"{endpoint()}/").removeprefix(f"{DEFAULT_ENDPOINT}/").strip("/")
+    owner, _, name = place.partition("@")[0].partition("/")
+    return f". Did you mean '{SOURCE}:{place}'?" if _is_name(owner) and _is_name(name) else ""
 
 
 def _is_name(text: str) -> bool:

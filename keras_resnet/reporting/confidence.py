@@ -50,7 +50,8 @@ def describe_calibration(document: CalibrationDocument) -> str:
 
 
 def list_results(document: CalibrationDocument) -> list[str]:
-    """List what was fitted and what it does, a sentence each."""
+    """List what was fitted and what it does, a sentence each, the conclusion first; what the table of
+    `calibration_rows` has is not said again."""
     return [
         conclude_calibration(document),
         _describe_temperature(document),
@@ -67,7 +68,8 @@ def conclude_calibration(document: CalibrationDocument) -> str:
     confidence = (
         "the confidence stays as it was"
         if document["note"]
-        else f"the confidence is now {after:.2%} off the accuracy on average, not {before:.2%}; predicted labels stay"
+        else f"the confidence is now {after:.2%} off the accuracy on average, not {before:.2%}; the predicted labels do"
+        " not change"
     )
     return (
         f'{confidence}; predict --reject answers "unknown" to {1 - keras_model["accepted_unknown"]:.1%} of the unknown'
@@ -78,11 +80,9 @@ def conclude_calibration(document: CalibrationDocument) -> str:
 def _describe_temperature(document: CalibrationDocument) -> str:
     if document["note"]:
         return f"temperature 1: {document['note']}"
-    before, after = document["before"]["error"], document["after"]["error"]
     return (
-        f"temperature {document['temperature']:.3f}, with the least negative log-likelihood: the expected calibration"
-        f" error (ECE, {counted(document['samples'], 'image')}) of the Keras model goes from {before:.2%} to"
-        f" {after:.2%} on the images that it was fitted to"
+        f"temperature {document['temperature']:.3f}, the one with the lowest negative log-likelihood (NLL) on the"
+        " validation images"
     )
 
 
@@ -101,12 +101,8 @@ def _describe_check(document: CalibrationDocument) -> list[str]:
 
 
 def _describe_rule(document: CalibrationDocument) -> str:
-    rule, keras_model = document["rejection"], document["models"][0]
-    return (
-        f"an image is unknown where its {SCORE_WORDS[rule['score']]} is below {rule['threshold']:.3f}: that accepts"
-        f" {keras_model['accepted']:.1%} of the validation images and {keras_model['accepted_unknown']:.1%} of the"
-        f" unknown ones (false-positive rate); AUROC {keras_model['auroc']:.4f}"
-    )
+    rule = document["rejection"]
+    return f"an image is unknown where its {SCORE_WORDS[rule['score']]} is below {rule['threshold']:.3f}"
 
 
 def _warn_of_rule(document: CalibrationDocument) -> list[str]:

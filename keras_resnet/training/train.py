@@ -177,8 +177,9 @@ class _Training:
         progress = self.restore_checkpoint()
         loop = self._create_loop(progress, log)
         images = counted(self.data.splits["train"].count, "training image")
+        parameters = self.trainer.method.count_parameters(self.trainer.model)
         log(
-            f"run: {self.run.folder} ({self.trainer.model.count_params():,} parameters, {images},"
+            f"run: {self.run.folder} ({parameters:,} parameters, {images},"
             f" from step {progress.step + 1} of {loop.schedule.last_step})"
         )
         with _explain_how_to_resume(self.run):

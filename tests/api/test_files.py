@@ -64,6 +64,13 @@ def test_a_file_that_is_not_there(exported, name, said):
     assert name not in files and files.get(name) is None and issubclass(MissingFileError, KeyError)
 
 
+def test_of_one_file_there_is_one(exported):
+    files = keras_resnet.Run(exported[0]).files
+    one = type(files)({"int8": files["int8"]})
+    with pytest.raises(MissingFileError, match=r"^there is no float16 file \(there is int8\): write it"):
+        one["half"]
+
+
 def test_files_are_printed_as_a_table_and_each_remark_once(exported):
     files = keras_resnet.Run(exported[0]).files
     lines = str(files).splitlines()

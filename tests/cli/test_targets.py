@@ -6,6 +6,8 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
+from keras_resnet.cli.targets import MODEL_KINDS
+from keras_resnet.pretrained.readers import READERS
 from keras_resnet.run import Run
 
 
@@ -22,7 +24,8 @@ def desk(tmp_path, monkeypatch):
     run = tmp_path / "saved_models" / "mine"
     run.mkdir(parents=True)
     (run / "spec.json").write_text("{}")
-    (run / "report.html").write_text("")
+    for path in (run / "report.html", run / "model.keras", tmp_path / "net.pt", tmp_path / "other.keras"):
+        path.write_text("")
 
 
 @pytest.mark.parametrize(
@@ -61,12 +64,38 @@ def desk(tmp_path, monkeypatch):
             "predict notes.txt scan.png",
             "notes.txt is not an image, a video, a run or an exported file; kresnet predict takes",
         ),
+        (
+            "inspect saved_models/mine/model.keras",
+            "model.keras is the model of run mine (kresnet report, evaluate and predict take mine); kresnet inspect"
+            " takes an exported file, such as int8.tflite",
+        ),
+        (
+            "inspect other.keras",
+            "other.keras is a Keras model, which kresnet does not run (kresnet train --weights other",
+        ),
+        ("verify net.pt", "kresnet verify takes a run or an exported file"),
+        (
+            "evaluate saved_models/mine/model.keras",
+            "is the model of run mine (kresnet report, evaluate and predict take",
+        ),
+        ("predict saved_models/mine/model.keras scan.png", "kresnet predict takes a run or an exported file, such as"),
+        (
+            "predict net.pt scan.png",
+            "net.pt is a PyTorch file, which kresnet does not run (kresnet train --weights net.pt starts from its"
+            " weights, if they are those of a ResNet); kresnet predict takes a run or an exported file, such as"
+            " int8.tflite",
+        ),
+        ("export net.pt", "is a PyTorch file, which kresnet does not run"),
         ("predict scan.png mine", "the run or exported file comes first: kresnet predict mine scan.png"),
     ],
 )
 def test_what_it_is_and_what_is_meant(kresnet, desk, typed, words):
     code, out, err = kresnet(*typed.split())
     assert (code, out) == (2, "") and words in err[-1], err
+
+
+def test_all_files_of_weights_are_known():
+    assert MODEL_KINDS.keys() == READERS.keys()
 
 
 @pytest.mark.parametrize(

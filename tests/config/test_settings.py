@@ -62,7 +62,7 @@ def test_text_is_no_number(setting):
         (
             "training.epoch",
             3,
-            "unknown key 'training.epoch' in the spec. Did you mean 'training.epochs'? Known: epochs, steps",
+            "unknown key 'training.epoch' in the spec. Did you mean 'training.epochs'? Known: training.epochs, ",
         ),
     ],
 )

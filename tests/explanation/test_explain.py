@@ -199,7 +199,7 @@ def test_what_is_no_classifier_of_images_is_refused(trained, photos, change, cla
 
 def test_the_report_shows_mistakes_and_a_typical_image_of_each_class(trained):
     groups = {each["title"]: each for each in trained.analysis()["heat_maps"]}
-    right = groups["Most confident right prediction of each class"]["maps"]
+    right = groups["Most confident correct prediction of each class"]["maps"]
     assert [each["label"] for each in right] == list(trained.classes())
     assert all(each["caption"].startswith(f"{each['label']} ") for each in right)
     mistakes = groups["Most confident mistakes"]["maps"]

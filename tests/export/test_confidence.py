@@ -105,6 +105,15 @@ def test_the_numbers_are_those_of_sklearn_and_a_plain_loop(run, calibrated):
     assert document["check"]["images"] == (split.count + 1) // 2
 
 
+def test_the_report_measures_the_same_error(run, calibrated):
+    """In as many bins: each of its own lies within one fifteenth."""
+    stored, fitted = run.analysis()["calibration"], calibrated.document["before"]
+    assert stored["error"] == pytest.approx(fitted["error"], abs=1e-5)
+    assert [each["images"] for each in stored["bins"]] == [each["images"] for each in fitted["bins"]]
+    places = [int(np.ceil(each["confidence"] * 15)) for each in stored["bins"]]
+    assert len(set(places)) == len(places) > 1
+
+
 def test_a_rule_of_no_use_and_a_check_that_cannot_be_made_are_named(calibrated):
     document = calibrated.document
     better, worse = ({**document["models"][0], "auroc": auroc} for auroc in (0.6, 0.4))
@@ -193,7 +202,15 @@ def test_the_command_prints_what_was_fitted_and_the_report_shows_it(exported, od
     document = json.loads(run.confidence_file.read_text())
     assert document["samples"] == 200 and document["unknown"]["images"] == 50
     assert document["rejection"]["score"] == "max-logit" and document["rejection"]["accepts"] == 0.95
-    assert f"AUROC {document['models'][0]['auroc']:.4f}" in out and "int8.tflite" in out and "ECE after" in out
+    assert "int8.tflite" in out and "ECE after" in out
+    first, *lines = out.splitlines()
+    assert "predict --reject answers" in first and "the predicted labels do not change" in first
+    keras_model = document["models"][0]
+    (row,) = [line for line in lines if line.startswith("Keras model")]
+    for number in ("error_before", "error_after", "accepted", "accepted_unknown", "auroc"):
+        words = f"{keras_model[number]:{'.4f' if number == 'auroc' else '.1%' if 'accept' in number else '.2%'}}"
+        details = [line for line in lines if ".tflite" not in line and not line.startswith(("saved_model", "check"))]
+        assert words in row and sum(words in line for line in details if line != row) == 0, words
     assert f"temperature {document['temperature']:.3f}" in out and "50 unknown images" in out
     assert "written into the metadata of int8.tflite; networks and verdicts are as they were" in err
     assert "not written into saved_model: write again with kresnet export other" in err

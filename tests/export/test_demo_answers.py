@@ -224,7 +224,7 @@ def test_files_are_checked_on_webgpu(site, number):
             panel.locator(".check", has_text="Self-check passed").wait_for(timeout=120_000)
             expect(page.locator("#status")).not_to_contain_text("Opening")
             tally = page.inner_text("#tally")
-        assert "tflite on WebGPU" in tally and tally.endswith(" agree on 1 of 1 images.")
+        assert "tflite on WebGPU" in tally and tally.endswith(" agree on 1 of 1 image.")
 
 
 def test_a_run_whose_labels_are_damaged_has_no_samples(exported, tmp_path):

@@ -134,6 +134,22 @@ def test_what_is_outlined_is_what_the_network_sees(evaluate, card, size):
     assert f"{given[2]} × {given[3]} pixels" in region["words"]
 
 
+@pytest.mark.parametrize(
+    ("preprocessing", "resize", "size", "words"),
+    [
+        ("center_crop", 8, (8, 8), "the whole image, 8 × 8 pixels"),
+        ("center_crop", 8, (9, 9), "the whole image, resized to 8 × 8 pixels"),
+        ("center_crop", 16, (16, 16), "the center crop, 25% of the image, 8 × 8 pixels"),
+        ("letterbox", 8, (8, 4), "the whole image, 8 × 4 pixels, padded to 8 × 8"),
+        ("stretch", 8, (8, 8), "the whole image, 8 × 8 pixels"),
+        ("stretch", 8, (8, 4), "the whole image, stretched to 8 × 8 pixels"),
+    ],
+)
+def test_an_image_that_has_the_size_already_is_not_resized(evaluate, preprocessing, resize, size, words):
+    card = {"preprocessing": preprocessing, "resize": resize, "image_size": 8}
+    assert evaluate(SEEN, {"card": card, "width": size[0], "height": size[1]})["words"] == words
+
+
 @pytest.mark.parametrize("size", [(100, 60), (31, 77), (64, 64)])
 @pytest.mark.parametrize("channels", [1, 3])
 @pytest.mark.parametrize("card", OTHER_CARDS)

@@ -23,3 +23,5 @@ def test_the_calibration_error_is_that_of_guo():
     found = compute_calibration(sure, right)
     assert found["error"] == pytest.approx((2 * 0.05 + 2 * 0.05) / 4)
     assert [each["images"] for each in found["bins"]] == [2, 2]
+    of_each = compute_calibration((np.arange(15) + 0.5) / 15, np.ones(15, bool))
+    assert [each["images"] for each in of_each["bins"]] == [1] * 15

@@ -246,6 +246,17 @@ def test_confidences_that_are_close_together_are_said_in_place_of_a_diagram(expo
     assert "all confidences are close together: 35% on average, with an accuracy of 71%." in text
 
 
+def test_an_analysis_of_ten_bins_is_drawn(exported, tmp_path):
+    """As earlier versions wrote them."""
+    run = copy_run(exported[0], tmp_path)
+    found = run.analysis()
+    bins = [{"confidence": (n + 0.6) / 10, "accuracy": n / 10, "images": 9} for n in range(10)]
+    found["calibration"] = {"error": 0.06, "bins": bins}
+    run.write_json(run.analysis_file, found)
+    text = render_report(run)
+    assert len(charts_in(text)["calibration"]["series"][1]["x"]) == 10 and "Expected calibration error 6.00%" in text
+
+
 def test_the_worst_class_is_marked(exported, tmp_path):
     run = copy_run(exported[0], tmp_path)
     found = run.analysis()
@@ -449,7 +460,9 @@ def test_a_report_of_objects(segmented, kresnet):
         "neck",
         "heads",
     ]
-    assert sum(part["parameters"] for part in found["parts"]) == load_model(segmented).count_params()
+    assert sum(part["parameters"] for part in found["parts"]) == sum(
+        np.prod(weight.shape) for weight in load_model(segmented).trainable_weights
+    )
     assert all(len(curve) == 101 and min(curve) >= 0 and max(curve) <= 1 for curve in found["curves"].values())
     metric = np.mean([row["AP"] for row in found["by_class"]])
     assert metric == pytest.approx(segmented.metrics()["value"], abs=1e-6)

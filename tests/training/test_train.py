@@ -61,6 +61,8 @@ def test_an_interrupted_run_resumes_to_the_same_weights(quick_spec, tmp_path, mo
     said = []
     resume(cut, said.append)
     assert any(re.search(r"from step (9[0-9]) of 132", line) for line in said), said
+    parameters = sum(part["parameters"] for part in cut.analysis()["parts"])
+    assert any(f"({parameters:,} parameters, " in line for line in said), said
     weights = [keras.saving.load_model(run.model_file, compile=False).get_weights() for run in (whole, cut)]
     for ours, theirs in zip(*weights, strict=True):
         np.testing.assert_allclose(ours, theirs, rtol=1e-5, atol=1e-6)

@@ -73,12 +73,14 @@ function showResults(image, results) {
 function countAgreement([ours, theirs]) {
   const [same, of] = countAgreements(ours.predictions, theirs.predictions, run.postprocessing);
   agreement = { same: agreement.same + same, of: agreement.of + of, images: agreement.images + 1 };
-  const unit = run.postprocessing === 'objects' ? `objects in ${counted(agreement.images, 'image')}` : 'images';
+  const [noun, where] = run.postprocessing === 'objects'
+    ? ['object', ` in ${counted(agreement.images, 'image')}`]
+    : ['image', ''];
   const [first, second] = panels.map((panel) => panel.name);
   $('tally').hidden = false;
   $('tally').textContent = first === second
     ? 'Choose two different files, or accelerators, to compare them.'
-    : `${first} and ${second} agree on ${agreement.same} of ${agreement.of} ${unit}.`;
+    : `${first} and ${second} agree on ${agreement.same} of ${counted(agreement.of, noun)}${where}.`;
 }
 
 function clearCounts() {

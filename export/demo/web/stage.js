@@ -8,6 +8,12 @@ const HEIGHT = 300;
 const SHADE = 'rgb(0 0 0 / 0.6)';
 const STRIPE = 7;
 
+/** The pixels that a part of an image becomes: "8 × 8 pixels" where it has them already, else by `verb`. */
+const sized = (verb, [width, height], [wide, high]) => {
+  const words = `${wide} × ${high} pixels`;
+  return width === wide && height === high ? words : `${verb} to ${words}`;
+};
+
 /** What the network sees of an image: {seen: [left, top, width, height] in its pixels, canvas: [width, height] in its
  * pixels of what it is padded to, or null, words}. card: of a file, as `preprocess` takes it. */
 export function seenRegion(card, width, height) {
@@ -18,10 +24,12 @@ export function seenRegion(card, width, height) {
     const padded = w === wide && h === high ? '' : `, padded to ${wide} × ${high}`;
     const scale = Math.max(width / wide, height / high);
     const canvas = [wide * scale, high * scale];
-    return { seen: [0, 0, width, height], canvas, words: `the whole image, resized to ${w} × ${h} pixels${padded}` };
+    const words = `the whole image, ${sized('resized', [width, height], [w, h])}${padded}`;
+    return { seen: [0, 0, width, height], canvas, words };
   }
   if (card.preprocessing === 'stretch') {
-    return { seen: [0, 0, width, height], canvas: null, words: `the whole image, stretched to ${wide} × ${high} pixels` };
+    const words = `the whole image, ${sized('stretched', [width, height], [wide, high])}`;
+    return { seen: [0, 0, width, height], canvas: null, words };
   }
   const whole = sidesOf(card.resize);
   const [left, top, right, bottom] = middleOf(width, height, whole);
@@ -31,7 +39,7 @@ export function seenRegion(card, width, height) {
   const all = seen[2] === width && seen[3] === height;
   const share = Math.round((100 * seen[2] * seen[3]) / (width * height));
   const part = all ? 'the whole image' : `the center crop, ${share}% of the image`;
-  return { seen, canvas: null, words: `${part}, resized to ${wide} × ${high} pixels` };
+  return { seen, canvas: null, words: `${part}, ${sized('resized', seen.slice(2), [wide, high])}` };
 }
 
 export class Stage {

@@ -37,18 +37,15 @@ class TfKerasLayers(Layers):
 class TfKerasModel:
     """What a step of training and validation needs of a model, for a tf_keras `network` of normalized images.
 
-    parameters: how many the network has without what tfmot adds. output_names: where it has several outputs.
+    parameters: how many the network has that training can change, without what tfmot adds. output_names: where it has
+    several outputs.
     """
 
     def __init__(
         self, network: Network, normalization: Normalization, parameters: int, output_names: tuple[str, ...] = ()
     ) -> None:
-        self.network, self.normalization, self._parameters = network, normalization, parameters
+        self.network, self.normalization, self.parameters = network, normalization, parameters
         self.output_names = output_names
-
-    def count_params(self) -> int:
-        """Return the number of parameters of the network itself."""
-        return self._parameters
 
     def __call__(self, images: tf.Tensor, training: bool = False) -> Any:
         """Map pixels (B, H, W, C) in 0–255 to logits (B, classes), or a dict of outputs."""

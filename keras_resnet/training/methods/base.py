@@ -5,6 +5,8 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from typing import TYPE_CHECKING, Any, ClassVar, Generic, Protocol, TypeVar
 
+from keras_resnet.models.parameters import count_parameters
+
 if TYPE_CHECKING:
     import keras
     import tensorflow as tf
@@ -28,7 +30,6 @@ class TrainableModel(Protocol):
     @property
     def losses(self) -> list[tf.Tensor]: ...
     def __call__(self, images: tf.Tensor, training: bool = False) -> Any: ...
-    def count_params(self) -> int: ...
 
 
 Model = TypeVar("Model", bound=TrainableModel)
@@ -64,6 +65,10 @@ class TrainingMethod(ABC, Generic[Model]):
     def on_train_step_begin(self, model: Model, step: tf.Variable) -> None:
         """Run as a part of each step's graph, before it; `step` counts from 0. Does nothing by default."""
         return None  # AutoGraph cannot transform a function without a statement
+
+    def count_parameters(self, model: Model) -> int:
+        """Return how many parameters the network has that training can change, without what the method adds."""
+        return count_parameters(model.weights)
 
     def training_loss(self, losses: tf.Tensor, images: tf.Tensor, outputs: Tensors) -> tf.Tensor:
         """Return the losses (B,) to train by, made of the task's `losses` (B,) for the same images: them by default."""

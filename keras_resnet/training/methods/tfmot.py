@@ -20,6 +20,7 @@ from keras_resnet.compression.tfmot.tf_keras_model import (
 from keras_resnet.errors import UsageError
 from keras_resnet.evaluation.evaluate import load_model
 from keras_resnet.models.layers import Layers
+from keras_resnet.models.parameters import count_parameters
 from keras_resnet.progress import Log
 from keras_resnet.run import Run
 from keras_resnet.training.initialize import freeze
@@ -58,8 +59,12 @@ class TfmotTraining(TrainingMethod[TfKerasModel]):
         network, output_names = build_tf_keras_network(self.spec, self.task, uses_progressive_resizing(self.spec))
         copy_to_tf_keras(load_model(self._parent()), network)
         freeze(network, self.spec.start)
-        parameters = network.count_params()
+        parameters = count_parameters(network.weights)
         return TfKerasModel(self.wrap(network, total_steps), self.spec.data.normalization, parameters, output_names)
+
+    def count_parameters(self, model: TfKerasModel) -> int:
+        """Return those of the network before tfmot wrapped it."""
+        return model.parameters
 
     def load_initial_weights(self, model: TfKerasModel, log: Log) -> None:
         """Say where the weights are from; `build_model` has loaded them."""
