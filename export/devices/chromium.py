@@ -16,7 +16,7 @@ from typing import IO
 
 from keras_resnet.errors import ExportError
 from keras_resnet.export.devices.foreign_text import read_last_words
-from keras_resnet.runtime.child_process import child_command, describe_end
+from keras_resnet.runtime.child_process import child_command, describe_end, signal_session
 
 PROGRAMS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable", "chrome")
 FLAGS = (
@@ -71,11 +71,7 @@ class Chromium:
     def close(self) -> None:
         """End it, and all processes that it has started."""
         for number in (signal.SIGTERM, getattr(signal, "SIGKILL", signal.SIGTERM)):
-            with contextlib.suppress(OSError):
-                if hasattr(os, "killpg"):
-                    os.killpg(self._process.pid, number)
-                else:
-                    self._process.terminate()
+            signal_session(self._process, number)
             with contextlib.suppress(subprocess.TimeoutExpired):
                 self._process.wait(GRACE)
 

@@ -184,7 +184,10 @@ class SSHDevice(CommandDevice):
 
 
 def _start(command: list[str], errors: IO[bytes]) -> subprocess.Popen[bytes]:
-    return subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=errors)
+    # In a session of its own, to end with what it starts: a script's children would keep its pipes open.
+    return subprocess.Popen(
+        command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=errors, start_new_session=True
+    )
 
 
 def _pack_runner() -> str:

@@ -52,8 +52,9 @@ def choose_deciding_metric(drops: Drops, max_drop: float) -> str:
 
 
 def is_unproven(row: VerdictRow) -> bool:
-    """Return whether the file of a verdict is within its budget by the estimate alone."""
-    return bool(row["verdict"] != PASSED and row["drop"] - row["max_drop"] <= ROUNDING)
+    """Return whether the file of a verdict is within its budget by the estimate alone. One that failed on a device for
+    another reason than its drop is not meant."""
+    return bool(row["verdict"] != PASSED and row["drop"] - row["max_drop"] <= ROUNDING and not row.get("problems"))
 
 
 def describe_outcome(row: VerdictRow) -> str:

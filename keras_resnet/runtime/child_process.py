@@ -8,6 +8,7 @@ import ctypes
 import json
 import os
 import signal
+import subprocess
 import sys
 import threading
 import time
@@ -29,6 +30,15 @@ def child_command(module: str, *arguments: str) -> list[str]:
     """Return the command of a process that calls `main` of `module` with a list of `arguments`, ends with the exit code
     that is returned, and is killed when this process ends."""
     return [sys.executable, "-I", "-c", _START, json.dumps(sys.path), str(os.getpid()), module, *arguments]
+
+
+def signal_session(process: subprocess.Popen[bytes], number: int) -> None:
+    """Send a signal to a process that was started in a session of its own, and to all that it has started there."""
+    with contextlib.suppress(OSError):
+        if hasattr(os, "killpg"):
+            os.killpg(process.pid, number)
+        else:
+            process.send_signal(number)
 
 
 def exit_with_parent(parent: int) -> None:

@@ -4,6 +4,7 @@ import json
 import shlex
 import shutil
 import sys
+import time
 import venv
 from pathlib import Path
 
@@ -91,6 +92,18 @@ def test_a_slow_device_is_not_waited_for(model, pixels, broken, monkeypatch):
     monkeypatch.setattr("keras_resnet.export.devices.runner_session.PAUSES", ())
     with pytest.raises(ExportError, match="the device is gone after 0 batches: no answer within 8 seconds"):
         run_on(broken("slow"), model, pixels, timeout=8.0)
+
+
+def test_what_a_script_started_ends_with_it(model, pixels, tmp_path, monkeypatch):
+    """It would hold the pipes open."""
+    monkeypatch.setattr("keras_resnet.export.devices.runner_session.PAUSES", ())
+    script = tmp_path / "to-the-board.sh"
+    script.write_text("#!/bin/sh\nsleep 100\n")
+    script.chmod(0o700)
+    start = time.monotonic()
+    with pytest.raises(ExportError, match="no answer within 2 seconds"):
+        run_on(f"{script} python3", model, pixels, timeout=2.0)
+    assert time.monotonic() - start < 50
 
 
 def test_a_device_that_dies_again_and_again_is_given_up(model, pixels, broken, monkeypatch):
