@@ -53,6 +53,7 @@ _UNDOCUMENTED = (
     "export.file_options.FileOptions",
     "export.flatbuffer.Contents",
     "export.settings.ExportSettings",
+    "training.methods.base.Model",
 )
 _VARIABLES = ("OutputsT", "GroundTruthT", "PredictionT")
 nitpick_ignore = [
