@@ -47,6 +47,7 @@ __all__ = [
     "WeightsError",
     "describe_received",
     "did_you_mean",
+    "find_nearest",
     "one_of_sentence",
     "require_one_of",
 ]
@@ -110,13 +111,19 @@ class HubError(KresnetError):
     """The Hugging Face hub cannot be reached, or does not take what is published there."""
 
 
-def did_you_mean(word: str, known: Iterable[str], likeness: float = 0.6) -> str:
-    """Return " Did you mean X?" for a known word that begins with `word`, or the nearest whose ratio of difflib is
-    `likeness` or more; "" where there is none."""
+def find_nearest(word: str, known: Iterable[str], likeness: float = 0.6) -> str | None:
+    """Return a known word that begins with `word`, or the nearest whose ratio of difflib is `likeness` or more; None
+    where there is none."""
     words = list(known)
     begun = [each for each in words if word and each.startswith(word)]
     near = begun or [each for each in difflib.get_close_matches(word, words, 3, likeness) if _is_mistyped(word, each)]
-    return f" Did you mean {near[0]!r}?" if near else ""
+    return near[0] if near else None
+
+
+def did_you_mean(word: str, known: Iterable[str], likeness: float = 0.6) -> str:
+    """Return " Did you mean X?" for the known word that `find_nearest` finds; "" where there is none."""
+    near = find_nearest(word, known, likeness)
+    return "" if near is None else f" Did you mean {near!r}?"
 
 
 def _is_mistyped(word: str, known: str) -> bool:

@@ -16,7 +16,7 @@ from typing import IO
 
 from keras_resnet.errors import ExportError
 from keras_resnet.export.devices.foreign_text import read_last_words
-from keras_resnet.runtime.child_process import child_command, describe_end, signal_session
+from keras_resnet.runtime.child_process import KILL, child_command, describe_end, signal_session
 
 PROGRAMS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable", "chrome")
 FLAGS = (
@@ -70,7 +70,7 @@ class Chromium:
 
     def close(self) -> None:
         """End it, and all processes that it has started."""
-        for number in (signal.SIGTERM, getattr(signal, "SIGKILL", signal.SIGTERM)):
+        for number in (signal.SIGTERM, KILL):
             signal_session(self._process, number)
             with contextlib.suppress(subprocess.TimeoutExpired):
                 self._process.wait(GRACE)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
-import signal
 import subprocess
 import tempfile
 import threading
@@ -29,7 +28,7 @@ from keras_resnet.export.devices.base import (
 from keras_resnet.export.devices.foreign_text import read_last_words, show
 from keras_resnet.export.devices.runner.pipes import PROTOCOL, DeviceError, Pipes
 from keras_resnet.progress import Log
-from keras_resnet.runtime.child_process import describe_end, signal_session
+from keras_resnet.runtime.child_process import KILL, describe_end, signal_session
 from keras_resnet.runtime.plurals import counted
 from keras_resnet.runtime.predictions import Outputs, unwrap_single_output
 from keras_resnet.runtime.tflite_model import TFLiteModel
@@ -112,7 +111,7 @@ class Connection:
         self._kill()
 
     def _kill(self) -> None:
-        signal_session(self._process, getattr(signal, "SIGKILL", signal.SIGTERM))
+        signal_session(self._process, KILL)
 
     def describe_end(self) -> str:
         """Return why the process ended: the last line of what it printed, or its exit code."""

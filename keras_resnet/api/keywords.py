@@ -12,7 +12,7 @@ from typing import Any, ParamSpec, TypeVar
 from keras_resnet.config.foreign_words import answer_option, find_export_name
 from keras_resnet.config.given_options import SETTINGS
 from keras_resnet.config.settings import iterate_settings
-from keras_resnet.errors import UsageError, describe_received, did_you_mean
+from keras_resnet.errors import UsageError, describe_received, find_nearest
 from keras_resnet.export.formats import FORMATS
 from keras_resnet.export.settings import ExportSettings
 from keras_resnet.export.tflite_options import ALL, SCHEME_ALIASES, SCHEMES
@@ -71,8 +71,8 @@ def require_known(function: str, given: Iterable[str], known: Collection[str]) -
 def _suggest(name: str, known: Collection[str]) -> str:
     """Return which of the `known` keywords a mistyped `name` is most like, or what to write for the option of a command
     that it is more like; "" where it is like none."""
-    near = did_you_mean(name, (*known, *ELSEWHERE)).strip()
-    return next((answer for word, answer in ELSEWHERE.items() if near == f"Did you mean {word!r}?"), near)
+    near = find_nearest(name, (*known, *ELSEWHERE))
+    return "" if near is None else ELSEWHERE.get(near, f"Did you mean {near!r}?")
 
 
 def _answer_export(function: str, name: str) -> str:

@@ -12,7 +12,7 @@ from pydantic.fields import FieldInfo
 from pydantic_core import ErrorDetails
 
 from keras_resnet.config.settings import Setting, find_setting, iterate_settings
-from keras_resnet.errors import SettingError, UnknownKeyError, UsageError, did_you_mean, one_of_sentence
+from keras_resnet.errors import SettingError, UnknownKeyError, UsageError, find_nearest, one_of_sentence
 
 # Nothing is converted but whole numbers to float: "3" is no number, and an unknown key is an error.
 STRICT = ConfigDict(extra="forbid", strict=True, allow_inf_nan=False)
@@ -162,8 +162,7 @@ def _unknown_key(
         option = f" (or {meant.option.flag})" if meant.option else ""
         return UnknownKeyError(f"unknown key {key!r} in the spec. Did you mean {meant.key!r}{option}?")
     whole = {path.rpartition(".")[2]: path for path in deeper or {}} | {each: f"{prefix}{each}" for each in known}
-    near = did_you_mean(name, whole)
-    for word, path in whole.items():
-        near = near.replace(f" mean {word!r}?", f" mean {path!r}?")
+    near = find_nearest(name, whole)
+    suggestion = "" if near is None else f" Did you mean {whole[near]!r}?"
     listed = ", ".join(f"{prefix}{each}" for each in known)
-    return UnknownKeyError(f"unknown key {key!r} in the spec.{near} Known: {listed}")
+    return UnknownKeyError(f"unknown key {key!r} in the spec.{suggestion} Known: {listed}")

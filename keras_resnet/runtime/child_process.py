@@ -18,6 +18,8 @@ EXPECTED_ERROR_CODE = 3
 # Linux: the signal that a process is sent when its parent ends.
 PR_SET_PDEATHSIG = 1
 POLL_SECONDS = 0.5
+# The signal that ends a process whatever it does; Windows has no such one.
+KILL = getattr(signal, "SIGKILL", signal.SIGTERM)
 # Isolated, or a module of the current folder, which may be anybody's, could stand for one of Python's own.
 _START = (
     "import importlib, json, sys; sys.path[:] = json.loads(sys.argv[1]);"
