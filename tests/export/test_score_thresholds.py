@@ -411,17 +411,17 @@ def test_every_runtime_refuses_a_forged_file(run, calibrated, images, kresnet, c
     folder = shutil.copytree(run.exports, tmp_path / "exports")
     file = folder / FILE
     labels, details = texts_of(file.read_bytes())
-    details["score_thresholds"] = [0.5] * 5 + ["1"]
-    file.write_bytes(with_texts(file.read_bytes(), labels, json.dumps(details)))
-    image = shutil.copy(images[0], tmp_path)
-    code, _, err = kresnet("predict", file, image)
-    assert code == 1 and "is damaged" in err[-1] and "Traceback" not in "".join(err)
-    assert cli.main(["predict", str(file), image]) == 1
-    assert "is damaged" in capsys.readouterr().err
-    script = [sys.executable, "detect.py", file.name, image]
-    done = subprocess.run(script, cwd=folder, capture_output=True, text=True)
-    assert done.returncode == 1 and done.stderr.startswith(f"cannot read the metadata of {file.name}: ")
-    assert len(done.stderr.splitlines()) == 1 and not Path(image).with_suffix(".found.json").exists()
+    cells, image = details["cells"], shutil.copy(images[0], tmp_path)
+    for forged in ({"score_thresholds": [0.5] * 5 + ["1"]}, {"cells": [cells[0] + 1, *cells[1:]]}, {"resize": "large"}):
+        file.write_bytes(with_texts(file.read_bytes(), labels, json.dumps(details | forged)))
+        code, _, err = kresnet("predict", file, image)
+        assert code == 1 and "Traceback" not in "".join(err)
+        assert cli.main(["predict", str(file), image]) == 1
+        assert len(capsys.readouterr().err.splitlines()) == 1
+        script = [sys.executable, "detect.py", file.name, image]
+        done = subprocess.run(script, cwd=folder, capture_output=True, text=True)
+        assert done.returncode == 1 and done.stderr.splitlines()[-1].startswith(f"cannot read {file.name}: ")
+        assert "Traceback" not in done.stderr and not Path(image).with_suffix(".found.json").exists()
 
 
 @pytest.mark.slow

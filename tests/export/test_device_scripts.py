@@ -1,0 +1,63 @@
+"""classify.py, which users copy to devices, beside a file of which the metadata were changed."""
+
+import importlib.util
+import json
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from damaging import MISSING, ODD, edited, places_of
+from mutants import texts_of, with_texts
+from PIL import Image
+
+from keras_resnet.export import device_scripts
+from keras_resnet.runtime import preprocess
+
+
+@pytest.fixture
+def classify(monkeypatch):
+    """The program as a module, which finds preprocess.py beside it as on a device."""
+    monkeypatch.setitem(sys.modules, "preprocess", preprocess)
+    path = Path(device_scripts.__file__).with_name("classify.py")
+    spec = importlib.util.spec_from_file_location("classify_on_a_device", path)
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def test_a_changed_file_is_one_sentence_or_answers(exported, classify, tmp_path):
+    content = (exported[0].exports / "int8.tflite").read_bytes()
+    labels, details = texts_of(content)
+    rule = {"score": "energy", "temperature": 1.0, "threshold": 3.5, "accepts": 0.95}
+    document = {"cells": [], "levels": [0, 4095], "temperature": 0.5, "rejection": rule} | details
+    del document["provenance"]
+    image, file = tmp_path / "photo.png", tmp_path / "int8.tflite"
+    Image.fromarray(np.eye(8, dtype=np.uint8) * 255).save(image)
+    refused = []
+    for place in places_of(document):
+        for value in (*ODD, *([MISSING] if place else [])):
+            file.write_bytes(with_texts(content, labels, json.dumps(edited(document, place, value))))
+            try:
+                interpreter, names, card = classify.load(str(file))
+            except SystemExit as error:
+                assert str(error).startswith(f"cannot read {file}: ") and len(str(error).splitlines()) == 1
+                refused.append(place)
+                continue
+            pixels, _ = classify.preprocess_file(str(image), card)
+            logits = classify.run_model(interpreter, pixels)["logits"]
+            assert len(classify.predict_labels(logits, names, card)) == 5
+            if rule := card.get("rejection"):
+                classify.is_rejected(logits, rule)
+    required = {(), ("preprocessing",), ("resize",), ("image_size",), ("channels",), ("temperature",), ("levels", 1)}
+    assert required | {("rejection", name) for name in ("score", "temperature", "threshold")} <= set(refused)
+
+
+@pytest.mark.parametrize(("labels", "words"), [("one\n", "such a value of labels"), (None, "not a zip file")])
+def test_labels_of_another_network(exported, classify, tmp_path, labels, words):
+    content = (exported[0].exports / "int8.tflite").read_bytes()
+    _, details = texts_of(content)
+    file = tmp_path / "int8.tflite"
+    file.write_bytes(with_texts(content, labels, json.dumps(details)) if labels else b"no file of ours" * 100)
+    with pytest.raises(SystemExit, match=words):
+        classify.load(str(file))
