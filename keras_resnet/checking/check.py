@@ -203,7 +203,8 @@ def _report_unreadable(
     name = readable_name(to_path(spec.source).name)
     notes = [f"nothing else was checked, because the data cannot be opened: {error}"]
     properties: dict[str, dict[str, int]] = {"size": {}, "shape": {}, "channels": {}}
-    return CheckReport(name, {}, properties, unreadable, notes), DatasetSplits(name, (), {}, None, 1, 1)
+    report = CheckReport(name, {}, properties, unreadable, notes, error=str(error))
+    return report, DatasetSplits(name, (), {}, None, 1, 1)
 
 
 def _require_fitting(run: Run, data: DatasetSplits) -> None:

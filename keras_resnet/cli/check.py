@@ -112,6 +112,8 @@ def check(
     else:
         _print_report(report)
     console.log(f"page: {page}")
+    if report.error:
+        raise DataError(f"{report.data} cannot be opened: nothing but unreadable files could be looked for")
     if strict and report.faults:
         found = join_words([KINDS[kind].title.lower() for kind in report.faults])
         raise DataError(f"{report.data} is not clean (--strict): {found}")
