@@ -277,13 +277,16 @@ def _log_links(layout: FolderLayout, folders: Sequence[_Folder], log: Callable[[
                 labels.append((file, first))
             if first_split != split:
                 splits.append((file, first))
-    for pairs, places, why in (
-        (labels, "classes", "no network can learn both labels: keep each image in one class"),
-        (splits, "splits", "accuracy on them says nothing about new images"),
-    ):
-        if pairs:
-            images = f"{counted(len(pairs), 'image')} {verb(len(pairs))}"
-            log(f"warning: {images} in two {places}, by links ({_name_pairs(pairs)}): {why}")
+    if labels:
+        log(
+            f"warning: {counted(len(labels), 'image')} {verb(len(labels))} in two classes, by links"
+            f" ({_name_pairs(labels)}): no network can learn both labels; keep each image in one class"
+        )
+    if splits:
+        log(
+            f"warning: {counted(len(splits), 'image')} {verb(len(splits))} in two splits, by links"
+            f" ({_name_pairs(splits)}): accuracy on them says nothing about new images"
+        )
 
 
 def _name_pairs(pairs: Sequence[tuple[Path, Path]]) -> str:

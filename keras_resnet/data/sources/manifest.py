@@ -109,7 +109,7 @@ class Manifest(DetectionFolder):
         if "train" not in listings:
             first = next((f": {each}" for of_split in bad.values() for each in of_split), "")
             raise DataError(f"--data {root} names no image to train on that can be read{first}")
-        return FolderAnnotations(classes, listings, tally, bad, set(images.splits))
+        return FolderAnnotations(classes, listings, tally, bad, set(images.splits) - set(images.missing))
 
 
 def _annotate(file: Path, objects: Objects, classes: Sequence[str], tally: Tally, where: str) -> ImageAnnotation:

@@ -107,8 +107,11 @@ class TableImages:
         if os.path.isabs(name) and self.tables.is_named:
             return f"{name}: no such file"
         if all(resolve_inside(root, folder / name) is None for folder in folders):
-            allowed = "as absolute paths" if self.tables.is_named else "as absolute paths, of a table that --data names"
-            return f"{name} is outside {root}, the folder of the table; images elsewhere can only be given {allowed}"
+            named = "" if self.tables.is_named else ", in a table that --data names"
+            return (
+                f"{name} is outside {root}, the folder of the table; images elsewhere can only be given as absolute"
+                f" paths{named}"
+            )
         return f"{name}: no such file in {join_words([str(each) for each in folders], 'or')}"
 
 
