@@ -83,9 +83,9 @@ class GivenOutputs:
             )
         self._require_same_images(file, images)
         titled = replace(self, file=self.file.with_titles(model.card.classes, images.count))
-        return titled._check(model, images.count, log)
+        return titled._check(model, file, images.count, log)
 
-    def _check(self, model: TFLiteModel, samples: int, log: Log) -> CheckedOutputs:
+    def _check(self, model: TFLiteModel, file: Path, samples: int, log: Log) -> CheckedOutputs:
         signature = read_signature(model)
         tensors = {each["name"]: each for each in describe_outputs(signature)}
         arrays = self._name_arrays([*tensors])
@@ -94,13 +94,13 @@ class GivenOutputs:
         self._require_order(samples)
         self._require_columns(model.card.classes)
         values = {name: self._take(tensors[name], array, signature, log) for name, array in arrays.items()}
-        return CheckedOutputs(self, values, tensors)
+        return CheckedOutputs(self, file, values, tensors)
 
     def _require_same_images(self, file: Path, images: DrawnImages) -> None:
         """Raise ExportError where the bundle, of `file`, is of other images than these by their number."""
         if self.manifest is None:
             return
-        bundled, asked = self.manifest["images"]["count"], self.manifest["samples"]
+        bundled, asked = len(self.manifest["images"]["each"]), self.manifest["samples"]
         if bundled != images.draw(asked):
             raise ExportError(
                 f"{self.path} is of a bundle with {counted(bundled, 'image')}, and the data have changed since then:"
@@ -208,9 +208,10 @@ def read_all(outputs: Sequence[tuple[Path, str]], log: Log) -> tuple[list[GivenO
 
 @dataclass(frozen=True)
 class CheckedOutputs:
-    """Outputs of a file, float32 by name, a row for each image. tensors: what the file says of them."""
+    """Outputs of `file`, float32 by name, a row for each image. tensors: what the file says of them."""
 
     given: GivenOutputs
+    file: Path
     values: dict[str, np.ndarray]
     tensors: dict[str, Tensor]
 
@@ -251,7 +252,7 @@ class Replay:
                 raise ExportError(
                     f"image {row} of the bundle of {given.path} is another one than among the validation images now:"
                     " the data have changed since it was written. Write it again, and run the file on its images:"
-                    f" kresnet bundle FILE{_describe_samples(given.manifest['samples'])}"
+                    f" kresnet bundle {self._outputs.file}{_describe_samples(given.manifest['samples'])}"
                 )
 
 

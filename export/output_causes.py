@@ -29,7 +29,7 @@ def find_usual_cause(given: np.ndarray, own: np.ndarray, tensor: Tensor) -> str:
         )
     if _are_raw(given) and not _are_raw(own):
         low, high = int(given.min()), int(given.max())
-        return f"whole numbers from {low} to {high} as {given.dtype}, as before dequantization: {describe_way(tensor)}"
+        return f"whole numbers from {low} to {high}, as before dequantization: {describe_way(tensor)}"
     return ""
 
 

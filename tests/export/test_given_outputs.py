@@ -278,7 +278,7 @@ def test_raw_numbers_as_floats_say_how_to_dequantize_them(model, raw, tmp_path, 
     else:
         np.savetxt(tmp_path / name, signed, "%d", ",")
     scale, zero_point = model.quantization["logits"]
-    words = f"holds whole numbers from {signed.min():.0f} to {signed.max():.0f} as float32, as before dequantization: "
+    words = f"holds whole numbers from {signed.min():.0f} to {signed.max():.0f}, as before dequantization: "
     way = f"save them as uint8, or dequantize them, scale × (raw − zero point) with the scale {scale:.6g} and the zero"
     with pytest.raises(ExportError, match=re.escape(words + way) + f" point {zero_point}$"):
         checked(model, tmp_path / name).require_unchanged(floats(model, raw))

@@ -9,7 +9,7 @@ from pathlib import Path
 from reprlib import repr as quote
 from typing import Any
 
-from keras_resnet.data.sources.annotation_files import Tally, find_file, resolve_inside
+from keras_resnet.data.sources.annotation_files import Tally, find_file, is_file, resolve_inside
 from keras_resnet.data.sources.manifest_columns import Columns, find_columns
 from keras_resnet.data.sources.manifest_files import TableFiles
 from keras_resnet.data.sources.manifest_table import DELIMITERS, Row, Table, read_table
@@ -89,15 +89,14 @@ class TableImages:
             split = of_file or _split_of_row(row, columns)
             if self.splits.setdefault(file, split) != split:
                 raise DataError(f"{row.where}: {name} is in {self.splits[file]} and in {split}; keep it in one split")
-            found = ImageRow(row, columns, file, name)
             if _has_padded_label(row, columns):
                 tally.note(PADDED, f"{row.where}: {row.values[columns.label].strip()!r}")
-            yield found
+            yield ImageRow(row, columns, file, name)
 
     def _find(self, name: str, folders: Sequence[Path]) -> Path | None:
         """Return the image's file, None where there is none."""
         if self.tables.is_named and os.path.isabs(name):
-            return next((path for suffix in SUFFIXES if (path := Path(f"{name}{suffix}")).is_file()), None)
+            return next((path for suffix in SUFFIXES if is_file(path := Path(f"{name}{suffix}"))), None)
         found = (find_file(f"{name}{suffix}", folders, self.tables.root) for suffix in SUFFIXES)
         return next((file for file in found if file is not None), None)
 
@@ -124,7 +123,8 @@ def _describe_delimiter(table: Table) -> str:
 def _has_padded_label(row: Row, columns: Columns) -> bool:
     """Return whether the cell with the label, or labels, has spaces around its text."""
     value = row.values.get(columns.label)
-    return columns.label in row.padded or (isinstance(value, str) and value != value.strip())
+    is_padded = columns.label in row.padded or (isinstance(value, str) and value != value.strip())
+    return bool(columns.label) and is_padded
 
 
 def _describe_image(column: str, value: Any) -> str:
