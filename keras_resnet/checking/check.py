@@ -59,7 +59,7 @@ def check_data(
 
     Raises UsageError where the extra is not installed, DataError where the data cannot be opened, RunError where the
     run of a classifier has other labels. Where data cannot be opened and files cannot be read, these are all that is
-    reported.
+    reported, with the error.
     """
     require_extra()
     lines: list[str] = []

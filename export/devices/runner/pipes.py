@@ -88,7 +88,7 @@ class Pipes:
 
 def quote(content: bytes) -> str:
     """Return the beginning of what somebody else wrote, in quotation marks."""
-    return repr(in_one_line(content[:MAX_QUOTED].decode(errors="replace")))
+    return repr(" ".join(content[:MAX_QUOTED].decode(errors="replace").split()))
 
 
 def in_one_line(error: object) -> str:
