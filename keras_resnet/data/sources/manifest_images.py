@@ -101,11 +101,11 @@ class TableImages:
         return next((file for file in found if file is not None), None)
 
     def _describe_missing(self, name: str, folders: Sequence[Path]) -> str:
-        """Return why the image called `name` is not used, which is in none of the `folders`."""
+        """Return why the image called `name` is not used, which is in none of the `folders`; the table's is the first."""
         root = self.tables.root
         if os.path.isabs(name) and self.tables.is_named:
             return f"{name}: no such file"
-        if all(resolve_inside(root, folder / name) is None for folder in folders):
+        if resolve_inside(root, folders[0] / name) is None:
             named = "" if self.tables.is_named else ", in a table that --data names"
             return (
                 f"{name} is outside {root}, the folder of the table; images elsewhere can only be given as absolute"
