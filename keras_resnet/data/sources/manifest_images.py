@@ -101,7 +101,7 @@ class TableImages:
         return next((file for file in found if file is not None), None)
 
     def _describe_missing(self, name: str, folders: Sequence[Path]) -> str:
-        """Return why the image called `name` is not used, which is in none of the `folders`; the table's is the first."""
+        """Return why the image called `name` is not used, which is in none of the `folders`, the table's the first."""
         root = self.tables.root
         if os.path.isabs(name) and self.tables.is_named:
             return f"{name}: no such file"
