@@ -175,7 +175,7 @@ def _has_swift(manifest: Manifest) -> bool:
 def _list_values(manifest: Manifest, batch: int) -> Iterator[tuple[str, str]]:
     """Yield what stands in the templates for each of their names."""
     images, outputs, dtype = manifest["images"], manifest["outputs"], manifest["input"]["dtype"]
-    count, samples = images["count"], manifest.get("samples")
+    count, samples = images["count"], manifest["samples"]
     words, c_pixel, python, kotlin_write, kotlin_bytes, swift = PIXELS[dtype]
     yield "MODEL", manifest["model"]["file"]
     yield "SHA", manifest["model"]["sha256"]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NotRequired
+from typing import TYPE_CHECKING, Any
 
 from typing_extensions import TypedDict
 
@@ -64,7 +64,7 @@ class Manifest(TypedDict):
     input_from_pixels: str
     outputs: list[Tensor]
     images: ImageList
-    samples: NotRequired[int | None]
+    samples: int | None
 
 
 def hash_bytes(content: bytes) -> str:

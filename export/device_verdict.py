@@ -41,12 +41,17 @@ class DeviceVerdict(Verdict):
             f" agreement with this machine's CPU {self.cpu_agreement:.2%}{latency}"
         )
 
+    @property
+    def has_lost_accuracy(self) -> bool:
+        """Whether it lost more than it may."""
+        return self.drop - self.max_drop > outcome.ROUNDING
+
     def list_reasons(self) -> list[str]:
         """List why it failed, a sentence each that names the file and the place; empty where it did not."""
         if self.passed:
             return []
         reasons, unit = list(self.problems), self.device.unit
-        if self.drop - self.max_drop > outcome.ROUNDING:
+        if self.has_lost_accuracy:
             warning = f"; its log says: {self.device.warnings[0]}" if self.device.warnings else ""
             reasons.append(
                 f"{self.file} lost {100 * self.drop:.2f} points of {metric_label(self.drop_metric)} on {self.place}"

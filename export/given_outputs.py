@@ -11,6 +11,7 @@ import numpy as np
 from keras_resnet.errors import ExportError
 from keras_resnet.export.bundle_manifest import (
     Manifest,
+    Tensor,
     describe_outputs,
     find_manifest,
     hash_bytes,
@@ -18,15 +19,28 @@ from keras_resnet.export.bundle_manifest import (
     read_signature,
 )
 from keras_resnet.export.devices.runner.runtimes import Signature
+from keras_resnet.export.output_causes import describe_way, find_usual_cause
 from keras_resnet.export.output_files import IMAGE_HASH, INDEX, MODEL_HASH, UNNAMED, OutputFile, read_output_file
 from keras_resnet.progress import Log
 from keras_resnet.runtime.plurals import counted, verb
-from keras_resnet.runtime.predictions import Outputs, unwrap_single_output
+from keras_resnet.runtime.predictions import Outputs, name_outputs, unwrap_single_output
 from keras_resnet.runtime.printable import make_printable
 from keras_resnet.runtime.tflite_model import TFLiteModel
 
 # Characters of a hash that are shown.
 SHOWN = 12
+
+
+@dataclass(frozen=True)
+class DrawnImages:
+    """The validation images that outputs are compared on: `count` of those `available`, all or drawn from these."""
+
+    count: int
+    available: int
+
+    def draw(self, samples: int | None) -> int:
+        """Return how many images `samples` draws, None for all."""
+        return self.available if samples is None else min(samples, self.available)
 
 
 @dataclass(frozen=True)
@@ -58,26 +72,47 @@ class GivenOutputs:
             return str(np.ravel(self.file.about[MODEL_HASH])[0])
         return self.manifest["model"]["sha256"] if self.manifest else None
 
-    def check(self, model: TFLiteModel, name: str, samples: int, log: Log) -> CheckedOutputs:
-        """Return the outputs of the file called `name` for so many images. Raises ExportError, in one sentence, for
-        what is not that; logs what is taken for what."""
+    def check(self, model: TFLiteModel, file: Path, images: DrawnImages, log: Log) -> CheckedOutputs:
+        """Return the outputs of `file`, whose `model` is loaded, for the `images`. Raises ExportError, in one sentence,
+        for what is not that; logs what is taken for what."""
         own = hash_bytes(model.content)
         if self.model_hash and self.model_hash != own:
             raise ExportError(
-                f"{self.path} is of another model than {name}: of the one with SHA-256 {self.model_hash[:SHOWN]}…,"
-                f" not {own[:SHOWN]}…"
+                f"{self.path} is of another model than {file.name}: of the one with SHA-256"
+                f" {self.model_hash[:SHOWN]}…, not {own[:SHOWN]}…"
             )
-        return replace(self, file=self.file.with_titles(model.card.classes, samples))._check(model, samples, log)
+        self._require_same_images(file, images)
+        titled = replace(self, file=self.file.with_titles(model.card.classes, images.count))
+        return titled._check(model, file, images.count, log)
 
-    def _check(self, model: TFLiteModel, samples: int, log: Log) -> CheckedOutputs:
+    def _check(self, model: TFLiteModel, file: Path, samples: int, log: Log) -> CheckedOutputs:
         signature = read_signature(model)
-        arrays = self._name_arrays([each["name"] for each in describe_outputs(signature)])
+        tensors = {each["name"]: each for each in describe_outputs(signature)}
+        arrays = self._name_arrays([*tensors])
         for array in arrays.values():
             self._require_rows(len(array), samples)
         self._require_order(samples)
         self._require_columns(model.card.classes)
-        values = {each: self._take(each, array, signature, log) for each, array in arrays.items()}
-        return CheckedOutputs(self, values)
+        values = {name: self._take(tensors[name], array, signature, log) for name, array in arrays.items()}
+        return CheckedOutputs(self, file, values, tensors)
+
+    def _require_same_images(self, file: Path, images: DrawnImages) -> None:
+        """Raise ExportError where the bundle, of `file`, is of other images than these by their number."""
+        if self.manifest is None:
+            return
+        bundled, asked = len(self.manifest["images"]["each"]), self.manifest["samples"]
+        if bundled != images.draw(asked):
+            raise ExportError(
+                f"{self.path} is of a bundle with {counted(bundled, 'image')}, and the data have changed since then:"
+                f" now it would have {images.draw(asked)}. Write it again, and run the file on its images:"
+                f" kresnet bundle {file}{_describe_samples(asked)}"
+            )
+        if bundled != images.count:
+            way = f"with{_describe_samples(asked)}" if asked else "without --samples"
+            raise ExportError(
+                f"{self.path} is of a bundle with {counted(bundled, 'image')}, and {images.count} were to be verified:"
+                f" verify it {way}"
+            )
 
     def _name_arrays(self, names: Sequence[str]) -> dict[str, np.ndarray]:
         """Return the arrays by the names of the file's outputs. Raises ExportError where these are others."""
@@ -93,13 +128,11 @@ class GivenOutputs:
         """Raise ExportError unless there is a row for each image."""
         if rows == samples:
             return
-        other = self.manifest["images"]["count"] if self.manifest else None
         difference = abs(rows - samples)
         words = "missing" if rows < samples else "too many"
-        hint = f"; the bundle has {other}: verify with --samples {other}" if other == rows else ""
         raise ExportError(
             f"{self.path} has {counted(rows, 'row')} for {counted(samples, 'validation image')}: {difference}"
-            f" {verb(difference)} {words}{hint}"
+            f" {verb(difference)} {words}"
         )
 
     def _require_order(self, samples: int) -> None:
@@ -128,15 +161,19 @@ class GivenOutputs:
                 f"{self.path} has its columns in another order than the labels of the file: {', '.join(classes)}"
             )
 
-    def _take(self, name: str, array: np.ndarray, signature: Signature, log: Log) -> np.ndarray:
+    def _take(self, tensor: Tensor, array: np.ndarray, signature: Signature, log: Log) -> np.ndarray:
         """Return an output as float32, of which integers are raw ones."""
+        name = tensor["name"]
         details = signature.outputs[name]
         dtype, shape = np.dtype(details["dtype"]), tuple(int(side) for side in details["shape"])[1:]
         if self.file.is_text:
             array = self._from_text(array, dtype, log)
         if array.dtype.kind in "iu" and array.dtype != dtype:
             other = "" if dtype.kind == "f" else " or floats"
-            raise ExportError(f"{self.path} holds {array.dtype} as {name}, where the file gives {dtype}{other}")
+            raise ExportError(
+                f"{self.path} holds {array.dtype} as {name}, where the file gives {dtype}{other}:"
+                f" {describe_way(tensor)}"
+            )
         if array.shape[1:] != shape:
             words = f"{array.shape[1:]} an image, where the file gives {shape}"
             raise ExportError(f"{self.path} holds {name} of shape {words}")
@@ -156,12 +193,36 @@ class GivenOutputs:
         return numbers.astype(dtype)
 
 
+def read_all(outputs: Sequence[tuple[Path, str]], log: Log) -> tuple[list[GivenOutputs], list[str]]:
+    """Read `outputs`, each a path with what computed it; return those that can be read, and of the others why not, a
+    sentence each, which is logged too."""
+    given, failures = [], []
+    for path, where in outputs:
+        try:
+            given.append(GivenOutputs.read(path, where))
+        except ExportError as error:
+            failures.append(str(error))
+            log(str(error))
+    return given, failures
+
+
 @dataclass(frozen=True)
 class CheckedOutputs:
-    """Outputs of a file, float32 by name, a row for each image."""
+    """Outputs of `file`, float32 by name, a row for each image. tensors: what the file says of them."""
 
     given: GivenOutputs
+    file: Path
     values: dict[str, np.ndarray]
+    tensors: dict[str, Tensor]
+
+    def require_unchanged(self, own: Outputs) -> None:
+        """Raise ExportError where they are not what the file gives, `own` on this machine for the first images, but
+        what a program made of it."""
+        named = name_outputs(own)
+        for name, array in self.values.items():
+            ours = named[name] if len(named) > 1 else next(iter(named.values()))
+            if cause := find_usual_cause(array, ours, self.tensors[name]):
+                raise ExportError(f"{self.given.path} holds {cause}")
 
     def replay(self) -> Replay:
         """Return a callable that gives them batch by batch, once."""
@@ -190,5 +251,10 @@ class Replay:
             if hash_bytes(image.tobytes()) != given.manifest["images"]["each"][row]:
                 raise ExportError(
                     f"image {row} of the bundle of {given.path} is another one than among the validation images now:"
-                    " the data have changed, or another --samples was drawn"
+                    " the data have changed since it was written. Write it again, and run the file on its images:"
+                    f" kresnet bundle {self._outputs.file}{_describe_samples(given.manifest['samples'])}"
                 )
+
+
+def _describe_samples(samples: int | None) -> str:
+    return f" --samples {samples}" if samples else ""

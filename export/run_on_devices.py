@@ -7,16 +7,16 @@ from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from keras_resnet.errors import KresnetError, UsageError
+from keras_resnet.errors import ExportError, KresnetError, UsageError
 from keras_resnet.export.artifacts import write_model_card
 from keras_resnet.export.bundle_manifest import hash_bytes
 from keras_resnet.export.device_settings import DeviceSettings
 from keras_resnet.export.device_verdict import DeviceVerdict
-from keras_resnet.export.devices.base import Device, UnusableDeviceError
-from keras_resnet.export.devices.places import UsablePlaces, find_places
+from keras_resnet.export.devices.base import Device, NoAcceleratorError, UnusableDeviceError
+from keras_resnet.export.devices.places import Place, UsablePlaces, find_places
 from keras_resnet.export.evaluate import RunLookup, list_passed_files
 from keras_resnet.export.formats import get_format
-from keras_resnet.export.given_outputs import GivenOutputs
+from keras_resnet.export.given_outputs import GivenOutputs, read_all
 from keras_resnet.export.load import is_exported_file, read_content
 from keras_resnet.export.pipeline import load_run_data
 from keras_resnet.export.settings import ExportSettings
@@ -47,15 +47,19 @@ def verify_on_devices(
     on: DeviceSettings,
     lookup: RunLookup,
     log: Log,
-    given: Sequence[GivenOutputs] = (),
+    outputs: Sequence[tuple[Path, str]] = (),
 ) -> tuple[Run, DeviceResult]:
-    """Run an exported file, or all TFLite files of a run, on the devices that `on` names, and verify the outputs that
-    are `given`; return the run and what came of it. Verdicts on a run's own files are kept in its verdicts.json.
+    """Run an exported file, or all TFLite files of a run, on the devices that `on` names, and verify `outputs`, each a
+    path with what computed it; return the run and what came of it. Verdicts on a run's own files are kept in its
+    verdicts.json. Outputs that cannot be used keep no others from being verified.
 
-    Raises UsageError or RunError where `target` is neither, or --on names no device, or it is not clear which file
-    outputs are of.
+    Raises UsageError or RunError where `target` is neither, or --on names no device, or it is not clear of any outputs
+    which file they are of; ExportError where none of the outputs can be read, and no device is to run a file.
     """
     places = find_places(on)
+    given, failures = read_all(outputs, log)
+    if failures and not given and not places:
+        raise ExportError("; ".join(failures))
     if is_exported_file(str(target)):
         files = [target]
         run = lookup.find(target, lookup.load(target))
@@ -63,10 +67,15 @@ def verify_on_devices(
         run = Run.find(lookup.home, str(target))
         run.require_finished()
         files = list_files(run)
-    outputs = assign_outputs(files, given)
-    usable = UsablePlaces.test(places, log, is_alone=not given)
-    work = {file: outputs.get(file, []) for file in files if places or file in outputs}
-    return run, DeviceContext.prepare(run, settings, log).verify(work, usable)
+    assigned, unclear = assign_outputs(files, given)
+    if unclear and not assigned and not places:
+        raise UsageError("; ".join([*failures, *unclear]))
+    for sentence in unclear:
+        log(sentence)
+    usable = UsablePlaces.test(places, log, is_alone=not assigned)
+    work = {file: assigned.get(file, []) for file in files if places or file in assigned}
+    result = DeviceContext.prepare(run, settings, log).verify(work, usable)
+    return run, DeviceResult(result.verdicts, [*failures, *unclear, *result.failures])
 
 
 @dataclass(frozen=True)
@@ -102,6 +111,7 @@ class DeviceContext:
     def _run(self, files: Mapping[Path, Sequence[GivenOutputs]], usable: UsablePlaces) -> DeviceResult:
         result, log = DeviceResult(failures=[*usable.failures]), self.log
         gone: set[Device] = set()
+        without: set[Place] = set()
         for file, outputs in files.items():
             try:
                 on_devices = FileOnDevices.load(file, self.reference)
@@ -109,7 +119,7 @@ class DeviceContext:
                 result.failures.append(str(error))
                 continue
             for place in usable.places:
-                if place.device in gone:
+                if place.device in gone or place in without:
                     continue
                 accelerator, images = place.settings.accelerator.upper(), self.reference.evaluation.samples
                 where = f"{place.device.where}, {accelerator}"
@@ -119,6 +129,11 @@ class DeviceContext:
                 log(f"running {file.name} on {where}, with {counted(images, 'validation image')}")
                 try:
                     result.verdicts.append(on_devices.verify(place.device, place.settings, self.budget, log))
+                except NoAcceleratorError as error:
+                    result.failures.append(
+                        f"no file can be run on {where}: {error}; --accelerator cpu runs files on its CPU"
+                    )
+                    without.add(place)
                 except UnusableDeviceError as error:
                     result.failures.append(f"{file.name} on {where}: {error}; nothing else is run there")
                     gone.add(place.device)
@@ -144,20 +159,24 @@ def list_files(run: Run) -> list[Path]:
     return files
 
 
-def assign_outputs(files: list[Path], given: Sequence[GivenOutputs]) -> dict[Path, list[GivenOutputs]]:
-    """Return which of the `files` outputs are of: by the SHA-256 that stands beside them; of one file, all are. Raises
-    UsageError where that does not tell."""
+def assign_outputs(
+    files: list[Path], given: Sequence[GivenOutputs]
+) -> tuple[dict[Path, list[GivenOutputs]], list[str]]:
+    """Return which of the `files` outputs are of: by the SHA-256 that stands beside them; of one file, all are. And a
+    sentence on each of those where that does not tell."""
     assigned: dict[Path, list[GivenOutputs]] = {}
+    unclear: list[str] = []
     if not given:
-        return assigned
+        return assigned, unclear
     by_hash = {hash_bytes(read_content(file)): file for file in files}
     for each in given:
         found = files[0] if len(files) == 1 else by_hash.get(each.model_hash or "")
         if found is None:
             names = join_words([file.name for file in files])
-            raise UsageError(f"nothing says which of {names} {each.path} is of: name the file instead of the run")
-        assigned.setdefault(found, []).append(each)
-    return assigned
+            unclear.append(f"nothing says which of {names} {each.path} is of: name the file instead of the run")
+        else:
+            assigned.setdefault(found, []).append(each)
+    return assigned, unclear
 
 
 def keep_verdicts(run: Run, verdicts: list[DeviceVerdict]) -> None:

@@ -42,7 +42,8 @@ class Reference:
 
     batches: makes pairs of uint8 images (B, H, W, C) and their ground truth, the same each time it is called.
     evaluation: of the model, or of the one that it was compressed from. own_evaluation: of the model itself.
-    baselines: how `evaluation` stands to what needs no network. data_changed: see `Verdict`.
+    baselines: how `evaluation` stands to what needs no network. available: validation images, of which samples may have
+    been drawn. data_changed: see `Verdict`.
     """
 
     task: Task
@@ -51,19 +52,21 @@ class Reference:
     evaluation: Evaluation
     own_evaluation: Evaluation
     baselines: tuple[BaselineComparison, ...]
+    available: int
     data_changed: str = ""
 
     @classmethod
     def from_run(cls, run: Run, data: DatasetSplits, samples: int | None = None) -> Reference:
         """Evaluate a run's models on all validation images, or on `samples` of them, drawn by a fixed seed."""
-        changed, data = describe_data_changes(run, data), draw_samples(data, samples)
+        changed, available = describe_data_changes(run, data), data.splits["validation"].count
+        data = draw_samples(data, samples)
         task, origin = load_task(run, data.classes), find_uncompressed_run(run)
         model = load_model(run)
         if origin == run:
-            return replace(cls.from_model(task, data, model), data_changed=changed)
+            return replace(cls.from_model(task, data, model), available=available, data_changed=changed)
         own = evaluate(keras_predictor(model), evaluation_batches(data), task)
         reference = cls.from_model(load_task(origin, data.classes), data, load_model(origin))
-        return replace(reference, task=task, own_evaluation=own, data_changed=changed)
+        return replace(reference, task=task, own_evaluation=own, available=available, data_changed=changed)
 
     @classmethod
     def from_model(cls, task: Task, data: DatasetSplits, model: Any) -> Reference:
@@ -72,7 +75,8 @@ class Reference:
         evaluation = evaluate(keras_predictor(model), batches(), task)
         timing_images = spread_images(data, TIMING_IMAGES)
         baselines = compare_with_baselines(task, data, evaluation)
-        return cls(task, batches, timing_images, evaluation, evaluation, baselines)
+        available = data.splits["validation"].count
+        return cls(task, batches, timing_images, evaluation, evaluation, baselines, available)
 
 
 def draw_samples(data: DatasetSplits, samples: int | None) -> DatasetSplits:

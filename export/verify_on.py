@@ -14,7 +14,7 @@ from keras_resnet.export.device_verdict import DeviceVerdict
 from keras_resnet.export.devices.base import CPU, UNKNOWN, Device, DeviceFacts, Measurement, RunSettings
 from keras_resnet.export.flatbuffer import Contents
 from keras_resnet.export.formats import find_format
-from keras_resnet.export.given_outputs import GivenOutputs
+from keras_resnet.export.given_outputs import DrawnImages, GivenOutputs
 from keras_resnet.export.load import load_file, require_labels
 from keras_resnet.export.output_order import find_swapped_row
 from keras_resnet.export.verdict import Budget
@@ -71,7 +71,9 @@ class FileOnDevices:
     def verify_outputs(self, given: GivenOutputs, budget: Budget, log: Log) -> DeviceVerdict:
         """Verify outputs that something else computed of the file. Raises ExportError if they are not of the file, or
         not of all images in their order."""
-        checked = given.check(self.model, self.file.name, self.reference.evaluation.samples, log)
+        images = DrawnImages(self.reference.evaluation.samples, self.reference.available)
+        checked = given.check(self.model, self.file, images, log)
+        checked.require_unchanged(self.on_this_cpu.outputs)
         after = self.evaluate(checked.replay(), given.where)
         if swapped := find_swapped_row(after.outputs, self.on_this_cpu.outputs):
             raise ExportError(

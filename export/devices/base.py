@@ -88,6 +88,14 @@ class UnusableDeviceError(ExportError):
     """No file can be run on the device: it cannot be reached, has gone, or lacks what every file needs."""
 
 
+class NoAcceleratorError(UnusableDeviceError):
+    """The device has not the accelerator that was asked for: files can only be run there without it."""
+
+
+class UnreachableDeviceError(UnusableDeviceError):
+    """Nothing answers there; the message says what came instead."""
+
+
 class Session(ABC):
     """A file that a device has opened."""
 
@@ -147,8 +155,9 @@ class Device(ABC):
         """Open the file of `model` on the device, and close it afterwards. Raises ExportError if it cannot be run
         there."""
 
-    def require_usable(self, settings: RunSettings) -> None:  # noqa: B027 (not all can know)
-        """Raise UnusableDeviceError where it is known beforehand that no file can be run there."""
+    def require_usable(self, settings: RunSettings, log: Log) -> None:  # noqa: B027 (not all can know)
+        """Raise UnusableDeviceError where it is known beforehand that no file can be run there; log what else is
+        noticed."""
 
     def close(self) -> None:  # noqa: B027 (most devices have nothing to do)
         """End what serves all files of a command."""

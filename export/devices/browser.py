@@ -31,7 +31,7 @@ class BrowserDevice(Device):
         super().__init__(where)
         self._server: PageServer | None = None
 
-    def require_usable(self, settings: RunSettings) -> None:
+    def require_usable(self, settings: RunSettings, log: Log) -> None:
         """Raise UnusableDeviceError where LiteRT.js is missing here, or the page cannot be served."""
         from keras_resnet.export.devices.page_server import start_server
 
@@ -81,7 +81,7 @@ class ChromiumDevice(Device):
         super().__init__(where)
         self._logged: set[str] = set()
 
-    def require_usable(self, settings: RunSettings) -> None:
+    def require_usable(self, settings: RunSettings, log: Log) -> None:
         """Raise UnusableDeviceError where Chromium or LiteRT.js is missing here."""
         from keras_resnet.export.devices.chromium import find_chromium
 

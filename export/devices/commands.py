@@ -17,7 +17,8 @@ from typing import IO, ClassVar
 from keras_resnet.errors import UsageError
 from keras_resnet.export.devices import runner
 from keras_resnet.export.devices.base import CPU, INTERPRETER, Device, RunSettings
-from keras_resnet.export.devices.runner_session import OtherEnd, RunnerSession, require_answer
+from keras_resnet.export.devices.connection import OtherEnd, require_answer
+from keras_resnet.export.devices.runner_session import RunnerSession
 from keras_resnet.export.flatbuffer import read_contents
 from keras_resnet.progress import Log
 from keras_resnet.runtime.child_process import child_command
@@ -63,9 +64,10 @@ class PipedDevice(Device):
         finally:
             session.close()
 
-    def require_usable(self, settings: RunSettings) -> None:
-        """Raise UnusableDeviceError where the runner does not start, or has not what it needs."""
-        require_answer(self._other_end(settings), settings)
+    def require_usable(self, settings: RunSettings, log: Log) -> None:
+        """Raise UnusableDeviceError where the runner does not start, or has not what it needs; log what a login printed
+        before it answered."""
+        require_answer(self._other_end(settings), settings, log)
 
     def _other_end(self, settings: RunSettings) -> OtherEnd:
         return OtherEnd(self.where, self.start, self.is_emulated, self.own_runtime or settings.runtime)

@@ -10,7 +10,15 @@ from itertools import chain
 from keras_resnet.errors import UsageError, require_one_of
 from keras_resnet.export.device_settings import DeviceSettings
 from keras_resnet.export.devices import DEVICES, find_device
-from keras_resnet.export.devices.base import ACCELERATORS, CPU, RUNTIMES, Device, RunSettings, UnusableDeviceError
+from keras_resnet.export.devices.base import (
+    ACCELERATORS,
+    CPU,
+    RUNTIMES,
+    Device,
+    RunSettings,
+    UnreachableDeviceError,
+    UnusableDeviceError,
+)
 from keras_resnet.export.devices.commands import CommandDevice
 from keras_resnet.progress import Log, show_activity
 
@@ -67,7 +75,9 @@ class UsablePlaces:
         for device, place in {place.device: place for place in reversed(places)}.items():
             try:
                 with show_activity(f"connecting to {device.where}"):
-                    device.require_usable(place.settings)
+                    device.require_usable(place.settings, log)
+            except UnreachableDeviceError as error:
+                failures[device] = f"{device.where} could not be reached: {error}"
             except UnusableDeviceError as error:
                 failures[device] = f"no file can be run on {device.where}: {error}"
         usable = tuple(place for place in places if place.device not in failures)

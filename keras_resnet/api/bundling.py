@@ -65,11 +65,10 @@ def verify_outputs(
     for each image in order.
     """
     from keras_resnet.export.device_settings import DeviceSettings
-    from keras_resnet.export.given_outputs import GivenOutputs
     from keras_resnet.export.run_on_devices import verify_on_devices
     from keras_resnet.export.settings import ExportSettings
 
-    given = [GivenOutputs.read(Path(outputs), where)]
+    given = [(Path(outputs), where)]
     settings = ExportSettings(max_drop=max_drop, samples=samples)
     _, result = verify_on_devices(Path(file), settings, DeviceSettings(), _lookup(run, runs), progress.log, given)
     if result.failures:

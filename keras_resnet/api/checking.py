@@ -51,7 +51,8 @@ def check(
     in `train`.
 
     Raises UsageError where neither data nor a run is given or the extra is not installed, DataError for data that
-    cannot be opened (but for unreadable files, which are reported), RunError for a run of other labels.
+    cannot be opened (where that is because of unreadable files, these are reported, and the report's `error` is set),
+    RunError for a run of other labels.
     """
     texts = {"data": data, "task": task, "save": save, "runs": runs, "data_dir": data_dir}
     given = {name: to_text(name, value) for name, value in texts.items() if value is not None}

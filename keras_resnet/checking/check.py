@@ -59,7 +59,7 @@ def check_data(
 
     Raises UsageError where the extra is not installed, DataError where the data cannot be opened, RunError where the
     run of a classifier has other labels. Where data cannot be opened and files cannot be read, these are all that is
-    reported.
+    reported, with the error.
     """
     require_extra()
     lines: list[str] = []
@@ -203,7 +203,8 @@ def _report_unreadable(
     name = readable_name(to_path(spec.source).name)
     notes = [f"nothing else was checked, because the data cannot be opened: {error}"]
     properties: dict[str, dict[str, int]] = {"size": {}, "shape": {}, "channels": {}}
-    return CheckReport(name, {}, properties, unreadable, notes), DatasetSplits(name, (), {}, None, 1, 1)
+    report = CheckReport(name, {}, properties, unreadable, notes, error=str(error))
+    return report, DatasetSplits(name, (), {}, None, 1, 1)
 
 
 def _require_fitting(run: Run, data: DatasetSplits) -> None:

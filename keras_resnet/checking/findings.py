@@ -121,7 +121,7 @@ class CheckReport:
     have which "size", "shape" and "channels", the most frequent first. notes: what was not looked for, and why.
     commands: what is typed to check the labels, where they were not checked; a note ends with it.
     has_own_splits: whether the data are split into training and validation; if not, kresnet holds some images out.
-    Without counts the data could not be opened, and only the notes and unreadable files are there."""
+    error: why the data cannot be opened, "" where they can; with it, only the notes and unreadable files are there."""
 
     data: str
     counts: dict[str, dict[str, int]]
@@ -130,6 +130,7 @@ class CheckReport:
     notes: list[str] = field(default_factory=list)
     has_own_splits: bool = True
     commands: tuple[str, ...] = ()
+    error: str = ""
 
     @property
     def images(self) -> int:
@@ -157,7 +158,7 @@ class CheckReport:
     @property
     def title(self) -> str:
         """The name of the data, and how many images were looked at."""
-        if not self.counts:
+        if self.error:
             return self.data
         nothing = "" if self.findings else "no problems found in "
         return f"{self.data}: {nothing}{self.images_in_words}"
@@ -183,6 +184,7 @@ class CheckReport:
             "found": {kind: len(found) for kind, found in self.by_kind.items()},
             "findings": [each.as_dict() for found in self.by_kind.values() for each in found],
             "notes": self.notes,
+            "error": self.error,
         }
 
 

@@ -87,7 +87,8 @@ def check(
     folder with boxes in the layout of COCO, Pascal VOC or YOLO (--task detect), or the name of a TFDS dataset.
 
     Finds unreadable files, duplicates within and across splits, blank, dark and blurred images and class imbalance;
-    with --run, also suspected label errors and outliers. Writes a page that shows these images.
+    with --run, also suspected label errors and outliers. Writes a page that shows these images. The exit code is 1 if
+    so many files cannot be read that training could not open the data.
     """
     from keras_resnet.api.checking import check_folder, write_page
     from keras_resnet.checking.findings import KINDS
@@ -112,6 +113,8 @@ def check(
     else:
         _print_report(report)
     console.log(f"page: {page}")
+    if report.error:
+        raise DataError(f"{report.data} cannot be opened: nothing but unreadable files could be looked for")
     if strict and report.faults:
         found = join_words([KINDS[kind].title.lower() for kind in report.faults])
         raise DataError(f"{report.data} is not clean (--strict): {found}")

@@ -95,7 +95,7 @@ def export(run: str | None, runs: str | None, as_json: bool, **options: Any) -> 
     outcome = export_run(of_run, settings, request, on)
     _print_outcome(of_run, outcome, as_json, _is_for_microcontrollers(settings, places))
     if problems := _list_problems(outcome, settings):
-        if not as_json and not outcome.result.failures:
+        if not as_json and not outcome.result.failures and _has_lost_accuracy(outcome):
             if is_at_chance(of_run):
                 log_better_training(of_run, runs)
             else:
@@ -169,6 +169,13 @@ def _list_problems(outcome: ExportOutcome, settings: ExportSettings) -> list[str
         ),
         *(outcome.devices.list_problems() if outcome.devices else []),
     ]
+
+
+def _has_lost_accuracy(outcome: ExportOutcome) -> bool:
+    """Return whether a file failed because of what it predicts. Advice on that is of no use for a device that cannot be
+    reached, or one without the accelerator that was asked for."""
+    on_devices = outcome.devices.verdicts if outcome.devices else []
+    return any(not each.passed for each in outcome.verdicts) or any(each.has_lost_accuracy for each in on_devices)
 
 
 def _list_remedies(run: Run, settings: ExportSettings) -> list[tuple[str, str]]:

@@ -81,10 +81,9 @@ def _verify_on_devices(
     """Run the file, or those of the run, on devices, and verify outputs (file, what computed it); keep and print the
     verdicts."""
     from keras_resnet.cli.device_tables import print_device_verdicts
-    from keras_resnet.export.given_outputs import GivenOutputs
     from keras_resnet.export.run_on_devices import verify_on_devices
 
-    given = [GivenOutputs.read(Path(file), where) for file, where in outputs]
+    given = [(Path(file), where) for file, where in outputs]
     run, result = verify_on_devices(target, settings, on, lookup, console.log, given)
     if result.verdicts:
         print_device_verdicts(run.name, result.verdicts, as_json)

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import os
+import re
 import unicodedata
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 
 from keras_resnet.errors import DataError
+from keras_resnet.progress import Log
 from keras_resnet.runtime.image_files import readable_name
+from keras_resnet.runtime.plurals import join_words
 
 
 def label_from_folder(folder: Path) -> str:
@@ -33,6 +36,17 @@ def is_utf8(text: str) -> bool:
     except UnicodeError:
         return False
     return True
+
+
+def log_similar_names(classes: Sequence[str], log: Log) -> None:
+    """Warn by `log` of classes whose names differ in case, spaces, - or _ alone: one class in two, most likely."""
+    by_sound: dict[str, list[str]] = {}
+    for label in classes:
+        by_sound.setdefault(re.sub(r"[\s_-]+", "", label.casefold()), []).append(label)
+    for alike in by_sound.values():
+        if len(alike) > 1:
+            names = join_words([repr(each) for each in alike])
+            log(f"warning: classes with almost the same name: {names}, which are learned as different ones")
 
 
 class OneClassError(DataError):

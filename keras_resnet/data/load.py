@@ -9,6 +9,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from keras_resnet.config.spec import DataSpec
+from keras_resnet.data.class_names import log_similar_names
 from keras_resnet.data.dataset import DatasetSplits, Split
 from keras_resnet.data.duplicates import log_conflicting_labels, log_copies
 from keras_resnet.data.sources.annotation_files import subfolders
@@ -45,6 +46,7 @@ def load_dataset(spec: DataSpec, log: Log, only: Collection[str] | None = None) 
     if folder is not None:
         home = str(folder if folder.is_dir() else folder.parent)
         data = replace(data, splits={name: replace(split, home=home) for name, split in data.splits.items()})
+    log_similar_names(data.classes, log)
     log_copies(data, log)
     log_conflicting_labels(data, log)
     return data

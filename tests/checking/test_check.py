@@ -288,13 +288,15 @@ def test_files_that_are_missing_are_listed_though_the_data_cannot_be_opened(tmp_
     names = [f"{label}{number}.png,{label}" for label, count in (("cat", 3), ("dog", 9)) for number in range(count)]
     (tmp_path / "labels.csv").write_text("\n".join(["path,label", *names]))
     page = tmp_path / "page.html"
-    code, out, _ = kresnet("check", tmp_path / "labels.csv", "--json", "--save", page)
+    code, out, err = kresnet("check", tmp_path / "labels.csv", "--json", "--save", page)
     told = json.loads(out)
-    assert code == 0 and told["found"] == {"unreadable": 12 - readable} and "cat0.png" in told["findings"][0]["note"]
+    assert code == 1 and err[-1].endswith("cannot be opened: nothing but unreadable files could be looked for")
+    assert told["found"] == {"unreadable": 12 - readable} and "cat0.png" in told["findings"][0]["note"]
     (note,) = told["notes"]
+    assert told["error"] and note.endswith(told["error"])
     assert "class cat has 0 readable images, but needs 2 or more" in note
     assert "cat2.png" in page.read_text() and "Images by class" not in page.read_text()
-    code, out, _ = kresnet("check", tmp_path / "labels.csv", "--strict", "--save", page)
+    code, out, _ = kresnet("check", tmp_path / "labels.csv", "--save", page)
     assert code == 1 and "Unreadable files" in out and " images" not in out.splitlines()[0]
 
 

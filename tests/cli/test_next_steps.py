@@ -5,6 +5,7 @@ import re
 import shutil
 import subprocess
 import sys
+from dataclasses import replace
 from types import SimpleNamespace
 
 import pytest
@@ -159,3 +160,27 @@ def test_too_few_images_come_first(capsys):
         assert first.startswith("more validation images: on 24 images the drop of int8.tflite may be") == asked
     log_next_steps(("diagnose RUN", "finds"), first="more images")
     assert capsys.readouterr().err.splitlines() == ["next: more images", "      kresnet diagnose RUN  finds"]
+
+
+@pytest.mark.parametrize(("file_fails", "device_loses"), [(False, False), (True, False), (False, True)])
+def test_advice_on_accuracy_is_for_files_that_lost_it(kresnet, exported, monkeypatch, file_fails, device_loses):
+    """A device that cannot be reached is no matter of calibration images or of 8 bits."""
+    from keras_resnet.api import exporting
+    from keras_resnet.export.request import ExportResult
+    from keras_resnet.export.run_on_devices import DeviceResult
+
+    run, verdicts = exported
+    verdict = verdicts["int8.tflite"]
+    if file_fails:
+        verdict = replace(verdict, verdict="failed", drop=0.1, drop_interval=(0.05, 0.2))
+    reasons = ["int8.tflite lost 9 points on local"] if device_loses else []
+    on_device = SimpleNamespace(has_lost_accuracy=device_loses, list_reasons=lambda: reasons)
+    unreachable = "ssh://pi@nowhere could not be reached: it ended with exit code 255: no route to host"
+    devices = DeviceResult([on_device], [unreachable])
+    outcome = exporting.ExportOutcome(ExportResult([verdict]), [], [], devices)
+    monkeypatch.setattr(exporting, "export_run", lambda *given: outcome)
+    monkeypatch.setattr("keras_resnet.cli.device_tables.print_device_verdicts", lambda *given, **named: None)
+    code, _, err = kresnet("export", run.folder, "--quantize", "int8", "--on", "local")
+    said = "\n".join(err)
+    assert code == 1 and unreachable in err[-1]
+    assert ("kresnet diagnose" in said) == ("kresnet compress" in said) == (file_fails or device_loses)

@@ -40,8 +40,12 @@ def test_images_in_two_classes_or_splits_by_links_are_told(tmp_path):
     (root / "val" / "cat" / "x.png").symlink_to(root / "train" / "cat" / "000.png")
     (root / "val" / "dog" / "y.png").symlink_to(root / "train" / "cat" / "001.png")
     _, said = opened(root)
-    assert "1 image is in two classes, by links" in said
-    assert "2 images are in two splits, by links: accuracy on them says nothing about new images" in said
+    images = (("cat/x.png", "000.png"), ("dog/y.png", "001.png"))
+    one, two = (f"{root}/val/{link} = {root}/train/cat/{file}" for link, file in images)
+    learned = "no network can learn both labels; keep each image in one class"
+    assert f"warning: 1 image is in two classes, by links ({two}): {learned}" in said
+    measured = "accuracy on them says nothing about new images"
+    assert f"warning: 2 images are in two splits, by links ({one}, {two}): {measured}" in said
 
 
 def test_dangling_links_are_counted(tmp_path):

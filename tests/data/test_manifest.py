@@ -178,13 +178,82 @@ def test_images_that_are_not_there_are_counted(folder):
     assert sum(split.count for split in data.splits.values()) == 24 and any("gone.png" in line for line in said)
 
 
-def test_names_do_not_lead_out_of_the_folder(folder, tmp_path_factory):
+@pytest.mark.parametrize("is_named", [True, False])
+def test_names_do_not_lead_out_of_the_folder(folder, tmp_path_factory, is_named):
+    """Nor to an image of the same name in it."""
     root, truth = folder
     outside = tmp_path_factory.mktemp("outside")
     paint_mixed(outside, 1)
-    write_csv(root / "labels.csv", as_text({**truth, str(outside / "000.png"): [], "../../000.png": []}))
-    with pytest.raises(DataError, match="cannot be read"):
-        opened(root)
+    paint_mixed(root, 1)
+    absolute = str(outside / "000.png")
+    write_csv(root / "labels.csv", as_text({**truth, absolute: [], "../own/000.png": []}))
+    data, said = opened(root / "labels.csv" if is_named else root, max_unreadable=0.1)
+    refused = [line for line in said if line.startswith("skipped: ")]
+    names = ["../own/000.png"] if is_named else [absolute, "../own/000.png"]
+    assert len(refused) == len(names) and sum(split.count for split in data.splits.values()) == 24 + is_named
+    for name, line in zip(names, refused, strict=True):
+        where = f"labels.csv, line {27 if name.startswith('..') else 26}: {name} is outside {root}, the folder of"
+        assert line.startswith(f"skipped: {where} the table; images elsewhere can only be given as absolute paths")
+
+
+@pytest.mark.parametrize("annotations", ["labels", "label_sets", "objects"])
+def test_an_image_that_is_not_there_is_named_as_in_its_row(folder, annotations):
+    root, truth = folder
+    gone = {"filename": "deep/gone.png", "xmin": 1, "ymin": 2, "xmax": 9, "ymax": 10, "class": "cat"}
+    rows = [{**each, "class": ("cat", "dog")[n % 2]} for n, each in enumerate(boxes_of(truth))]
+    if annotations != "objects":
+        gone, *rows = ({name: each[name] for name in ("filename", "class")} for each in (gone, *rows))
+    write_csv(root / "labels.csv", [*rows, gone])
+    words = rf"labels\.csv, line 26: deep/gone\.png: no such file in {root} or {root}/images$"
+    with pytest.raises(DataError, match=words):
+        opened(root / "labels.csv", annotations)
+
+
+@pytest.mark.parametrize("annotations", ["labels", "label_sets"])
+def test_a_table_of_a_split_is_named_with_its_folder(tmp_path, annotations):
+    for split in ("train", "validation"):
+        names = paint_mixed(tmp_path / split, 8)
+        rows = [{"file_name": name, "label": ("cat", "dog")[n % 2]} for n, name in enumerate(names)]
+        write_json_lines(tmp_path / split / "metadata.jsonl", [*rows, {"file_name": "far/gone.png", "label": "cat"}])
+    _, said = opened(tmp_path, annotations, max_unreadable=0.2)
+    skipped = [line for line in said if "gone.png" in line]
+    assert [line.partition(": no such file")[0] for line in skipped] == [
+        f"skipped: {split}/metadata.jsonl, line 9: far/gone.png" for split in ("train", "validation")
+    ]
+
+
+@pytest.mark.parametrize("annotations", ["labels", "label_sets", "objects"])
+def test_rows_that_repeat_others_are_counted(folder, annotations):
+    root, truth = folder
+    rows = [{**each, "class": ("cat", "dog")[n % 2]} for n, each in enumerate(boxes_of(truth))]
+    if annotations != "objects":
+        rows = [{name: each[name] for name in ("filename", "class")} for each in rows]
+    write_csv(root / "labels.csv", [*rows, rows[3], rows[0]])
+    data, said = opened(root / "labels.csv", annotations)
+    assert sum(split.count for split in data.splits.values()) == 24
+    words = "left out 2 rows that repeat an earlier one of the same image (first: labels.csv, line 26: 003.png)"
+    assert [line for line in said if line.startswith("left out")] == [words]
+    if annotations == "objects":
+        assert all((split.objects.labels >= 0).sum(axis=1).max() == 1 for split in data.splits.values())
+
+
+def test_fields_may_be_separated_by_vertical_bars(folder):
+    root, truth = folder
+    write_csv(root / "labels.csv", [{"path": n, "label": "ab"[k % 2]} for k, n in enumerate(truth)], "|")
+    data, said = opened(root, "labels")
+    assert data.classes == ("a", "b")
+    assert "labels.csv: images in column 'path', labels in 'label', fields separated by vertical bars" in said
+
+
+def test_labels_that_are_almost_the_same_are_warned_of(folder):
+    root, truth = folder
+    labels = ["cat", "Cat", "dog", "dog "]
+    write_csv(root / "labels.csv", [{"path": n, "label": labels[k % 4]} for k, n in enumerate(truth)])
+    data, said = opened(root, "labels")
+    assert data.classes == ("Cat", "cat", "dog")
+    warning = "warning: classes with almost the same name: 'Cat' and 'cat', which are learned as different ones"
+    assert said.count(warning) == 1
+    assert "6 labels with spaces around them, read without (first: labels.csv, line 5: 'dog')" in said
 
 
 TWO = "path,labels\n000.png,red\n001.png,green\n"
@@ -203,9 +272,24 @@ WRONG = {
     "two labels": (
         f"{TWO}000.png,green\n",
         "labels",
-        r"line 4: 000\.png has the labels 'red' and 'green'; --task multilabel",
+        r"table\.csv, line 4: 000\.png has the labels 'red' \(table\.csv, line 2\) and 'green'; --task multilabel",
     ),
-    "no label": (f"{TWO}002.png,\n", "labels", r"002\.png has no label; --task multilabel learns"),
+    "no label": (f"{TWO}a/002.png,\n", "labels", r"line 4: a/002\.png has no label; --task multilabel learns"),
+    "a count among flags": (
+        "path,cat,dog\n000.png,1,0\n001.png,0,1\n002.png,2,0\n",
+        "label_sets",
+        r"line 4: cat must be 0 or 1, as in most rows\. Received: '2'\. .* remove the column if it is none$",
+    ),
+    "nothing among flags": (
+        "path,cat,dog\n000.png,1,0\n001.png,0,1\n002.png,0,\n",
+        "labels",
+        "line 4: dog must be 0 or 1, as in most rows",
+    ),
+    "other delimiter": (
+        "path label\n000.png red\n",
+        "labels",
+        "Received: 'path label'; fields must be separated by commas, semicolons, tabs or vertical bars$",
+    ),
     "one label": ("path,labels\n000.png,red\n001.png,red\n", "labels", r"has one label only \(red\)"),
     "one of several": (
         "path,labels\n000.png,red\n001.png,red\n",

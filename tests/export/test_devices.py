@@ -1,6 +1,7 @@
 """Files on devices: what a process at the other end of two pipes computes, and what happens where it fails."""
 
 import json
+import re
 import shlex
 import shutil
 import sys
@@ -16,7 +17,8 @@ from keras_resnet.export.device_settings import DeviceSettings
 from keras_resnet.export.devices import find_device
 from keras_resnet.export.devices.base import RunSettings
 from keras_resnet.export.devices.commands import BOOT, CommandDevice
-from keras_resnet.export.devices.places import find_places
+from keras_resnet.export.devices.places import UsablePlaces, find_places
+from keras_resnet.export.devices.runner.runtime_log import RuntimeLog
 from keras_resnet.export.load import load_file
 from keras_resnet.run import Run
 
@@ -79,13 +81,21 @@ def test_a_broken_connection_is_made_again(model, pixels, broken):
         ("older runner", "its runner speaks version 0 of the protocol, this kresnet version 1"),
         ("other file", "the runtime cannot open the file"),
         ("no such field", "the runner sent measurements that cannot be read: 'load_ms'"),
-        ("greets", "something else than the runner's answer arrived: 'Welcome to Debian'"),
+        ("chatters", "something else than the runner's answer arrived, 'Welcome to Debian"),
     ],
 )
 def test_a_fault_is_one_sentence(model, pixels, broken, fault, words):
     with pytest.raises(ExportError) as caught:
         run_on(broken(fault), model, pixels)
     assert words in str(caught.value) and "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("fault", ["greets", "greets in the same line"])
+def test_what_a_login_prints_is_left_out_and_logged(model, pixels, broken, fault):
+    where, lines = broken(fault), []
+    np.testing.assert_array_equal(run_on(where, model, pixels)[0], model(pixels))
+    UsablePlaces.test(find_places(DeviceSettings(on=(where,))), lines.append)
+    assert lines == [f"left out what {where} printed before it answered: Welcome to Debian"]
 
 
 def test_a_slow_device_is_not_waited_for(model, pixels, broken, monkeypatch):
@@ -136,11 +146,19 @@ def test_nothing_stays_unless_it_is_kept(model, pixels, tmp_path, monkeypatch):
 @pytest.mark.parametrize(
     ("where", "words"),
     [
-        ("sh -c 'echo Permission denied, please try again >&2; exit 255'", "Permission denied, please try again"),
-        ("sh -c 'printf \"unknown command\\n\\nsee --help\\n\" >&2; exit 1'", "unknown command; see --help"),
-        ("sh -c 'seq 9 >&2; exit 1'", "9"),
-        ("true", "it ended"),
+        ("sh -c 'echo Permission denied >&2; exit 255'", "it ended with exit code 255: Permission denied"),
+        (
+            "sh -c 'printf \"unknown command\\n\\nsee --help\\n\" >&2; exit 1'",
+            "it ended with exit code 1: unknown command; see --help",
+        ),
+        ("sh -c 'seq 9 >&2; exit 1'", "it ended with exit code 1: 9"),
+        (
+            "sh -c 'echo This account is not available; exit 1'",
+            "it ended with exit code 1: This account is not available",
+        ),
+        ("true", "it ended with exit code 0"),
         ("sh -c 'exit 7'", "it ended with exit code 7"),
+        ("sh -c 'kill -9 $$'", "it crashed (SIGKILL)"),
     ],
 )
 def test_what_cannot_be_reached_says_why(model, pixels, where, words):
@@ -266,7 +284,7 @@ def test_an_export_opens_the_data_and_evaluates_the_keras_model_once(run, kresne
 def test_one_file_that_fails_fails_the_command(run, kresnet, broken):
     on = ["--on", "local", "--on", "false", "--on", broken("restless"), "--samples", "40", "--max-drop", "50"]
     code, out, err = kresnet("verify", run.exports / "int8.tflite", "--runs", run.folder.parent, *on)
-    assert code == 1 and "no file can be run on false: it ended with exit code 1" in err[-1]
+    assert code == 1 and "false could not be reached: it ended with exit code 1" in err[-1]
     assert "gives other outputs each time for the same image" in err[-1] and "PASSED" in out and "FAILED" in out
     assert on[5] in [row["device"]["where"] for row in run.device_verdicts()]
 
@@ -279,7 +297,7 @@ def test_a_device_that_cannot_be_reached_is_tried_once_before_data_are_read(run,
     where = f"sh -c 'echo tried >> {tries}; echo no route to host >&2; exit 255'"
     code, out, err = kresnet(*command, run.name, "--runs", run.folder.parent, "--on", where)
     assert (code, out) == (1, "") and tries.read_text() == "tried\n" and run.verdicts_file.read_bytes() == written
-    assert err[-1] == f"kresnet: no file can be run on {where}: no route to host"
+    assert err[-1] == f"kresnet: {where} could not be reached: it ended with exit code 255: no route to host"
 
 
 @pytest.mark.slow
@@ -289,7 +307,7 @@ def test_a_device_that_goes_is_given_up_and_others_go_on(run, kresnet, broken, m
     code, out, err = kresnet("verify", run.name, "--runs", run.folder.parent, *on, "--json")
     rows = json.loads(out)
     assert code == 1 and len(rows) > 2 and {row["device"]["where"] for row in rows} == {"local"}
-    assert err[-1].count("no file can be run on false") == err[-1].count("nothing else is run there") == 1
+    assert err[-1].count("false could not be reached: ") == err[-1].count("nothing else is run there") == 1
 
 
 def test_what_a_browser_needs_here_is_asked_before_data_are_read(run, kresnet, monkeypatch):
@@ -321,10 +339,47 @@ def test_a_wrong_request_is_exit_code_2(exported, runs, kresnet, options, words)
     assert (code, out) == (2, "") and words in err[-1]
 
 
-def test_a_gpu_that_is_not_there_is_one_sentence(model, pixels, monkeypatch, tmp_path):
+@pytest.mark.parametrize(
+    ("accelerator", "words"),
+    [
+        ("gpu", "no GPU was found: LiteRT asked Vulkan .* for one and got none, so there is none, or its driver is"),
+        (
+            "npu",
+            "no NPU was found: LiteRT found no dispatch library and compiler plugin of a vendor .* that it can load",
+        ),
+    ],
+)
+def test_an_accelerator_that_is_not_there_is_one_sentence(run, kresnet, monkeypatch, tmp_path, accelerator, words):
+    """For all files of a run at once; on the CPU of the same device they run."""
     monkeypatch.setenv("VK_ICD_FILENAMES", str(tmp_path / "none.json"))
-    with pytest.raises(ExportError, match=r"LiteRT cannot compile the file for the GPU"):
-        run_on("local", model, pixels, accelerator="gpu")
+    files = [run.exports / name for name in ("int8.tflite", "float32.tflite")]
+    monkeypatch.setattr("keras_resnet.export.run_on_devices.list_files", lambda run: files)
+    on = ["--on", f"local:{accelerator}", "--on", "local", "--samples", "20", "--max-drop", "50", "--json"]
+    code, out, err = kresnet("verify", run.name, "--runs", run.folder.parent, *on, "--allow-fallback")
+    assert code == 1 and [row["device"]["accelerator"] for row in json.loads(out)] == ["cpu", "cpu"]
+    assert re.search(f"no file can be run on local, {accelerator.upper()}: {words}", err[-1])
+    assert err[-1].endswith("; --accelerator cpu runs files on its CPU")
+    assert err[-1].count("was found") == 1 and "operators" not in err[-1]
+
+
+@pytest.mark.parametrize(
+    ("lines", "accelerator", "words"),
+    [
+        (["INFO: [gpu_registry.cc:9] GPU accelerator could not be loaded and registered."], "gpu", "no GPU was found"),
+        (["WARNING: [a.cc:1] No dispatch library found in /vendor/lib64"], "npu", r"that it can load$"),
+        (
+            ["No compiler plugin found", "Could not load shared library /a/libX.so: libY.so: no such file."],
+            "npu",
+            r"that it can load; libX\.so cannot be loaded: libY\.so: no such file\.$",
+        ),
+        (["No compiler plugin found"], "gpu", None),
+        (["No compiler plugin found", "No adapters found"], "cpu", None),
+    ],
+)
+def test_the_log_says_which_accelerator_is_missing(monkeypatch, lines, accelerator, words):
+    log = RuntimeLog.__new__(RuntimeLog)
+    monkeypatch.setattr(RuntimeLog, "lines", lambda self: lines)
+    assert re.search(words, log.explain_missing(accelerator)) if words else log.explain_missing(accelerator) == ""
 
 
 def test_a_host_with_a_full_disk_keeps_its_verdicts(run, kresnet, monkeypatch):

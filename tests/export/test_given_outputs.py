@@ -2,6 +2,8 @@
 
 import json
 import re
+import shutil
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -9,8 +11,9 @@ from samples import silent
 
 from keras_resnet.errors import ExportError, UsageError
 from keras_resnet.export.bundle_manifest import hash_bytes
-from keras_resnet.export.given_outputs import GivenOutputs
+from keras_resnet.export.given_outputs import DrawnImages, GivenOutputs
 from keras_resnet.export.outputs_settings import OutputsSettings
+from keras_resnet.run import Run
 from keras_resnet.runtime.tflite_model import TFLiteModel
 
 ROWS = 6
@@ -28,9 +31,14 @@ def raw():
     return np.random.default_rng(0).integers(0, 256, (ROWS, 10), np.uint8)
 
 
+def checked(model, path, count=ROWS, available=ROWS, log=silent):
+    """The outputs in the file at `path`, for `count` images of the `available` ones."""
+    return GivenOutputs.read(path).check(model, Path("int8.tflite"), DrawnImages(count, available), log)
+
+
 def check(model, path, log=silent):
     """The logits of the file as the evaluator gets them."""
-    return GivenOutputs.read(path).check(model, "int8.tflite", ROWS, log).values["logits"]
+    return checked(model, path, log=log).values["logits"]
 
 
 def floats(model, raw):
@@ -56,7 +64,7 @@ def test_raw_numbers_and_floats_mean_the_same_in_every_kind_of_file(model, raw, 
     assert logged == ["raw.csv: taken for raw outputs, because all numbers are whole and within uint8"]
 
 
-def manifest(model, images):
+def manifest(model, images, samples=None):
     """What stands in manifest.json, as far as it is read."""
     tensor = {"name": "logits", "dtype": "uint8", "shape": [1, 10], "scale": 1.0, "zero_point": 0}
     each = [hash_bytes(image.tobytes()) for image in images]
@@ -65,6 +73,7 @@ def manifest(model, images):
         "model": {"file": "", "sha256": hash_bytes(model.content), "bytes": 1, "run": "", "scheme": ""},
         "input_from_pixels": "",
         "images": {"count": len(images), "shape": [], "npy": "", "bin": "", "sha256": "", "each": each},
+        "samples": samples,
     }
 
 
@@ -95,9 +104,9 @@ WRONG = {
     ),
     "other type": (
         save(lambda raw: raw.astype(np.int64)),
-        "holds int64 as logits, where the file gives uint8 or floats$",
+        "holds int64 as logits, where the file gives uint8 or floats: save them as uint8, or dequantize them, scale ×",
     ),
-    "signed": (save(lambda raw: raw.astype(np.int8)), "holds int8 as logits, where the file gives uint8 or floats$"),
+    "signed": (save(lambda raw: raw.astype(np.int8)), "holds int8 as logits, where the file gives uint8 or floats: "),
     "not finite": (save(nan_at_three), r"holds numbers that are not finite: in logits, row 3 \(counted from 0\)$"),
     "no numbers": (save(lambda raw: raw.astype(str)), "as logits, no outputs$"),
     "two arrays": (write_npz(more=np.zeros(3)), "must hold the outputs logits. Received: logits, more$"),
@@ -143,14 +152,10 @@ def test_a_manifest_beside_the_outputs_speaks_for_them(model, raw, tmp_path):
     np.save(tmp_path / "r.npy", raw)
     document = manifest(model, images)
     (tmp_path / "manifest.json").write_text(json.dumps(document))
-    replay = GivenOutputs.read(tmp_path / "r.npy").check(model, "int8.tflite", ROWS, silent).replay()
+    replay = checked(model, tmp_path / "r.npy").replay()
     np.testing.assert_allclose(replay(images[:4]), floats(model, raw[:4]))
     with pytest.raises(ExportError, match=r"image 4 of the bundle of .* is another one .*: the data have changed"):
         replay(images[:2])
-    with pytest.raises(
-        ExportError, match=r"has 6 rows for 9 validation .*; the bundle has 6: verify with --samples 6$"
-    ):
-        GivenOutputs.read(tmp_path / "r.npy").check(model, "int8.tflite", 9, silent)
     document["model"]["sha256"] = "cd" * 32
     (tmp_path / "manifest.json").write_text(json.dumps(document))
     with pytest.raises(ExportError, match=r"is of another model than int8\.tflite"):
@@ -193,9 +198,125 @@ def test_it_has_to_be_clear_which_file_outputs_are_of(exported, raw, tmp_path):
     files = [exports / "float32.tflite", exports / "int8.tflite"]
     np.savez(tmp_path / "r.npz", logits=raw)
     given = GivenOutputs.read(tmp_path / "r.npz")
-    assert assign_outputs(files[:1], [given]) == {files[0]: [given]}
-    with pytest.raises(UsageError, match=r"which of float32\.tflite and int8\.tflite .* is of: name the file"):
-        assign_outputs(files, [given])
+    assert assign_outputs(files[:1], [given]) == ({files[0]: [given]}, [])
+    assigned, (unclear,) = assign_outputs(files, [given])
+    assert not assigned and re.search(r"which of float32\.tflite and int8\.tflite .* is of: name the file", unclear)
     np.savez(tmp_path / "r.npz", logits=raw, model_sha256=hash_bytes(files[1].read_bytes()))
     given = GivenOutputs.read(tmp_path / "r.npz")
-    assert assign_outputs(files, [given]) == {files[1]: [given]}
+    assert assign_outputs(files, [given]) == ({files[1]: [given]}, [])
+
+
+@pytest.mark.parametrize(
+    ("bundled", "samples", "count", "available", "words"),
+    [
+        # An image of the data was deleted, or added, since the bundle was written.
+        (
+            6,
+            None,
+            5,
+            5,
+            r"a bundle with 6 images, and the data have changed since then: now it would have 5\. Write it",
+        ),
+        (6, None, 7, 7, r"now it would have 7\. Write it again, and run .*: kresnet bundle int8\.tflite$"),
+        (6, 6, 5, 5, r"now it would have 5\. Write it again, .*: kresnet bundle int8\.tflite --samples 6$"),
+        (6, 6, 9, 9, r"a bundle with 6 images, and 9 were to be verified: verify it with --samples 6$"),
+        (6, None, 3, 6, r"a bundle with 6 images, and 3 were to be verified: verify it without --samples$"),
+        (6, 6, 6, 9, None),
+        (6, 10, 6, 6, None),
+    ],
+)
+def test_a_bundle_of_other_images_says_what_to_do(model, tmp_path, bundled, samples, count, available, words):
+    """What is advised does not end in the same sentence again."""
+    np.save(tmp_path / "r.npy", np.zeros((bundled, 10), np.uint8))
+    images = np.zeros((bundled, 4, 4, 3), np.uint8)
+    (tmp_path / "manifest.json").write_text(json.dumps(manifest(model, images, samples)))
+    if words is None:
+        assert len(checked(model, tmp_path / "r.npy", count, available).values["logits"]) == bundled
+        return
+    with pytest.raises(ExportError, match=words):
+        checked(model, tmp_path / "r.npy", count, available)
+
+
+def softmax(logits):
+    powers = np.exp(logits - logits.max(axis=1, keepdims=True))
+    return powers / powers.sum(axis=1, keepdims=True)
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        (
+            softmax,
+            "holds probabilities, since each row adds up to 1, where the file gives logits: a softmax was applied",
+        ),
+        (lambda logits: softmax(logits).astype(np.float16), "holds probabilities, since each row adds up to 1"),
+        (
+            lambda logits: 1 / (1 + np.exp(-logits)),
+            "holds probabilities, numbers from 0 to 1, .*: a sigmoid was applied",
+        ),
+        (lambda logits: logits, None),
+        (lambda logits: logits + np.float32(0.01), None),
+        (np.zeros_like, None),
+    ],
+)
+def test_what_was_made_of_the_outputs_is_named(model, raw, tmp_path, change, words):
+    ours = floats(model, raw)
+    np.save(tmp_path / "r.npy", change(ours))
+    outputs = checked(model, tmp_path / "r.npy")
+    if words is None:
+        outputs.require_unchanged(ours)
+        return
+    with pytest.raises(ExportError, match=words):
+        outputs.require_unchanged(ours)
+
+
+@pytest.mark.parametrize("name", ["r.npy", "r.csv"])
+def test_raw_numbers_as_floats_say_how_to_dequantize_them(model, raw, tmp_path, name):
+    signed = raw.astype(np.float32) - 128
+    if name == "r.npy":
+        np.save(tmp_path / name, signed)
+    else:
+        np.savetxt(tmp_path / name, signed, "%d", ",")
+    scale, zero_point = model.quantization["logits"]
+    words = f"holds whole numbers from {signed.min():.0f} to {signed.max():.0f}, as before dequantization: "
+    way = f"save them as uint8, or dequantize them, scale × (raw − zero point) with the scale {scale:.6g} and the zero"
+    with pytest.raises(ExportError, match=re.escape(words + way) + f" point {zero_point}$"):
+        checked(model, tmp_path / name).require_unchanged(floats(model, raw))
+
+
+@pytest.fixture
+def run(exported, tmp_path):
+    """A copy of the run, for what writes to it."""
+    return Run(shutil.copytree(exported[0].folder, tmp_path / "runs" / "digits"))
+
+
+def test_outputs_that_cannot_be_used_stop_no_others(run, kresnet, tmp_path):
+    """Each gets a row or a sentence; where none can be used, nothing is read."""
+    from keras_resnet.export.evaluate import load_run_data
+    from keras_resnet.export.verify import Reference
+
+    file = run.exports / "int8.tflite"
+    model = TFLiteModel(file)
+    batches = Reference.from_run(run, load_run_data(run, silent), 12).batches()
+    logits = np.concatenate([model(np.asarray(images)) for images, _ in batches])
+    np.savez(tmp_path / "good.npz", logits=logits)
+    np.savez(tmp_path / "shares.npz", logits=softmax(logits))
+    (tmp_path / "bad.npz").write_text("nothing")
+    names = ("bad.npz", "shares.npz", "gone.npy", "good.npz")
+    outputs = [word for name in names for word in ("--outputs", tmp_path / name)]
+    common = ("--samples", "12", "--max-drop", "50", "--runs", run.folder.parent)
+    code, out, err = kresnet("verify", file, *outputs, *common, "--json")
+    assert code == 1 and [row["device"]["where"] for row in json.loads(out)] == ["good.npz"]
+    for words in (r"bad.npz cannot be read as NumPy's .npz", r"there is no file", r"shares.npz holds probabilities"):
+        assert words in err[-1]
+
+
+def test_outputs_of_which_none_can_be_used_are_an_error_before_data_are_read(run, kresnet, tmp_path, monkeypatch):
+    monkeypatch.setattr("keras_resnet.export.pipeline.load_dataset", lambda *given: pytest.fail("data were read"))
+    (tmp_path / "bad.npz").write_text("nothing")
+    outputs = ("--outputs", tmp_path / "bad.npz", "--outputs", tmp_path / "gone.npy")
+    code, out, err = kresnet("verify", run.name, *outputs, "--runs", run.folder.parent)
+    assert (code, out) == (1, "") and "cannot be read as NumPy's .npz" in err[-1] and "there is no file" in err[-1]
+    np.savez(tmp_path / "unclear.npz", logits=np.zeros((6, 10)))
+    code, out, err = kresnet("verify", run.name, "--outputs", tmp_path / "unclear.npz", "--runs", run.folder.parent)
+    assert (code, out) == (2, "") and "nothing says which of" in err[-1]

@@ -55,8 +55,10 @@ def receive(self):
 
 
 pipes.Pipes.send, pipes.Pipes.receive = send, receive
-if fault == "greets":
-    os.write(1, b"Welcome to Debian\n")
+if fault.startswith("greets"):
+    os.write(1, b"Welcome to Debian" + b"\n" * (fault == "greets"))
+if fault == "chatters":
+    os.write(1, b"Welcome to Debian\n" * 10_000)
 if fault == "disk full":
 
     def full(path, mode="r", **options):

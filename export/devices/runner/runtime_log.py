@@ -7,7 +7,7 @@ import re
 import sys
 import tempfile
 
-from .pipes import MAX_QUOTED
+from .pipes import MAX_QUOTED, in_one_line
 
 # Warnings that are passed on.
 MAX_WARNINGS = 5
@@ -17,6 +17,12 @@ WARNING = re.compile(r"^(?:ERROR: |E\d{4} |W\d{4} |Validation error|.*\b(?:[Ss]h
 HARMLESS = re.compile(r"registry\.cc|compiler_plugin|OpenCL|shared library|buffer requirements|InitGoogle|Vulkan")
 PREFIX = re.compile(r"^(?:[EW]\d{4} \S+ +\d+ |ERROR: )(?:\[?[\w.]+:\d+\] )?")
 DELEGATED = re.compile(r"Replacing (\d+) out of (\d+) node\(s\) with delegate \(([^)]*)\) node, yielding (\d+) part")
+# What LiteRT writes where it finds no such accelerator, and of what it could not load.
+NOT_FOUND = {
+    "gpu": re.compile(r"GPU accelerator could not be loaded|No adapters found"),
+    "npu": re.compile(r"NPU accelerator could not be loaded|No compiler plugin found|No dispatch library found"),
+}
+NOT_LOADED = re.compile(r"Could not load shared library (\S+): (.+)")
 ADAPTER = re.compile(r"Selected adapter: ([^,]+)")
 
 
@@ -46,6 +52,23 @@ class RuntimeLog:
         if not matches:
             return None, None
         return int(matches[0][1]) / int(matches[0][2]), sum(int(each[4]) for each in matches)
+
+    def explain_missing(self, accelerator: str) -> str:
+        """Return why there is no such `accelerator`, of NOT_FOUND, for LiteRT; "" where it does not say so."""
+        lines = self.lines()
+        if accelerator not in NOT_FOUND or not any(map(NOT_FOUND[accelerator].search, lines)):
+            return ""
+        if accelerator == "gpu":
+            return (
+                "no GPU was found: LiteRT asked Vulkan (Metal on a Mac, Direct3D on Windows) for one and got none, so"
+                " there is none, or its driver is missing"
+            )
+        match = next(filter(None, map(NOT_LOADED.search, lines)), None)
+        tried = f"; {os.path.basename(match[1])} cannot be loaded: {in_one_line(match[2])}" if match else ""
+        return (
+            "no NPU was found: LiteRT found no dispatch library and compiler plugin of a vendor (Google, Intel,"
+            f" MediaTek, Qualcomm, Samsung) that it can load{tried}"
+        )
 
     def adapter(self) -> str:
         """Return the name of the GPU that was chosen, "" where none says so."""

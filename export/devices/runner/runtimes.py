@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from .pipes import DeviceError, in_one_line
+from .pipes import DeviceError, MissingAcceleratorError, in_one_line
 from .requirements import LITERT
 
 CPU = "cpu"
@@ -153,7 +153,8 @@ class OpenVINO(Runtime):
         self.signature = Signature(import_litert("interpreter")[0].Interpreter(model_content=content))
         core, unit = openvino.Core(), accelerator.upper()
         if unit not in {name.partition(".")[0] for name in core.available_devices}:
-            raise DeviceError(f"OpenVINO has no {unit} here: it has {', '.join(core.available_devices) or 'nothing'}")
+            there = ", ".join(core.available_devices) or "nothing"
+            raise MissingAcceleratorError(f"OpenVINO has no {unit} here: it has {there}")
         with tempfile.TemporaryDirectory() as folder:  # it reads such files by their name only
             path = os.path.join(folder, "model.tflite")
             with open(path, "wb") as file:

@@ -9,7 +9,7 @@ import time
 from typing import TYPE_CHECKING, Any
 
 from .machine import describe_machine, memory_mib
-from .pipes import PROTOCOL, DeviceError, Pipes, in_one_line
+from .pipes import PROTOCOL, DeviceError, MissingAcceleratorError, Pipes, in_one_line
 from .requirements import require_installed
 from .runtime_log import RuntimeLog
 from .storage import install, take_model
@@ -30,7 +30,7 @@ def serve(pipes: Pipes, log: RuntimeLog) -> None:
     require_installed(str(request["runtime"]))
     content = take_model(pipes, request)
     memory, begun = memory_mib("VmRSS"), time.perf_counter()
-    model = _open(content, request)
+    model = _open(content, request, log)
     load_ms = (time.perf_counter() - begun) * 1e3
     share, partitions = log.delegated()
     if model.fully_accelerated:
@@ -49,10 +49,22 @@ def serve(pipes: Pipes, log: RuntimeLog) -> None:
     pipes.send("goodbye", warnings=log.warnings())
 
 
-def _open(content: bytes, request: dict[str, Any]) -> Runtime:
+def _open(content: bytes, request: dict[str, Any], log: RuntimeLog) -> Runtime:
+    """Return the loaded file. Raises MissingAcceleratorError where there is no such accelerator: LiteRT fails without a
+    GPU, and leaves all operators to the CPU without an NPU."""
     from .runtimes import open_model  # which imports NumPy
 
-    return open_model(content, str(request["runtime"]), str(request["accelerator"]), request["threads"])
+    accelerator = str(request["accelerator"])
+    try:
+        model = open_model(content, str(request["runtime"]), accelerator, request["threads"])
+    except DeviceError as error:
+        if missing := log.explain_missing(accelerator):
+            raise MissingAcceleratorError(missing) from error
+        raise
+    is_unused = not model.fully_accelerated and log.delegated()[0] is None
+    if is_unused and (missing := log.explain_missing(accelerator)):
+        raise MissingAcceleratorError(missing)
+    return model
 
 
 def _answer(pipes: Pipes, model: Runtime, memory: float) -> None:
@@ -95,6 +107,9 @@ def main(arguments: list[str]) -> int:
     try:
         serve(pipes, log)
     except EOFError:
+        return 1
+    except MissingAcceleratorError as error:
+        pipes.send("error", message=str(error), lacks_accelerator=True)
         return 1
     except Exception as error:
         pipes.send("error", message=_describe(error), warnings=log.warnings())

@@ -169,7 +169,7 @@ def find_file(name: str, folders: Sequence[Path], root: Path) -> Path | None:
     for each in name_variants(name):
         for folder in folders:
             path = resolve_inside(root, folder / each)
-            if path is not None and _is_file(path):
+            if path is not None and is_file(path):
                 return path
     return None
 
@@ -183,7 +183,8 @@ def find_file_by_suffix(name: str, folders: Sequence[Path], root: Path) -> Path 
     return None
 
 
-def _is_file(path: Path) -> bool:
+def is_file(path: Path) -> bool:
+    """Return whether there is a regular file at `path`, whatever its name."""
     try:
         return path.is_file()
     except OSError:  # such as a name that is too long

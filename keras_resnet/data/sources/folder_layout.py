@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections import Counter
 from collections.abc import Callable, Sequence
 from contextlib import suppress
@@ -18,6 +17,8 @@ from keras_resnet.runtime.image_files import ImageListing, find_images, format_k
 from keras_resnet.runtime.plurals import counted, verb
 
 MAX_NAMES = 5
+# Images that are named which are in two places.
+MAX_PAIRS = 3
 # Tables that are not read; each program that writes them writes .csv too.
 SPREADSHEETS = (".xlsx", ".xls", ".ods")
 
@@ -73,7 +74,6 @@ def find_layout(root: Path, log: Callable[[str], None]) -> FolderLayout:
     left_out["images beside the class folders"] += len(beside)
     if total := left_out.total():
         log(f"left out {counted(total, 'file')}: {format_kinds(left_out)}{suggest_remedies(left_out)}")
-    _log_similar_names(layout.classes, log)
     _log_links(layout, folders, log)
     return layout
 
@@ -259,35 +259,37 @@ def _names(folders: Sequence[_Folder] | dict[_Folder, str]) -> str:
     return ", ".join(names[:MAX_NAMES]) + (", …" if len(names) > MAX_NAMES else "")
 
 
-def _log_similar_names(classes: tuple[str, ...], log: Callable[[str], None]) -> None:
-    """Log classes whose names differ in case or spaces alone: one class in two, most likely."""
-    by_sound: dict[str, list[str]] = {}
-    for label in classes:
-        by_sound.setdefault(re.sub(r"[\s_-]+", "", label.casefold()), []).append(label)
-    for alike in by_sound.values():
-        if len(alike) > 1:
-            log(f"classes with almost the same name: {', '.join(map(repr, alike))}")
-
-
 def _log_links(layout: FolderLayout, folders: Sequence[_Folder], log: Callable[[str], None]) -> None:
-    """Log images that stand in two places by links: with two labels, or in two splits."""
+    """Warn by `log` of images that stand in two places by links: with two labels, or in two splits."""
     links = {file: class_folder for folder in folders for file, class_folder in folder.contents.links.items()}
     if not links and not any(
         each.is_symlink() for folder in folders for each in (folder.path, *folder.contents.folders)
     ):
         return
     everything = ImageListing(links=links)
-    seen: dict[str, tuple[str, int]] = {}
-    labels, splits = 0, 0
+    seen: dict[str, tuple[Path, str, int]] = {}
+    labels: list[tuple[Path, Path]] = []
+    splits: list[tuple[Path, Path]] = []
     for split, listing in layout.listings.items():
-        for class_folder, label in zip(everything.real_paths(listing.files), listing.labels, strict=True):
-            before = seen.setdefault(class_folder, (split, label))
-            labels += before[1] != label
-            splits += before[0] != split
+        for file, real, label in zip(listing.files, everything.real_paths(listing.files), listing.labels, strict=True):
+            first, first_split, first_label = seen.setdefault(real, (file, split, label))
+            if first_label != label:
+                labels.append((file, first))
+            if first_split != split:
+                splits.append((file, first))
     if labels:
-        log(f"{counted(labels, 'image')} {verb(labels)} in two classes, by links")
+        log(
+            f"warning: {counted(len(labels), 'image')} {verb(len(labels))} in two classes, by links"
+            f" ({_name_pairs(labels)}): no network can learn both labels; keep each image in one class"
+        )
     if splits:
         log(
-            f"{counted(splits, 'image')} {verb(splits)} in two splits, by links: accuracy on them says nothing"
-            f" about new images"
+            f"warning: {counted(len(splits), 'image')} {verb(len(splits))} in two splits, by links"
+            f" ({_name_pairs(splits)}): accuracy on them says nothing about new images"
         )
+
+
+def _name_pairs(pairs: Sequence[tuple[Path, Path]]) -> str:
+    """Return the first of `pairs` of names of one image."""
+    names = [f"{readable_name(one)} = {readable_name(other)}" for one, other in pairs[:MAX_PAIRS]]
+    return ", ".join(names) + ", …" * (len(pairs) > MAX_PAIRS)

@@ -85,14 +85,15 @@ class ImageFolder:
         require_split(only, there, layout.unlabeled)
         wanted = [name for name in there if only is None or name in only]
         is_decided = spec.image_size and spec.fit and spec.channels
-        shapes = [] if is_decided else sample_shapes(layout.listings["train"].files)
+        training_files = layout.list_training_files()
+        shapes = [] if is_decided else sample_shapes(training_files)
         fit = choose_fit(spec.fit, shapes, spec.image_size, log)
         native, why = (
             (None, "") if spec.image_size else choose_native_size([native_side(shape, fit) for shape in shapes])
         )
         size, resize = choose_sizes(spec.image_size, spec.resize, native, log, why, fit)
         channels = choose_channels(spec.channels, shapes, log)
-        levels = spec.levels or find_levels(layout.listings["train"].files, log)
+        levels = spec.levels or find_levels(training_files, log)
         transform = describe_transform(FITS[fit], resize, channels, levels)
         cache = PixelCache.open(root, transform, log, spec.cache == "auto")
         known = ReadabilityCache.load(root, channels)
@@ -216,6 +217,7 @@ class _Reader:
     def _look(self, path: Path) -> None:
         """Decode a file of which it is not known whether that can be done, or which is to be in the cache and is not.
         Raises DataError if it cannot be decoded."""
+        self._require_there(path)
         stamp = stamp_file(path)
         why = self.known.find_error(path, stamp)
         if why is None or (not why and self.caches_all and not self.cache.has(path, stamp)):
@@ -223,7 +225,13 @@ class _Reader:
         elif why:
             raise DataError(why)
 
+    def _require_there(self, path: Path) -> None:
+        """Raise DataError for a file that the layout knows not to be there, or that may not be read."""
+        if why := self.layout.missing.get(path):
+            raise DataError(why)
+
     def _pixels(self, path: Path) -> np.ndarray:
+        self._require_there(path)
         stamp = stamp_file(path)
         if found := self.cache.find(path, stamp):
             self.known.note(path, stamp, "")

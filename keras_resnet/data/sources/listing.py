@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
@@ -32,11 +32,16 @@ class Listing:
 @dataclass(frozen=True)
 class FolderLayout:
     """classes: labels in the order of their numbers. listings: by the split's name. unlabeled: splits of images
-    without labels → what they are, in words."""
+    without labels → what they are, in words. missing: listed files that are not there, or may not be read → why."""
 
     classes: tuple[str, ...]
     listings: dict[str, Listing]
     unlabeled: dict[str, str]
+    missing: dict[Path, str] = field(default_factory=dict)
+
+    def list_training_files(self) -> list[Path]:
+        """List the training images that may be read."""
+        return [file for file in self.listings["train"].files if file not in self.missing]
 
     @property
     def total(self) -> int:

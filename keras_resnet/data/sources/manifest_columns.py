@@ -85,16 +85,19 @@ def name_columns(columns: Sequence[str]) -> Columns | None:
 
 def find_columns(table: Table, several: bool = False) -> Columns:
     """Return what the columns of `table` mean; where none has labels by its name, all columns of 0 and 1 are labels.
-    several: whether a cell may hold several labels, with a separator. Raises DataError where none names image files."""
+    several: whether a cell may hold several labels, with a separator. Raises DataError where none names image files, or
+    a column of 0 and 1 holds something else."""
     found = name_columns(table.columns)
     if found is None:
         raise DataError(
             f"{table.file} has no column of image files, such as path or file_name. Received:"
-            f" {', '.join(map(quote, table.columns)) or 'no columns'}"
+            f" {', '.join(map(quote, table.columns)) or 'no columns'}{table.hint}"
         )
     if not found.label and not found.objects:
         others = [name for name in table.columns if name not in (found.path, found.split, *found.corners, found.box)]
-        flags = tuple(name for name in others if all(_is_flag(row.values.get(name)) for row in table.rows))
+        flags = tuple(name for name in others if _is_flag_column(table, name))
+        for name in flags if len(flags) > 1 else ():
+            _require_flags(table, name)
         return Columns(found.path, split=found.split, flags=flags if len(flags) > 1 else ())
     texts = [value for row in table.rows if isinstance(value := row.values.get(found.label), str)]
     plain = [text for text in texts if not text.startswith("[")]
@@ -104,6 +107,21 @@ def find_columns(table: Table, several: bool = False) -> Columns:
 
 def _is_flag(value: Any) -> bool:
     return value not in (None, "") and parse_flag(value) is not None
+
+
+def _is_flag_column(table: Table, name: str) -> bool:
+    """Return whether a column is of 0 and 1 in more than half of the rows: a few others are mistakes."""
+    return 2 * sum(_is_flag(row.values.get(name)) for row in table.rows) > len(table.rows)
+
+
+def _require_flags(table: Table, name: str) -> None:
+    """Raise DataError for the first row of a column of 0 and 1 that has something else in it."""
+    for row in table.rows:
+        if not _is_flag(value := row.values.get(name)):
+            raise DataError(
+                f"{row.where}: {name} must be 0 or 1, as in most rows. Received: {quote(value)}. Each column of 0 and 1"
+                " is a label: remove the column if it is none"
+            )
 
 
 def parse_labels(row: Row, columns: Columns, names: Sequence[str], several: bool) -> list[str]:
