@@ -163,7 +163,8 @@ class Run(Predicting):
         from keras_resnet.export.tta import choose_for_run
 
         chosen = choose_for_run(tta, self.stored, log_once)
-        return Score(**evaluate_on_run(keras_predictor(self.model), self.stored, split, log_once, self.name, chosen))
+        load = lambda: keras_predictor(self.model)  # noqa: E731  loaded when the data are known to have the split
+        return Score(**evaluate_on_run(load, self.stored, split, log_once, self.name, chosen))
 
     @document_options(ExportOptions)
     @from_python

@@ -120,13 +120,13 @@ def _explain_files(run: Run, sources: Sequence[Input], options: dict[str, Any]) 
     from keras_resnet.evaluation.evaluate import load_model
     from keras_resnet.explanation.heat_map import Explainer
     from keras_resnet.explanation.targets import MissingObjectError, Question
-    from keras_resnet.export.predict import run_predictor
+    from keras_resnet.export.predict import build_run_metadata
     from keras_resnet.runtime.inputs import UnreadableFiles
 
-    model = load_model(run)
-    explainer = Explainer(model, run_predictor(run, model).card, options["method"], options["layer"])
+    card = build_run_metadata(run)
     question = Question(options["label"], options["object"])
-    question.require_valid(explainer.card)
+    question.require_valid(card)
+    explainer = Explainer(load_model(run), card, options["method"], options["layer"])
     if words := explainer.describe_choices():
         console.log(words)
     damaged = UnreadableFiles(len(sources), console.log)
