@@ -5,6 +5,7 @@ import shutil
 
 import numpy as np
 import pytest
+from PIL import Image
 from samples import paint, silent
 
 from keras_resnet.errors import DataError, ExportError, UsageError
@@ -71,7 +72,7 @@ def test_tflite_is_what_an_export_writes_by_default(kresnet, trained, monkeypatc
 @pytest.mark.parametrize(
     ("typed", "words"),
     [
-        ("evaluate RUN --split test", "the data have no test split; --split must be one of train, validation. Received"),
+        ("evaluate RUN --split test", "the data have no test split; --split must be one of train, validation."),
         ("predict RUN IMAGE --reject", "has no rule by which images are rejected as unknown"),
         ("predict RUN IMAGE --explain --label 11", "--label must be one of 0, 1, 2, "),
         ("predict RUN IMAGE --explain --object 2", "--object is for networks that find several objects"),
