@@ -142,10 +142,12 @@ class _Version(argparse.Action):
     """Print which version is installed, of this wheel or of kresnet."""
 
     def __call__(self, parser: argparse.ArgumentParser, *_: Any) -> None:
-        for name in ("kresnet-edge", "kresnet"):
+        shown = "not installed"
+        for name in ("kresnet", "kresnet-edge"):
             with suppress(PackageNotFoundError):
-                parser.exit(message=f"kresnet-edge, version {version(name)}\n")
-        parser.exit(message="kresnet-edge, not installed\n")
+                shown = f"version {version(name)}"
+        print(f"kresnet-edge, {shown}")
+        parser.exit()
 
 
 def _parser() -> argparse.ArgumentParser:

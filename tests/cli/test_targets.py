@@ -134,8 +134,9 @@ def test_the_newest_run_is_said_to_be(kresnet, with_two_files, tmp_path, typed):
     assert ("int8.tflite" in out and "model.onnx" in out) == typed.startswith("verify")
 
 
-def test_what_is_not_there_is_no_kind(kresnet, desk):
-    code, _, err = kresnet("report", "mnie")
+@pytest.mark.parametrize("command", ["report", "verify", "verify --on local", "evaluate", "robustness"])
+def test_what_is_not_there_is_no_kind(kresnet, desk, command):
+    code, _, err = kresnet(*command.split(), "mnie")
     assert code == 1 and "Did you mean 'mine'" in err[-1]
 
 
