@@ -29,6 +29,7 @@ from keras_resnet.models.layers import deep_graphs
 from keras_resnet.native_logs import quiet
 from keras_resnet.runtime.metadata import ModelMetadata
 from keras_resnet.runtime.predictions import Outputs
+from keras_resnet.runtime.shares import suggest_share
 from keras_resnet.runtime.temporary_files import remove_leftovers
 from keras_resnet.tasks.classification import Classification
 from keras_resnet.tasks.metadata import build_metadata
@@ -112,7 +113,8 @@ def _build_options(file: Path, max_drop: float, io: str, is_qat: bool) -> TFLite
     if file.suffix != get_format("tflite").suffix:
         raise UsageError(f"file must end in .tflite. Received: {file}")
     if not 0 <= max_drop <= 1:
-        raise UsageError(f"max_drop must be a fraction from 0 to 1, 0.01 for one point. Received: {max_drop}")
+        received = f"{max_drop}{suggest_share(max_drop)}"
+        raise UsageError(f"max_drop must be a fraction from 0 to 1, 0.01 for one point. Received: {received}")
     require_one_of("io", io, scheme.io_types)
     return TFLiteOptions(scheme, io)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -71,7 +72,7 @@ def evaluate_target(target: str, split: str, lookup: RunLookup, log: Log, tta: s
     run = lookup.find(Path(target), model) if model else Run.find(lookup.home, target)
     run.require_finished()
     tta = choose_for_run(tta, run, log)
-    return evaluate_on_run(model or keras_predictor(load_model(run)), run, split, log, target, tta)
+    return evaluate_on_run(lambda: model or keras_predictor(load_model(run)), run, split, log, target, tta)
 
 
 def require_split(name: str, log: Log) -> str:
@@ -84,12 +85,14 @@ def require_split(name: str, log: Log) -> str:
     return name
 
 
-def evaluate_on_run(predict: Predict, run: Run, split: str, log: Log, name: str, tta: str = NONE) -> dict[str, Any]:
-    """Return the same of `predict`, called `name`, on the data of `run`. tta: what `tta.choose_tta` has chosen. Raises
-    UsageError if they have no such split."""
+def evaluate_on_run(
+    load: Callable[[], Predict], run: Run, split: str, log: Log, name: str, tta: str = NONE
+) -> dict[str, Any]:
+    """Return the same of what `load` returns, called `name`, on the data of `run`. tta: what `tta.choose_tta` has
+    chosen. Raises UsageError, before it is loaded, if they have no such split."""
     split = require_split(split, log)
-    predict = add_mirror_images(predict, tta)
     data = load_dataset(run.spec().data, log, (split,))
+    predict = add_mirror_images(load(), tta)
     result = evaluate(predict, evaluation_batches(data, split), load_task(run, data.classes))
     return {
         "model": name,

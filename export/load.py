@@ -10,6 +10,7 @@ from keras_resnet.errors import ExportError
 from keras_resnet.export.formats import find_format, recognize_format
 from keras_resnet.export.formats.base import LoadedModel
 from keras_resnet.run.run_files import REJECTED
+from keras_resnet.runtime.missing_files import describe_missing
 from keras_resnet.runtime.plurals import counted
 from keras_resnet.runtime.printable import make_printable
 
@@ -43,7 +44,12 @@ def _describe_difference(own: Sequence[str], expected: Sequence[str]) -> str:
 def require_file(path: Path) -> None:
     """Raise ExportError unless there is a folder or a regular file at `path`: a pipe may never end."""
     if not path.exists():
-        raise ExportError(f"there is no file {path}{_find_moved(path)}")
+        moved = _find_moved(path)
+        raise ExportError(
+            f"there is no file {path}{moved}"
+            if moved
+            else describe_missing(path, lambda other: recognize_format(other) is not None)
+        )
     if not path.is_dir() and not path.is_file():
         raise ExportError(f"{path} is not a regular file")
 

@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 
 from keras_resnet.errors import ExportError
+from keras_resnet.runtime.missing_files import describe_missing
 from keras_resnet.runtime.plurals import counted
 
 # Arrays, or columns of a CSV file, that are no outputs: the place of each row among the images, their hashes, the
@@ -48,7 +49,7 @@ def read_output_file(path: Path) -> OutputFile:
     if path.is_dir():
         return _sort(path, _read_folder(path))
     if not path.is_file():
-        raise ExportError(f"there is no file {path}")
+        raise ExportError(describe_missing(path, lambda other: other.suffix in SUFFIXES))
     if path.suffix not in SUFFIXES:
         raise ExportError(f"outputs must be a {', '.join(SUFFIXES)} file or a folder of .npy files. Received: {path}")
     if path.suffix == ".csv":

@@ -21,7 +21,7 @@ from keras_resnet.run import Run
 from keras_resnet.runtime.image import Picture, read_image, read_shape, show_in_rgb, size_of
 from keras_resnet.runtime.inputs import UnreadableFiles, expand_paths, require_colors
 from keras_resnet.runtime.metadata import ModelMetadata
-from keras_resnet.runtime.predictions import decode_predictions
+from keras_resnet.runtime.predictions import decode_predictions, require_rejection
 from keras_resnet.runtime.runtimes import INTERPRETER, load_tflite
 from keras_resnet.runtime.video import Frame, import_opencv, is_video, open_video_writer, read_frames
 from keras_resnet.runtime.visualize import draw_predictions
@@ -84,21 +84,32 @@ class Input:
 
 
 def load_predictor(
-    target: str, home: Path, runtime: str = INTERPRETER, tta: str = NONE, log: Log = log_message
+    target: str,
+    home: Path,
+    runtime: str = INTERPRETER,
+    tta: str = NONE,
+    log: Log = log_message,
+    reject: bool = False,
 ) -> Predictor:
     """Load a run, by its name in `home`, or an exported file, which a `runtime` of `runtimes.RUNTIMES` runs. tta: one
-    of `tta.KINDS`; what it comes to is logged.
+    of `tta.KINDS`; what it comes to is logged. reject: whether it has to have a rule for unknown images.
 
-    Raises UsageError for another runtime than the usual one of what is no .tflite file, and as `tta.choose_tta` does.
+    Raises UsageError for another runtime than the usual one of what is no .tflite file, for a rule that it has not, and
+    as `tta.choose_tta` does; of a run, before its model is loaded.
     """
     if is_exported_file(target):
         predictor = file_predictor(Path(target), runtime)
+        if reject:
+            require_rejection(predictor.card, predictor.name)
         return predictor.with_tta(choose_for_file(tta, predictor.card, Run.containing(Path(target)), log))
     if runtime != INTERPRETER:
         raise UsageError(f"--runtime is for .tflite files. Received: --runtime {runtime} with the run {target}")
     from keras_resnet.evaluation.evaluate import load_model
 
     run = Run.find(home, target)
+    run.require_finished()
+    if reject:
+        require_rejection(build_run_metadata(run), f"run {run.name}")
     chosen = choose_for_run(tta, run, log)
     return run_predictor(run, load_model(run)).with_tta(chosen)
 
@@ -238,9 +249,15 @@ def file_predictor(path: Path, runtime: str = INTERPRETER) -> Predictor:
 
 def run_predictor(run: Run, model: keras.Model) -> Predictor:
     """Return the predictor of a finished `run`, whose `model` is loaded."""
-    from keras_resnet.evaluation.evaluate import keras_predictor, load_task
+    from keras_resnet.evaluation.evaluate import keras_predictor
+
+    return Predictor(keras_predictor(model), build_run_metadata(run), f"run {run.name}")
+
+
+def build_run_metadata(run: Run) -> ModelMetadata:
+    """Return how images are preprocessed for the model of a finished `run` and what its outputs mean, without loading
+    it."""
+    from keras_resnet.evaluation.evaluate import load_task
 
     classes = run.classes()
-    outputs = load_task(run, classes).output_metadata()
-    card = build_metadata(classes, run.spec().data, {}, outputs)
-    return Predictor(keras_predictor(model), card, f"run {run.name}")
+    return build_metadata(classes, run.spec().data, {}, load_task(run, classes).output_metadata())

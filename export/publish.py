@@ -24,12 +24,11 @@ from keras_resnet.pretrained.hub_repository import (
     VERDICTS_FILE,
     HubRepository,
 )
-from keras_resnet.pretrained.memory_budget import format_bytes
 from keras_resnet.progress import Log
 from keras_resnet.reporting.recommend import DescribedVerdict, describe_verdicts
 from keras_resnet.run import Run
 from keras_resnet.run.run_files import REJECTED
-from keras_resnet.runtime.plurals import counted
+from keras_resnet.runtime.plurals import counted, format_bytes
 from keras_resnet.tasks import TASKS
 
 LABELS_FILE = "labels.txt"

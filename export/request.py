@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 
 from keras_resnet.config import foreign_words
-from keras_resnet.errors import ExportError, KresnetError, UsageError
+from keras_resnet.errors import ExportError, KresnetError, UsageError, did_you_mean
 from keras_resnet.export.accelerators import require_accelerator
 from keras_resnet.export.calibration import require_calibration_folder
 from keras_resnet.export.file_options import FileOptions
@@ -24,6 +24,7 @@ from keras_resnet.export.tflite_options import (
 from keras_resnet.export.unverified import UnverifiedFile
 from keras_resnet.export.verdict import Budget, Verdict
 from keras_resnet.run import Run
+from keras_resnet.run.model_file import read_layer_names
 from keras_resnet.runtime.plurals import join_words
 
 
@@ -103,6 +104,7 @@ class ExportRequest:
         request._require_schemes(settings, run)
         request._require_calibrated(settings, run)
         request._require_controlled(run)
+        _require_layers(settings, run)
         if settings.auto:
             request.int8_file  # noqa: B018  or why there is none
         return request
@@ -196,6 +198,15 @@ class ExportResult:
     def failure_message(self) -> str:
         """Which files could not be made, and why."""
         return "could not make " + "; ".join(f"{name}: {error}" for name, error in self.failures.items())
+
+
+def _require_layers(settings: ExportSettings, run: Run) -> None:
+    """Raise UsageError for layers to keep in float32 that the network does not have."""
+    known = read_layer_names(run.model_file) if settings.keep_float else []
+    for name in settings.keep_float:
+        if name not in known:
+            near = did_you_mean(name, known)
+            raise UsageError(f"--keep-float must name layers of the network. Received: {name!r}{near and '.'}{near}")
 
 
 def _tflite_files(settings: ExportSettings, run: Run) -> list[TFLiteOptions]:

@@ -27,10 +27,10 @@ class HeatMapMaker:
     def _explainer(self) -> Explainer:
         from keras_resnet.evaluation.evaluate import load_model
         from keras_resnet.explanation.heat_map import Explainer
-        from keras_resnet.export.predict import run_predictor
+        from keras_resnet.export.predict import build_run_metadata
 
         model = load_model(self._run)
-        return Explainer(model, run_predictor(self._run, model).card)
+        return Explainer(model, build_run_metadata(self._run))
 
     def explain(self, content: bytes) -> dict[str, str]:
         """Explain what the model predicts first of the image whose file holds `content`: {"picture": the overlay, a PNG

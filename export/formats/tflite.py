@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from keras_resnet.atomic_write import write_atomically
-from keras_resnet.errors import ExportError, UsageError, did_you_mean
+from keras_resnet.errors import ExportError, UsageError
 from keras_resnet.export.file_options import FileOptions
 from keras_resnet.export.flatbuffer import Contents, find_layer_outputs, read_contents
 from keras_resnet.export.formats.base import Conversion, Format, LoadedModel
@@ -128,7 +128,6 @@ class TensorFlowConversion:
     def run(self) -> bytes:
         """Return the bytes of the file. Raises UsageError or ExportError."""
         options, images = self.options, self.images
-        self._require_layers()
         if options.scheme.is_qat:
             from keras_resnet.compression.quantization.freeze import prepare_for_conversion
 
@@ -214,11 +213,3 @@ class TensorFlowConversion:
         if lost := [layer for layer in layers if not names[layer]]:
             raise ExportError(f"the layers {', '.join(lost)} have no operator of their own in the file")
         return [name for each in names.values() for name in each]
-
-    def _require_layers(self) -> None:
-        known = [layer.name for layer in self.model.layers]
-        for name in self.options.keep_float:
-            if name not in known:
-                raise UsageError(
-                    f"--keep-float must name layers of the network. Received: {name!r}.{did_you_mean(name, known)}"
-                )

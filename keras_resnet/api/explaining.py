@@ -16,11 +16,10 @@ from keras_resnet.api.session import from_python
 from keras_resnet.atomic_write import write_atomically
 from keras_resnet.config.data import FITS, Fit
 from keras_resnet.errors import UsageError, require_one_of
-from keras_resnet.explanation.targets import Question
+from keras_resnet.explanation.targets import Question, refuse_video
 from keras_resnet.reporting import html_tables
 from keras_resnet.runtime.image import Picture, read_for_display, read_image, show_in_rgb
 from keras_resnet.runtime.metadata import ModelMetadata
-from keras_resnet.runtime.video import is_video
 
 if TYPE_CHECKING:
     import keras
@@ -183,8 +182,7 @@ class Explanations(Sequence[Explanation]):
 
 def explain_image_file(explainer: Explainer, file: str, question: Question) -> Explanation:
     """Explain one image file. Raises DataError if it cannot be read, UsageError for a video."""
-    if is_video(file):
-        raise UsageError(f"--explain is for images; {file} is a video")
+    refuse_video(file)
     picture = read_image(file, explainer.card.levels, explainer.card.channels)
     return explain_picture(explainer, file, picture, question)
 
@@ -203,8 +201,8 @@ def explain_images(explainer: Explainer, images: Images, question: Question) -> 
     """
     several, is_one = list_images(images)
     for each in several:
-        if isinstance(each, (str, os.PathLike)) and is_video(os.fspath(each)):
-            raise UsageError(f"explain is for images; {os.fspath(each)} is a video")
+        if isinstance(each, (str, os.PathLike)):
+            refuse_video(os.fspath(each))
 
     def explain_file(file: Input) -> Iterator[Explanation]:
         explanation = explain_image_file(explainer, file.name, question)

@@ -76,7 +76,7 @@ class ExportedFile(Predicting):
         from keras_resnet.export.tta import choose_for_run
 
         chosen = choose_for_run(tta, self.run, log_once)
-        return Score(**evaluate_on_run(load_file(self.path), self.run, split, log_once, str(self.path), chosen))
+        return Score(**evaluate_on_run(lambda: load_file(self.path), self.run, split, log_once, str(self.path), chosen))
 
     @property
     def _trained_by(self) -> RunFolder:

@@ -20,6 +20,7 @@ from keras_resnet.errors import DataError, UsageError, describe_received, did_yo
 from keras_resnet.runtime.image import Picture, show_in_rgb, to_picture
 from keras_resnet.runtime.plurals import counted
 from keras_resnet.runtime.predictions import require_rejection
+from keras_resnet.runtime.shares import suggest_share
 
 if TYPE_CHECKING:
     from keras_resnet.export.predict import Input, PredictOptions, Predictor
@@ -150,7 +151,8 @@ def predict_images(
     if top is not None and (not isinstance(top, Integral) or top < 1):
         raise UsageError(f"top must be a whole number, 1 or more. Received: {describe_received(top)}")
     if threshold is not None and not (_is_number(threshold) and 0 <= threshold <= 1):
-        raise UsageError(f"threshold must be a number from 0 to 1. Received: {describe_received(threshold)}")
+        received = f"{describe_received(threshold)}{suggest_share(threshold)}"
+        raise UsageError(f"threshold must be a number from 0 to 1. Received: {received}")
     if reject:
         require_rejection(predictor.card, predictor.name)
     options = PredictOptions(top, threshold, reject=reject)

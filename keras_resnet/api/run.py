@@ -160,10 +160,13 @@ class Run(Predicting):
         """
         from keras_resnet.evaluation.evaluate import keras_predictor
         from keras_resnet.export.evaluate import evaluate_on_run
-        from keras_resnet.export.tta import choose_for_run
+        from keras_resnet.export.tta import Predict, choose_for_run
+
+        def load() -> Predict:
+            return keras_predictor(self.model)
 
         chosen = choose_for_run(tta, self.stored, log_once)
-        return Score(**evaluate_on_run(keras_predictor(self.model), self.stored, split, log_once, self.name, chosen))
+        return Score(**evaluate_on_run(load, self.stored, split, log_once, self.name, chosen))
 
     @document_options(ExportOptions)
     @from_python

@@ -15,6 +15,7 @@ from keras_resnet.cli.help import ExamplesFirst, describe_option, group_options
 from keras_resnet.config.foreign_words import OPTIONS, answer_argument, answer_command, answer_option
 from keras_resnet.config.option_groups import DESCRIBED, DESCRIBED_OPTIONS, OTHER
 from keras_resnet.errors import did_you_mean, one_of_sentence
+from keras_resnet.runtime.shares import suggest_share
 
 # Commands of more options have --help-all. Where a context notes that it was asked for.
 MANY_OPTIONS, _SHOWS_ALL = 30, "keras_resnet.shows_all_options"
@@ -27,13 +28,18 @@ class AnsweredError(click.UsageError):
 class GroupedOption(click.Option):
     """An option with a section of its command's help: `click.option(…, cls=GroupedOption, group="Data")`.
 
-    allowed: its values, in words; "" for what its type says.
+    allowed: its values, in words; "" for what its type says. is_share: whether it takes a number from 0 to 1.
     """
 
-    def __init__(self, *arguments: Any, group: str = OTHER, allowed: str = "", **options: Any) -> None:
+    def __init__(
+        self, *arguments: Any, group: str = OTHER, allowed: str = "", is_share: bool = False, **options: Any
+    ) -> None:
         super().__init__(*arguments, **options)
         self.group = group
         self.allowed = allowed
+        self.is_share = is_share or (
+            isinstance(self.type, click.FloatRange) and (self.type.min, self.type.max) == (0, 1)
+        )
 
 
 def _show_all_options(ctx: click.Context, param: click.Parameter, value: bool) -> None:
@@ -118,7 +124,8 @@ class Command(ExamplesFirst):
             raise AnsweredError(one_of_sentence(name, value, list(param.type.choices)), ctx) from None
         if allowed := describe_allowed(param):
             shown = value if _is_number(value) else repr(value)
-            raise AnsweredError(f"{name} must be {allowed}. Received: {shown}", ctx) from None
+            hint = suggest_share(value) if getattr(param, "is_share", False) else ""
+            raise AnsweredError(f"{name} must be {allowed}. Received: {shown}{hint}", ctx) from None
 
     def _explain_use(self, ctx: click.Context, name: str) -> str:
         """Return what to say of an option that stands without its value, or of a flag with one."""
@@ -212,13 +219,27 @@ class Group(ExamplesFirst, click.Group):
     command_class = Command
 
     def resolve_command(self, ctx: click.Context, args: list[str]) -> Any:
-        """Find the command of `args`. Raises click's UsageError, with a suggestion, where there is none."""
+        """Find the command of `args`; "help", alone or before a command, prints the help. Raises click's UsageError,
+        with a suggestion, where there is none."""
         known = self.list_commands(ctx)
+        if ctx.resilient_parsing:  # a shell completes what has been typed so far
+            return super().resolve_command(ctx, args)
+        if args[:1] == ["help"]:
+            args = self._ask_for_help(ctx, args[1:])
         if args and args[0] not in known and not args[0].startswith("-"):
             if hint := answer_command(args[0], known, args[1:]) or did_you_mean(args[0], known).lstrip():
                 raise AnsweredError(f"No such command {args[0]!r}. {hint}", ctx)
             ctx.fail(f"No such command {args[0]!r}.")
         return super().resolve_command(ctx, args)
+
+    def _ask_for_help(self, ctx: click.Context, rest: list[str]) -> list[str]:
+        """Return what asks for the help of the command of which `rest` has the words; of none, print the group's own
+        and end."""
+        names = [each for each in rest if not each.startswith("-") and each != "help"]
+        if names:
+            return [*names, *(each for each in rest if each.startswith("-")), "--help"]
+        click.echo(ctx.get_help(), color=ctx.color)
+        ctx.exit()
 
 
 class LazyCommand(NamedTuple):

@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     metavar="SHARE",
     help="Remove this share of the filters inside residual units.",
     allowed="the share of filters to remove, between 0 and 1",
+    is_share=True,
     cls=GroupedOption,
     group=COMMON,
 )
@@ -39,6 +40,7 @@ if TYPE_CHECKING:
     metavar="SHARE",
     help="Make this share of the weights zero.",
     allowed="the share of weights that become zero, between 0 and 1",
+    is_share=True,
     cls=GroupedOption,
     group=COMMON,
 )

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
+from click.core import ParameterSource
 
 from keras_resnet.cli import console
 from keras_resnet.cli.command import GroupedOption
@@ -16,7 +17,6 @@ from keras_resnet.config.option_groups import EXPLANATION
 from keras_resnet.errors import DataError, UsageError
 from keras_resnet.explanation.methods import METHODS
 from keras_resnet.run.folders import require_creatable
-from keras_resnet.runtime.runtimes import INTERPRETER
 
 if TYPE_CHECKING:
     from keras_resnet.api.explaining import Explanation
@@ -25,11 +25,8 @@ if TYPE_CHECKING:
 
 # Where pictures go that --save names no place for.
 FOLDER = Path("heatmaps")
-# Options of `predict` that heat maps cannot be combined with, and their defaults.
-OTHERS = {
-    **{"top": None, "threshold": None, "reject": False, "tta": "none", "runtime": INTERPRETER},
-    **{"camera": None, "every": 1, "frames": None},
-}
+# Options of `predict` that heat maps cannot be combined with.
+OTHERS = ("top", "threshold", "reject", "tta", "runtime", "camera", "every", "frames")
 _OPTIONS = (
     click.option(
         "--explain",
@@ -95,7 +92,8 @@ def explain_images(target: str, images: Sequence[str], save: Path | None, runs: 
     from keras_resnet.export.load import is_exported_file
     from keras_resnet.run import Run, runs_home
 
-    if given := next((name for name, default in OTHERS.items() if options.get(name, default) != default), None):
+    is_given = click.get_current_context().get_parameter_source
+    if given := next((name for name in OTHERS if is_given(name) is not ParameterSource.DEFAULT), None):
         raise UsageError(f"--{given} cannot be combined with --explain, which explains one score of each image")
     if is_exported_file(target):
         raise UsageError(
@@ -120,13 +118,13 @@ def _explain_files(run: Run, sources: Sequence[Input], options: dict[str, Any]) 
     from keras_resnet.evaluation.evaluate import load_model
     from keras_resnet.explanation.heat_map import Explainer
     from keras_resnet.explanation.targets import MissingObjectError, Question
-    from keras_resnet.export.predict import run_predictor
+    from keras_resnet.export.predict import build_run_metadata
     from keras_resnet.runtime.inputs import UnreadableFiles
 
-    model = load_model(run)
-    explainer = Explainer(model, run_predictor(run, model).card, options["method"], options["layer"])
+    card = build_run_metadata(run)
     question = Question(options["label"], options["object"])
-    question.require_valid(explainer.card)
+    question.require_valid(card)
+    explainer = Explainer(load_model(run), card, options["method"], options["layer"])
     if words := explainer.describe_choices():
         console.log(words)
     damaged = UnreadableFiles(len(sources), console.log)
@@ -150,11 +148,11 @@ def _explain_files(run: Run, sources: Sequence[Input], options: dict[str, Any]) 
 def _resolve_pictures(images: Sequence[str], save: Path | None) -> list[Input]:
     """Return the images, and where the picture of each goes: to the file that --save names for one image, else into a
     folder, which is that of --save or FOLDER."""
+    from keras_resnet.explanation.targets import refuse_video
     from keras_resnet.export.predict import resolve_inputs
-    from keras_resnet.runtime.video import is_video
 
-    if video := next((name for name in images if is_video(name)), None):
-        raise UsageError(f"--explain is for images; {video} is a video")
+    for name in images:
+        refuse_video(name)
     is_one = len(images) == 1 and not Path(images[0]).is_dir()
     is_file = save is not None and bool(save.suffix) and not save.is_dir()
     if is_file and not is_one:

@@ -114,7 +114,7 @@ def predict(typed: tuple[str, ...], camera: str | None, save: Path | None, runs:
     )
     from keras_resnet.export.tta import require_single_images
     from keras_resnet.run import runs_home
-    from keras_resnet.runtime.predictions import format_predictions, require_rejection
+    from keras_resnet.runtime.predictions import format_predictions
     from keras_resnet.runtime.video import is_video
 
     require_single_images(options["tta"], options["reject"])
@@ -145,9 +145,9 @@ def predict(typed: tuple[str, ...], camera: str | None, save: Path | None, runs:
     if save:
         prepare_save(save, is_folder=bool(sources) and sources[0].save != save)
     log_newest(target, typed and target == typed[0])
-    predictor = load_predictor(target, runs_home(runs), options["runtime"], options["tta"], console.log)
-    if options["reject"]:
-        require_rejection(predictor.card, predictor.name)
+    predictor = load_predictor(
+        target, runs_home(runs), options["runtime"], options["tta"], console.log, options["reject"]
+    )
     how = PredictOptions(options["top"], options["threshold"], options["every"], options["frames"], options["reject"])
     if camera:
         rows = predict_video(predictor, camera, how, save)

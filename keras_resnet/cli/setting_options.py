@@ -19,6 +19,8 @@ from keras_resnet.runtime.plurals import counted
 F = TypeVar("F", bound=Callable[..., Any])
 # An option is shown with its choices in place of NAME if it stays as short as this: descriptions need the room.
 MOST_LETTERS = 28
+# Fewer percentage points than these may be meant as a share: 0.01 for one point.
+LEAST_POINTS = 0.1
 set_option = click.option(
     "--set",
     "settings",
@@ -62,15 +64,20 @@ class Items(click.types.StringParamType):
 
 
 class Points(click.types.FloatParamType):
-    """Percentage points: a number, also with a percent sign, which is then said to be taken as points."""
+    """Percentage points: a number, also with a percent sign. How they are taken is logged of that, and of a number so
+    small that it may be meant as a share."""
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
         """Return the points of `value`, "1" or "1%"."""
-        if not isinstance(value, str) or not value.endswith("%"):
-            return super().convert(value, param, ctx)
-        number: Any = value.removesuffix("%")
+        text = str(value)
+        number: Any = text.removesuffix("%")
         points = super().convert(number, param, ctx)
-        console.log(f"{param.opts[0] if param else 'points'} {value}: taken as {counted(points, 'point', 'g')}")
+        flag = param.opts[0] if param else "points"
+        if text.endswith("%"):
+            console.log(f"{flag} {text}: taken as {counted(points, 'point', 'g')}")
+        elif 0 < points < LEAST_POINTS:
+            share = f"{counted(100 * points, 'percentage point', '.10g')} would be {flag} {100 * points:.10g}"
+            console.log(f"{flag} {text}: taken as {points:g} percentage points; {share}")
         return points
 
 
@@ -135,6 +142,7 @@ def _option(setting: Setting, is_repeated: bool = False) -> Callable[[F], F]:
             cls=GroupedOption,
             group=option.group,
             allowed=", ".join(filter(None, (setting.type_words, setting.bounds))),
+            is_share=setting.is_share,
         )
     flag = f"{option.flag}/--no-{option.flag.removeprefix('--')}" if setting.is_optional else option.flag
     return click.option(flag, is_flag=True, default=None, help=words, cls=GroupedOption, group=option.group)

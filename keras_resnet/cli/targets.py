@@ -13,6 +13,7 @@ from keras_resnet.errors import DataError, KresnetError, RunError, UsageError
 from keras_resnet.metrics.outcome import ACCEPTED
 from keras_resnet.run import Run, runs_home
 from keras_resnet.runtime.image_files import image_suffixes
+from keras_resnet.runtime.missing_files import looks_like_file
 from keras_resnet.runtime.video import is_video
 
 # Files of networks and weights, by their suffix, that no command runs.
@@ -103,15 +104,8 @@ def _require_predictor(runs: str | None, name: str, is_alone: bool) -> None:
             f"{name} is not an image, a video, a run or an exported file; {_command()} takes a run or an exported file,"
             " and images or videos: kresnet predict RUN photo.jpg"
         )
-    if is_alone and not path.exists() and _looks_like_path(name):
+    if is_alone and not path.exists() and looks_like_file(name) and not _is_named_as_exported(path):
         raise DataError(f"cannot read {name}: no such file or folder")
-
-
-def _looks_like_path(name: str) -> bool:
-    """Return whether a name that is no run's may be meant as a file or a folder, and not as an exported file."""
-    from keras_resnet.export.formats import recognize_format
-
-    return (bool(Path(name).suffix) or "/" in name) and recognize_format(Path(name)) is None
 
 
 @contextmanager
@@ -176,9 +170,13 @@ def _is_model(path: Path) -> bool:
 
 
 def _is_exported(path: Path) -> bool:
+    return path.exists() and _is_named_as_exported(path)
+
+
+def _is_named_as_exported(path: Path) -> bool:
     from keras_resnet.export.formats import recognize_format
 
-    return path.exists() and recognize_format(path) is not None
+    return recognize_format(path) is not None
 
 
 def _command() -> str:

@@ -11,7 +11,7 @@ from keras_resnet.cli import console
 from keras_resnet.cli.command import Command, format_examples
 from keras_resnet.cli.options import complete_run_names, json_option, runs_option
 from keras_resnet.cli.setting_options import add_setting_options
-from keras_resnet.cli.targets import find_file, find_named_run, find_target, log_newest
+from keras_resnet.cli.targets import find_file, find_named_run, find_run, find_target, log_newest
 from keras_resnet.config.given_options import select_given
 from keras_resnet.errors import KresnetError
 from keras_resnet.export.device_settings import DeviceSettings
@@ -59,10 +59,13 @@ def verify(target: str | None, of_run: str | None, runs: str | None, as_json: bo
     settings, pairs = ExportSettings(**given), outputs.pairs()
     from keras_resnet.export.devices.places import find_places
     from keras_resnet.export.evaluate import RunLookup
+    from keras_resnet.export.load import is_exported_file
 
     find_places(on)  # or what is wrong with them
     lookup = RunLookup(runs_home(runs), of_run)
     found = Path(find_target(runs, target, of_run))
+    if not is_exported_file(str(found)):
+        find_run(runs, str(found))  # or what is meant
     log_newest(str(found), target)
     if on.on or pairs:
         _verify_on_devices(found, settings, on, pairs, lookup, as_json)

@@ -9,6 +9,7 @@ from keras_resnet.config.spec import CompressSpec, Spec, StartSpec
 from keras_resnet.errors import RunError, UsageError
 from keras_resnet.progress import Log
 from keras_resnet.run import Run
+from keras_resnet.runtime.shares import suggest_share
 
 MIN_EPOCHS = 3
 CLUSTERED_RATE = 0.03
@@ -49,13 +50,13 @@ def plan_compression(
     """
     steps = []
     if shrink is not None:
-        _require(_is_share(shrink), "--shrink", shrink, "the share of filters to remove, between 0 and 1")
+        _require_share("--shrink", shrink, "the share of filters to remove")
         steps.append(CompressionStep(f"shrunk{100 * shrink:g}", 0.5, 0.3, kept_filters=1 - shrink))
     if pattern == "2:4":
         _require(prune in (None, 0.5), "--prune", prune, "0.5 with --pattern 2:4, which is half zeros")
         steps.append(CompressionStep("2to4", 0.5, 0.3, sparsity=0.5, pattern=pattern))
     elif prune is not None:
-        _require(_is_share(prune), "--prune", prune, "the share of weights that become zero, between 0 and 1")
+        _require_share("--prune", prune, "the share of weights that become zero")
         steps.append(CompressionStep(f"pruned{100 * prune:g}", 0.5, 0.3, sparsity=prune))
     if cluster is not None:
         is_count = isinstance(cluster, int) and 2 <= cluster <= 256
@@ -68,14 +69,15 @@ def plan_compression(
     return steps
 
 
-def _is_share(value: object) -> bool:
-    """Return whether a value, which scripts may have given, is a number between 0 and 1."""
-    return isinstance(value, (int, float)) and 0 < value < 1
+def _require_share(flag: str, value: object, what: str) -> None:
+    """Raise UsageError unless a value, which scripts may have given, is a number between 0 and 1."""
+    is_share = isinstance(value, (int, float)) and 0 < value < 1
+    _require(is_share, flag, value, f"{what}, between 0 and 1", suggest_share(value))
 
 
-def _require(holds: bool, flag: str, received: object, allowed: str) -> None:
+def _require(holds: bool, flag: str, received: object, allowed: str, hint: str = "") -> None:
     if not holds:
-        raise UsageError(f"{flag} must be {allowed}. Received: {received!r}")
+        raise UsageError(f"{flag} must be {allowed}. Received: {received!r}{hint}")
 
 
 QAT = plan_compression(qat="native")[0]

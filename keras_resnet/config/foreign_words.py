@@ -125,7 +125,7 @@ COMMANDS = {
     **dict.fromkeys(("info", "show", "summary", "describe"), "inspect FILE, or kresnet report RUN"),
     **dict.fromkeys(("zoo", "networks", "archs"), "models"),
     **dict.fromkeys(("config", "configs", "cfg", "settings"), "schema"),
-    **dict.fromkeys(("help", "man"), "--help"),
+    "man": "--help",
     "version": "--version",
     **dict.fromkeys(("checks", "doctor", "system"), "env"),
     **dict.fromkeys(("diff",), "compare"),

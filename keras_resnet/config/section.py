@@ -13,6 +13,7 @@ from pydantic_core import ErrorDetails
 
 from keras_resnet.config.settings import Setting, find_setting, iterate_settings
 from keras_resnet.errors import SettingError, UnknownKeyError, UsageError, find_nearest, one_of_sentence
+from keras_resnet.runtime.shares import suggest_share
 
 # Nothing is converted but whole numbers to float: "3" is no number, and an unknown key is an error.
 STRICT = ConfigDict(extra="forbid", strict=True, allow_inf_nan=False)
@@ -73,9 +74,10 @@ class OptionsSection(Section):
         return f"--{name.replace('_', '-')}"
 
 
-def not_allowed(key: str, received: object, allowed: str) -> SettingError:
-    """Return the error for a value that is not what is `allowed`, in words, for the setting `key`."""
-    return SettingError(f"{key} must be {allowed}. Received: {received!r}")
+def not_allowed(key: str, received: object, allowed: str, hint: str = "") -> SettingError:
+    """Return the error for a value that is not what is `allowed`, in words, for the setting `key`. hint: what else to
+    say."""
+    return SettingError(f"{key} must be {allowed}. Received: {received!r}{hint}")
 
 
 def override(section: S, changes: Mapping[str, object], prefix: str = "") -> S:
@@ -145,10 +147,11 @@ def _explain(section: type[Section], error: ErrorDetails, given: Mapping[str, ob
         return SettingError(one_of_sentence(section.key(name), error["input"], setting.choices))
     if isinstance(received, float) and not math.isfinite(received):
         return not_allowed(section.key(name), received, "a finite number")
+    hint = suggest_share(received) if setting.is_share else ""
     if error["type"].endswith("_type"):
         words = f"{setting.type_words}, {setting.bounds}" if setting.bounds else setting.type_words
-        return not_allowed(section.key(name), received, words)
-    return not_allowed(section.key(name), received, setting.bounds or setting.type_words)
+        return not_allowed(section.key(name), received, words, hint)
+    return not_allowed(section.key(name), received, setting.bounds or setting.type_words, hint)
 
 
 def _unknown_key(

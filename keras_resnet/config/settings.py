@@ -77,7 +77,7 @@ def setting(
 class Setting:
     """One setting of a spec as declared. key: dotted, from the top of the spec. kind: its type, or that of the items
     of a list. choices: the words that it may be; () for anything else. annotation: as Python writes the type, where
-    `kind` does not say it."""
+    `kind` does not say it. is_share: whether it is a number from 0 to 1."""
 
     key: str
     kind: type
@@ -89,6 +89,7 @@ class Setting:
     choices: tuple[str, ...]
     bounds: str
     annotation: str = ""
+    is_share: bool = False
 
     @property
     def type_words(self) -> str:
@@ -139,6 +140,7 @@ def _describe(key: str, field: FieldInfo) -> Setting:
         choices=choices,
         bounds=str(extra.get("allowed", "")) or _bounds_words(field.metadata),
         annotation=typed.annotation if typed else "",
+        is_share=kind is float and not is_list and _is_within_one(field.metadata),
     )
 
 
@@ -157,11 +159,20 @@ def _read_annotation(annotation: Any) -> tuple[type, tuple[str, ...], bool, bool
     return annotation, (), is_list, is_optional
 
 
+def _find_bounds(metadata: list[Any]) -> dict[str, float]:
+    """Return the bounds of a number by their names in `Constraints`."""
+    return {name: getattr(each, name) for each in metadata for name in ("gt", "ge", "lt", "le") if hasattr(each, name)}
+
+
+def _is_within_one(metadata: list[Any]) -> bool:
+    """Return whether a number has to be from 0 to 1."""
+    bounds = _find_bounds(metadata)
+    return 1 in (bounds.get("lt"), bounds.get("le")) and 0 in (bounds.get("gt"), bounds.get("ge"))
+
+
 def _bounds_words(metadata: list[Any]) -> str:
     """Return the bounds of a number in words, "" where it has none."""
-    bounds = {
-        name: getattr(each, name) for each in metadata for name in ("gt", "ge", "lt", "le") if hasattr(each, name)
-    }
+    bounds = _find_bounds(metadata)
     if "ge" in bounds and "le" in bounds:
         return f"{bounds['ge']} to {bounds['le']}"
     words = {"gt": "above {}", "ge": "{} or more", "lt": "below {}", "le": "at most {}"}

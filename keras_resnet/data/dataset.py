@@ -14,7 +14,7 @@ from keras_resnet.config.data import FITS, DataSpec, Fit
 from keras_resnet.config.image_size import ImageSize, height_and_width
 from keras_resnet.data.annotations import GroundTruth
 from keras_resnet.data.read_errors import numpy_function
-from keras_resnet.errors import DataError, require_one_of
+from keras_resnet.errors import DataError, UsageError
 from keras_resnet.progress import Log
 from keras_resnet.runtime.image import Picture, fit_picture, to_picture
 from keras_resnet.runtime.plurals import counted
@@ -318,7 +318,10 @@ def require_split(asked: Iterable[str] | None, there: Iterable[str], unlabeled: 
     for name in asked or ():
         if name in unlabeled:
             raise DataError(f"the {name} images have no labels to compare predictions with: {unlabeled[name]}")
-        require_one_of("--split", name, tuple(there))
+        if name not in there:
+            raise UsageError(
+                f"the data have no {name} split; --split must be one of {', '.join(there)}. Received: {name!r}"
+            )
 
 
 def log_held_out(held_out: int, total: int, fraction: float, how: str, log: Log, each: str = "each class") -> None:

@@ -19,6 +19,7 @@ from keras_resnet.runtime.postprocess import (
     scale_boxes,
 )
 from keras_resnet.runtime.predictions import decode_predictions, sigmoid
+from keras_resnet.runtime.video import is_video
 
 # Labels that a message lists.
 MAX_NAMED = 20
@@ -59,6 +60,12 @@ class Question:
             raise UsageError(_describe_unknown_label(self.label, card.classes))
         if self.number is not None and (not card.postprocessor.has_boxes or card.postprocessor.one_object):
             raise UsageError(f"--object is for networks that find several objects; the task of this one is {card.task}")
+
+
+def refuse_video(name: str) -> None:
+    """Raise UsageError for a video, of which no heat map is made."""
+    if is_video(name):
+        raise UsageError(f"--explain is for images; {name} is a video")
 
 
 def _describe_unknown_label(label: str, classes: Sequence[str]) -> str:

@@ -29,10 +29,9 @@ from keras_resnet.pretrained.hub_repository import (
     quote,
 )
 from keras_resnet.pretrained.key_mapping import map_file
-from keras_resnet.pretrained.memory_budget import format_bytes
 from keras_resnet.pretrained.readers import read_weights
 from keras_resnet.pretrained.weights import Weights
-from keras_resnet.runtime.plurals import counted
+from keras_resnet.runtime.plurals import counted, format_bytes
 
 # What weights are looked for in, the first that is there.
 WEIGHT_FILES = (MODEL_FILE, "model.safetensors")

@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from keras_resnet.errors import WeightsError
+from keras_resnet.runtime.plurals import format_bytes
 
 # Weights shrink little where they are compressed; pruned ones, most of them zeros, up to about so many times.
 MAX_COMPRESSION = 20
@@ -58,12 +59,3 @@ class MemoryBudget:
                 f" {format_bytes(self.file_size)}"
             )
         replace(self).take(entry.file_size, entry.filename)
-
-
-def format_bytes(size: float) -> str:
-    """Return a number of bytes as people write it: "8.4 GB"."""
-    for unit in ("bytes", "kB", "MB", "GB"):
-        if size < 1000:
-            return f"{size:.3g} {unit}"
-        size /= 1000
-    return f"{size:.3g} TB"

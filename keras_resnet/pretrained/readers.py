@@ -12,6 +12,7 @@ from keras_resnet.pretrained.hdf5_file import read_hdf5
 from keras_resnet.pretrained.memory_budget import MemoryBudget
 from keras_resnet.pretrained.torch_file import read_state_dict
 from keras_resnet.pretrained.weights import StateDict
+from keras_resnet.runtime.missing_files import describe_missing
 from keras_resnet.runtime.preprocess import HEAD, kind_of
 
 # What files of these kinds are that others know too.
@@ -28,7 +29,7 @@ def read_weights(path: Path, model_size: int | None = None) -> StateDict:
     if path.is_dir():
         raise WeightsError(f"cannot read weights {path}: it is a folder, not a file")
     if not path.is_file():
-        raise WeightsError(f"there is no file {path}")
+        raise WeightsError(describe_missing(path, lambda other: other.suffix in READERS))
     if path.suffix not in READERS:
         raise WeightsError(f"weights must be one of {', '.join(READERS)}. Received: {path}")
     try:

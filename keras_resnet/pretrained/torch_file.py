@@ -23,7 +23,8 @@ from typing import IO, Any, cast
 import numpy as np
 
 from keras_resnet.errors import WeightsError
-from keras_resnet.pretrained.memory_budget import MemoryBudget, format_bytes
+from keras_resnet.pretrained.memory_budget import MemoryBudget
+from keras_resnet.runtime.plurals import format_bytes
 
 STREAM_MAGIC = 0x1950A86A20F9469CFC6C
 # Under these keys training scripts keep the state among other things, and some under several.

@@ -34,6 +34,11 @@ def require_model(file: Path, input_shape: Sequence[int]) -> None:
         )
 
 
+def read_layer_names(file: Path) -> list[str]:
+    """Return the names of the layers of a Keras archive that `require_model` has found to be whole."""
+    return [str(each["name"]) for each in _read_layers(file) if "name" in each]
+
+
 def _read_layers(file: Path) -> list[dict[str, Any]]:
     """Return the config of each layer of a Keras archive. Raises ValueError, or what zipfile and json raise, where it
     is damaged."""

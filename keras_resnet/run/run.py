@@ -44,6 +44,7 @@ from keras_resnet.run.reading import parse_json, parse_log, parse_verdicts, read
 from keras_resnet.run.run_files import RunFiles
 from keras_resnet.run.verdict_documents import UnverifiedRow
 from keras_resnet.runtime.confidence import UNCALIBRATED, Confidence
+from keras_resnet.runtime.missing_files import looks_like_file
 from keras_resnet.runtime.plurals import counted
 
 T = TypeVar("T")
@@ -114,7 +115,9 @@ class Run(RunFiles):
             if (folder / "spec.json").is_file():
                 return cls(folder)
         suggestion = did_you_mean(name, [run.name for run in known])
-        raise RunError(f"no run called {name!r} in {home}.{suggestion} List them with: kresnet runs")
+        is_missing_file = looks_like_file(name) and not Path(name).exists()
+        what = f"there is no file or folder {name}, and " if is_missing_file else ""
+        raise RunError(f"{what}no run called {name!r} in {home}.{suggestion} List them with: kresnet runs")
 
     @classmethod
     def containing(cls, file: Path) -> Run | None:

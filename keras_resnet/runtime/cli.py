@@ -7,21 +7,26 @@ import json
 import os
 import re
 import sys
+from contextlib import suppress
+from difflib import get_close_matches
 from functools import partial
+from importlib.metadata import PackageNotFoundError, version
 from itertools import islice
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from .errors import KresnetError
+from .errors import KresnetError, UsageError
 from .image import Picture, read_image, size_of
 from .inputs import UnreadableFiles, expand_paths, read_images, require_colors
 from .native_log import without_notes
+from .plurals import join_words
 from .prediction_server import create_server
 from .predictions import decode_predictions, format_predictions, require_rejection
 from .printable import make_printable
 from .runtimes import INTERPRETER, RUNTIMES, load_tflite
+from .shares import suggest_share
 from .tflite_model import TFLiteModel, require_file
 from .video import read_frames
 
@@ -30,10 +35,10 @@ MAX_NUMBER = 10**9
 
 def main(arguments: list[str] | None = None) -> int:
     """Run a command; the exit code is 2 for usage and 1 for failure, with one sentence."""
-    options = _parser().parse_args(arguments)
     for stream in filter(None, (sys.stdout, sys.stderr)):  # None where it is closed
         stream.reconfigure(errors="backslashreplace")
     try:
+        options = _parser().parse_args(_find_command(sys.argv[1:] if arguments is None else arguments))
         require_file(options.file)
         if "images" in options:  # before the file is opened, which takes longer
             options.images = expand_paths(options.images)
@@ -106,14 +111,50 @@ def _print_predictions(name: str, found: list[dict[str, Any]], model: TFLiteMode
         print(make_printable(f"{name}: {format_predictions(found, model.card.postprocessor.nothing)}"), flush=True)
 
 
+_EXAMPLE = "kresnet-edge predict int8.tflite photo.jpg"
+_COMMANDS = (
+    ("predict", _predict, "predict what images show"),
+    ("camera", _camera, "predict what a camera sees (needs OpenCV)"),
+    ("serve", _serve, "predict images that are POSTed over HTTP, and respond with JSON"),
+)
+
+
+def _find_command(words: list[str]) -> list[str]:
+    """Return the typed `words`, which begin with a command or an option; "help" asks for the help of the command behind
+    it. Raises UsageError, with what may be meant, where they begin with something else."""
+    names = [name for name, _, _ in _COMMANDS]
+    if words[:1] == ["help"]:
+        return [*(each for each in words[1:2] if each in names), "--help"]
+    if not words:
+        raise UsageError(f"needs a command, {join_words(names, 'or')}: {_EXAMPLE}. See: kresnet-edge --help")
+    first, *rest = words
+    if first in names or first.startswith("-"):
+        return words
+    if near := get_close_matches(first, names, 1):
+        meant = [near[0], *rest]
+    else:
+        meant = ["predict", first, *(rest or ["photo.jpg"])] if Path(first).suffix or Path(first).exists() else []
+    hint = f"Did you mean: kresnet-edge {' '.join(meant)}" if meant else "See: kresnet-edge --help"
+    raise UsageError(f"the first word must be a command, {join_words(names, 'or')}. Received: {first}. {hint}")
+
+
+class _Version(argparse.Action):
+    """Print which version is installed, of this wheel or of kresnet."""
+
+    def __call__(self, parser: argparse.ArgumentParser, *_: Any) -> None:
+        shown = "not installed"
+        for name in ("kresnet", "kresnet-edge"):
+            with suppress(PackageNotFoundError):
+                shown = f"version {version(name)}"
+        print(f"kresnet-edge, {shown}")
+        parser.exit()
+
+
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="kresnet-edge", description="Run .tflite files that kresnet exported.")
+    parser.add_argument("--version", action=_Version, nargs=0, help="print the version and exit")
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
-    for name, run, words in (
-        ("predict", _predict, "predict what images show"),
-        ("camera", _camera, "predict what a camera sees (needs OpenCV)"),
-        ("serve", _serve, "predict images that are POSTed over HTTP, and respond with JSON"),
-    ):
+    for name, run, words in _COMMANDS:
         command = commands.add_parser(name, help=words, description=words)
         command.add_argument("file", type=Path, help="a .tflite file")
         command.add_argument("--threads", type=_positive, help="number of CPU threads (default: all)")
@@ -155,7 +196,7 @@ def _probability(text: str) -> float:
     except ValueError:
         number = -1.0
     if not 0 <= number <= 1:
-        raise argparse.ArgumentTypeError(f"must be from 0 to 1. Received: {text[:40]}")
+        raise argparse.ArgumentTypeError(f"must be from 0 to 1. Received: {text[:40]}{suggest_share(text)}")
     return number
 
 

@@ -29,6 +29,15 @@ def format_large(number: float) -> str:
     return f"{number:,.3g}"
 
 
+def format_bytes(size: float) -> str:
+    """Return a number of bytes as people write it: "8.4 GB"."""
+    for unit in ("bytes", "kB", "MB", "GB"):
+        if size < 1000:
+            return f"{size:.3g} {unit}"
+        size /= 1000
+    return f"{size:.3g} TB"
+
+
 def verb(count: int, singular: str = "is", plural: str = "are") -> str:
     """Return the verb that goes with a `count` of things."""
     return singular if count == 1 else plural

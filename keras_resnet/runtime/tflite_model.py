@@ -11,6 +11,7 @@ import numpy as np
 from .c_array import C_SUFFIX, read_c_array
 from .errors import ExportError
 from .metadata import ModelMetadata, foreign_file_error, read_metadata, require_kind
+from .missing_files import describe_missing
 from .predictions import Outputs, unwrap_single_output
 from .sandbox import require_opens
 from .signature import require_input
@@ -127,7 +128,9 @@ def require_file(file: Path) -> None:
     if not file.is_file():
         if file.is_dir():
             raise ExportError(f"{file} is a folder, not a TFLite model")
-        raise ExportError(f"{file} is not a regular file" if file.exists() else f"there is no file {file}")
+        if file.exists():
+            raise ExportError(f"{file} is not a regular file")
+        raise ExportError(describe_missing(file, lambda other: other.suffix == ".tflite"))
     if file.stat().st_size > MAX_FILE_BYTES:
         raise ExportError(
             f"{file} is larger than any TFLite file: {file.stat().st_size} bytes of at most {MAX_FILE_BYTES}"

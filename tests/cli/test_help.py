@@ -52,6 +52,24 @@ def test_each_option_is_described_by_a_sentence():
                 assert re.fullmatch(r"[A-Z].*[^.,;: ]\.", option.help), f"{option.opts}: {option.help}"
 
 
+@pytest.mark.parametrize(
+    ("typed", "same"),
+    [
+        ("help", "--help"),
+        ("help help", "--help"),
+        ("help --help", "--help"),
+        ("help train", "train --help"),
+        ("help train --help-all", "train --help-all"),
+        ("help study identity", "study identity --help"),
+        ("study help identity", "study identity --help"),
+        ("study help", "study --help"),
+    ],
+)
+def test_help_is_a_command_too(kresnet, typed, same):
+    code, out, err = kresnet(*typed.split())
+    assert (code, out, err) == kresnet(*same.split()) and code == 0 and out.startswith("Usage: kresnet ")
+
+
 def test_a_folder_that_is_not_there_names_the_nearest(kresnet, tmp_path):
     (tmp_path / "photos").mkdir()
     code, _, err = kresnet("train", "--data", tmp_path / "photo")

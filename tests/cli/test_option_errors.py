@@ -127,3 +127,54 @@ def test_no_option_takes_a_word_for_a_number_and_all_say_so_alike():
 def test_the_sentence_names_option_value_and_what_is_allowed(kresnet, typed, said):
     code, out, err = kresnet(*typed.split())
     assert (code, out) == (2, "") and err == [f"kresnet: {said}"]
+
+
+@pytest.mark.parametrize(
+    ("typed", "end"),
+    [
+        ("calibrate r --accept 95", "Received: 95.0. Did you mean 0.95?"),
+        ("calibrate r --accept 95%", "Received: '95%'. Did you mean 0.95?"),
+        ("calibrate r --accept 1.2", "Received: 1.2"),
+        ("calibrate r --accept -5", "Received: -5.0"),
+        ("predict r x.png --threshold 30", "Received: 30. Did you mean 0.3?"),
+        ("predict r x.png --threshold 30%", "Received: '30%'. Did you mean 0.3?"),
+        ("predict r x.png --threshold 100", "Received: 100"),
+        ("compress r --prune 80", "Received: 80.0. Did you mean 0.8?"),
+        ("compress r --shrink 12.5%", "Received: '12.5%'. Did you mean 0.125?"),
+        ("train --val-fraction 20", "Received: 20.0. Did you mean 0.2?"),
+        ("train --val-fraction 1", "Received: 1.0"),
+        ("train --max-unreadable 5%", "Received: '5%'. Did you mean 0.05?"),
+        ("train --set optimizer.momentum=90", "Received: 90. Did you mean 0.9?"),
+        ("train --learning-rate 0", "Received: 0.0"),
+        ("export r --max-drop 200", "Received: 200.0"),
+    ],
+)
+def test_a_percentage_in_place_of_a_share_is_answered_by_the_share(kresnet, tmp_path, monkeypatch, typed, end):
+    monkeypatch.setenv("KRESNET_RUNS", str(tmp_path))
+    code, out, err = kresnet(*typed.split())
+    assert (code, out) == (2, "") and err[-1].endswith(end)
+
+
+def test_every_share_of_the_spec_takes_none_for_a_percentage(tmp_path):
+    shares = {name: each for name, each in SETTINGS.items() if each.is_share}
+    assert {"val_fraction", "label_smoothing", "ema", "drop_path", "random_erase"} <= shares.keys()
+    assert not {"learning_rate", "weight_decay", "width"} & shares.keys()
+    for name in shares:
+        with pytest.raises(KresnetError, match=r"Received: 40\.0\. Did you mean 0\.4\?"):
+            build_spec({name: 40.0}, tmp_path, lambda message: None)
+
+
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [
+        ("0.01", ["--max-drop 0.01: taken as 0.01 percentage points; 1 percentage point would be --max-drop 1"]),
+        ("0.05", ["--max-drop 0.05: taken as 0.05 percentage points; 5 percentage points would be --max-drop 5"]),
+        ("2%", ["--max-drop 2%: taken as 2 points"]),
+        ("0.5", []),
+        ("0", []),
+    ],
+)
+def test_a_share_in_place_of_percentage_points_is_said_to_be_points(kresnet, tmp_path, given, said):
+    for command in ("export", "verify"):
+        code, _, err = kresnet(command, "none", "--runs", tmp_path, "--max-drop", given)
+        assert code == 1 and err[:-1] == said

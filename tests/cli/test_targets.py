@@ -134,8 +134,9 @@ def test_the_newest_run_is_said_to_be(kresnet, with_two_files, tmp_path, typed):
     assert ("int8.tflite" in out and "model.onnx" in out) == typed.startswith("verify")
 
 
-def test_what_is_not_there_is_no_kind(kresnet, desk):
-    code, _, err = kresnet("report", "mnie")
+@pytest.mark.parametrize("command", ["report", "verify", "verify --on local", "evaluate", "robustness"])
+def test_what_is_not_there_is_no_kind(kresnet, desk, command):
+    code, _, err = kresnet(*command.split(), "mnie")
     assert code == 1 and "Did you mean 'mine'" in err[-1]
 
 
@@ -147,7 +148,34 @@ def test_a_file_that_is_not_there_is_said_to_be_missing(kresnet, desk, name):
 
 def test_all_that_is_missing_is_named(kresnet, desk):
     code, out, err = kresnet("predict", "model.pt", "photo.jpg")
-    assert (code, out) == (1, "") and "no run called 'model.pt'" in err[-1] and "cannot read photo.jpg" in err[-1]
+    assert (code, out) == (1, "") and "there is no file or folder model.pt, and no run called 'model.pt'" in err[-1]
+    assert "cannot read photo.jpg" in err[-1]
+
+
+@pytest.mark.parametrize("name", ["blank.pt", "nets/blank", "net.unheard"])
+@pytest.mark.parametrize("command", ["verify", "evaluate", "export", "report", "robustness", "calibrate", "demo"])
+def test_what_looks_like_a_file_is_said_to_be_no_file(kresnet, desk, command, name):
+    code, out, err = kresnet(command, name)
+    assert (code, out) == (1, "") and f"there is no file or folder {name}, and no run called '{name}' in" in err[-1]
+    code, out, err = kresnet(command, "resnet18-rate0.1")
+    assert (code, out) == (1, "") and err[-1].startswith("kresnet: no run called 'resnet18-rate0.1' in")
+
+
+@pytest.mark.parametrize("command", ["verify", "evaluate", "inspect", "bundle", "predict", "robustness"])
+def test_a_file_that_is_not_there_names_those_beside_it(kresnet, desk, tmp_path, command):
+    exports = tmp_path / "saved_models" / "mine" / "exports"
+    exports.mkdir()
+    for name in ("int8.tflite", "float32.tflite", "labels.txt", "verdicts.json", ".hidden.tflite"):
+        (exports / name).write_bytes(b"x")
+    file = Path("saved_models", "mine", "exports", "int4.tflite")
+    image = ["scan.png"] * (command == "predict")
+    code, out, err = kresnet(command, file, *image)
+    assert (code, out) == (1, "")
+    assert err[-1].endswith(f"there is no file {file}; {file.parent} has float32.tflite and int8.tflite")
+    code, _, err = kresnet(command, "saved_models/other/exports/int8.tflite", *image)
+    assert code == 1 and err[-1].endswith("exports/int8.tflite, nor a folder saved_models/other")
+    code, _, err = kresnet(command, "int4.tflite", *image)
+    assert code == 1 and err[-1].endswith("there is no file int4.tflite; this folder has int8.tflite")
 
 
 @pytest.mark.parametrize("command", ["verify", "evaluate", "inspect", "bundle", "predict", "robustness"])

@@ -38,7 +38,7 @@ def test_the_second_command_decodes_nothing(tmp_path, decoded):
     plain, _ = opened(root, cache="off")
     assert len(decoded) == 15 and not images_folder().exists()
     first, said = opened(root)
-    assert said[-1].startswith("cache: keeping 15 decoded images for the next command, 0.0 MB in ")
+    assert said[-1].startswith("cache: keeping 15 decoded images for the next command, 12.6 kB in ")
     decoded.clear()
     second, said = opened(root)
     assert not decoded
@@ -210,7 +210,7 @@ def test_the_bound(tmp_path, monkeypatch, decoded):
     monkeypatch.setenv("KRESNET_CACHE_GB", "0.0001")
     _, said = opened(roots[0])
     assert (
-        "cache: decoded images are not kept: they would take 0.2 MB, more than 0.1 MB (KRESNET_CACHE_GB=… sets another"
+        "cache: decoded images are not kept: they would take 240 kB, more than 100 kB (KRESNET_CACHE_GB=… sets another"
         " limit)"
     ) in said
     monkeypatch.setenv("KRESNET_CACHE_GB", "0.0005")

@@ -57,7 +57,7 @@ def test_pixels_are_those_of_decoding_each_time(tmp_path, decoded, augment):
     off, said = prepared(root, augment, cache="off")
     assert not said and not isinstance(off.splits["train"].images, UncroppedImages)
     expected = whole(off.splits["train"], augment=augment, batch_size=6)
-    for words in ("cache: keeping 13 uncropped images for the next command, 0.1 MB in ", "decoded by an earlier"):
+    for words in ("cache: keeping 13 uncropped images for the next command, 109 kB in ", "decoded by an earlier"):
         data, said = prepared(root, augment)
         assert len(said) == 1 and words in said[0]
         train = data.splits["train"]
@@ -152,7 +152,7 @@ def test_what_does_not_fit_is_told_and_decoded_each_time(tmp_path, decoded, monk
     before = list(images_folder().glob("*/*"))
     kept = keep_uncropped(data, PLAIN, said.append)
     assert said == [
-        "cache: uncropped images are not kept: they would take 0.1 MB, more than 0.1 MB (KRESNET_CACHE_GB=… sets"
+        "cache: uncropped images are not kept: they would take 116 kB, more than 113 kB (KRESNET_CACHE_GB=… sets"
         " another limit)"
     ]
     assert list(images_folder().glob("*/*")) == before != []

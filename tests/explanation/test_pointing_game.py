@@ -50,11 +50,11 @@ def test_the_peak_is_the_largest_value_in_the_image():
 @pytest.mark.slow
 def test_heat_maps_of_a_detector_point_at_its_objects(tmp_path):
     from keras_resnet.evaluation.evaluate import load_model
-    from keras_resnet.export.predict import run_predictor
+    from keras_resnet.export.predict import build_run_metadata
     from keras_resnet.training.train import train
 
     run = train(finding("detect", epochs=15), tmp_path, "shapes", silent)
     model = load_model(run)
-    card = run_predictor(run, model).card
+    card = build_run_metadata(run)
     share, chance, images = play(model, card, range(shapes.TRAIN, shapes.TRAIN + shapes.VALIDATION), shapes.MAX_OBJECTS)
     assert images >= MIN_IMAGES and share > 2 * chance and share > 0.6, (share, chance, images)

@@ -5,6 +5,7 @@ import shutil
 
 import numpy as np
 import pytest
+from PIL import Image
 from samples import paint, silent
 
 from keras_resnet.errors import DataError, ExportError, UsageError
@@ -68,6 +69,30 @@ def test_tflite_is_what_an_export_writes_by_default(kresnet, trained, monkeypatc
         )
 
 
+@pytest.mark.parametrize(
+    ("typed", "words"),
+    [
+        ("evaluate RUN --split test", "the data have no test split; --split must be one of train, validation."),
+        ("predict RUN IMAGE --reject", "has no rule by which images are rejected as unknown"),
+        ("predict RUN IMAGE --explain --label 11", "--label must be one of 0, 1, 2, "),
+        ("predict RUN IMAGE --explain --object 2", "--object is for networks that find several objects"),
+        ("export RUN --quantize int8 --keep-float logit", "Received: 'logit'. Did you mean 'logits'?"),
+    ],
+)
+def test_what_a_run_has_not_is_refused_before_its_model_is_loaded(
+    kresnet, trained, runs, tmp_path, monkeypatch, typed, words
+):
+    def refuse(*_):
+        raise AssertionError("the model is loaded")
+
+    for module in ("evaluation.evaluate", "export.evaluate", "export.pipeline"):
+        monkeypatch.setattr(f"keras_resnet.{module}.load_model", refuse)
+    Image.new("RGB", (8, 8)).save(tmp_path / "image.png")
+    names = {"RUN": trained.name, "IMAGE": tmp_path / "image.png"}
+    code, out, err = kresnet(*(names.get(word, word) for word in typed.split()), "--runs", runs)
+    assert (code, out) == (2, "") and words in err[-1]
+
+
 def test_what_cannot_be_exported(kresnet, exported, runs, tmp_path):
     run, _ = exported
     home = ["--runs", runs]
@@ -77,7 +102,7 @@ def test_what_cannot_be_exported(kresnet, exported, runs, tmp_path):
         (["--tflite", "--quantize", "int8", "--calibration-data", tmp_path / "few"], 1, "20 images or more"),
         (["--tflite", "--quantize", "int8", "--calibration-data", tmp_path / "none"], 1, "none: no such folder"),
         (["--savedmodel", "--calibration-data", tmp_path / "few"], 2, "none is asked for"),
-        (["--tflite", "--quantize", "int8", "--keep-float", "logit", "--samples", "20"], 1, "Did you mean 'logits'"),
+        (["--tflite", "--quantize", "int8", "--keep-float", "logit"], 2, "Received: 'logit'. Did you mean 'logits'?"),
     ):
         got, out, err = kresnet("export", run.name, *home, *options)
         assert (got, out) == (code, "") and words in err[-1], err

@@ -15,6 +15,7 @@ from exports import copied
 from PIL import Image
 from samples import filmed, silent
 
+import keras_resnet
 from keras_resnet.export.pipeline import export
 from keras_resnet.export.request import ExportRequest
 from keras_resnet.export.tflite_options import TFLiteRequest, build_tflite_options
@@ -103,7 +104,12 @@ def test_words_for_people(wheel, file, images):
         (("predict", "FILE", "absent.png"), 1, "no such file"),
         (("predict", "FILE", "EMPTY"), 1, "there are no images in"),
         (("predict", "FILE", "x.png", "--top", "0"), 2, "must be 1 or more"),
-        (("predict", "FILE", "x.png", "--threshold", "30"), 2, "must be from 0 to 1. Received: 30"),
+        (("predict", "FILE", "x.png", "--threshold", "30"), 2, "must be from 0 to 1. Received: 30. Did you mean 0.3?"),
+        ((), 2, "kresnet-edge: needs a command, predict, camera or serve: kresnet-edge predict int8.tflite photo.jpg."),
+        (("a.tflite",), 2, "Received: a.tflite. Did you mean: kresnet-edge predict a.tflite photo.jpg"),
+        (("a.tflite", "b.png"), 2, "Received: a.tflite. Did you mean: kresnet-edge predict a.tflite b.png"),
+        (("predcit", "a.tflite"), 2, "Received: predcit. Did you mean: kresnet-edge predict a.tflite"),
+        (("run",), 2, "must be a command, predict, camera or serve. Received: run. See: kresnet-edge --help"),
         (("camera", "FILE"), 2, "cameras and videos need OpenCV"),
     ],
 )
@@ -111,6 +117,30 @@ def test_bad_requests(wheel, file, tmp_path, arguments, code, words):
     names = {"FILE": file, "EMPTY": tmp_path}
     done = alone(wheel, *(names.get(argument, argument) for argument in arguments))
     assert done.returncode == code and words in done.stderr.splitlines()[-1] and "Traceback" not in done.stderr
+
+
+def test_a_missing_file_names_those_beside_it(wheel, tmp_path):
+    (tmp_path / "int8.tflite").write_bytes(b"x")
+    done = alone(wheel, "predict", tmp_path / "int4.tflite", "x.png")
+    said = f"kresnet-edge: there is no file {tmp_path / 'int4.tflite'}; {tmp_path} has int8.tflite"
+    assert done.returncode == 1 and done.stderr.splitlines() == [said]
+
+
+@pytest.mark.parametrize(
+    ("typed", "same"), [("help", "--help"), ("help predict", "predict --help"), ("help nothing", "--help")]
+)
+def test_help_is_a_command_too(typed, same, capsys):
+    printed = []
+    for words in (typed, same):
+        with pytest.raises(SystemExit) as ended:
+            cli.main(words.split())
+        printed.append((ended.value.code, capsys.readouterr()))
+    assert printed[0] == printed[1] and printed[0][0] == 0 and printed[0][1].out.startswith("usage: kresnet-edge")
+
+
+def test_the_version_is_that_of_the_wheel(wheel):
+    done = alone(wheel, "--version")
+    assert (done.returncode, done.stdout) == (0, f"kresnet-edge, version {keras_resnet.__version__}\n")
 
 
 def test_it_serves(wheel, file, images):

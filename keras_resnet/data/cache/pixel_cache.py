@@ -18,12 +18,12 @@ from pathlib import Path
 
 import numpy as np
 
-from keras_resnet.data.cache.room import GB, Room, images_folder, read_limit
+from keras_resnet.data.cache.room import Room, images_folder, read_limit
 from keras_resnet.data.cache.segment import Segment, SegmentWriter, list_segments
 from keras_resnet.data.readability import FileStamp, describe_decoder, stamp_file
 from keras_resnet.progress import Log
 from keras_resnet.runtime.image import ImageSize, height_and_width
-from keras_resnet.runtime.plurals import counted, verb
+from keras_resnet.runtime.plurals import counted, format_bytes, verb
 from keras_resnet.runtime.temporary_files import remove_leftovers
 
 FORMAT = 1
@@ -99,8 +99,8 @@ class PixelCache:
         room = Room.measure(self.folder, self.beside)
         if room.held + missing > room.most:
             self.log(
-                f"cache: {self.kind}s are not kept: they would take {_in_bytes(room.held + missing)}, more than"
-                f" {_in_bytes(room.most)} ({room.reason})"
+                f"cache: {self.kind}s are not kept: they would take {format_bytes(room.held + missing)}, more than"
+                f" {format_bytes(room.most)} ({room.reason})"
             )
             return False
         room.clear(room.held + missing)
@@ -123,7 +123,7 @@ class PixelCache:
         if (added := self._finish()) is not None:
             self.log(
                 f"cache: keeping {counted(len(added.images), self.kind, ',')} for the next command,"
-                f" {_in_bytes(added.pixels.size)} in {added.file.parent.parent} (--cache off keeps none)"
+                f" {format_bytes(added.pixels.size)} in {added.file.parent.parent} (--cache off keeps none)"
             )
             self._tidy()
 
@@ -232,7 +232,3 @@ def describe_transform(method: str, size: ImageSize, channels: int, levels: Sequ
     """Return in words what images go through, as `runtime.image` takes it: whatever changes their pixels."""
     height, width = height_and_width(size)
     return f"{method} {height} x {width}, channels {channels}, levels {tuple(levels)}"
-
-
-def _in_bytes(size: float) -> str:
-    return f"{size / GB:.2f} GB" if size >= GB else f"{size / 1e6:.1f} MB"
