@@ -20,6 +20,7 @@ from keras_resnet.runtime.confidence import UNCALIBRATED
 from keras_resnet.runtime.image import show_in_rgb
 from keras_resnet.runtime.printable import make_printable
 from keras_resnet.tasks import Task
+from keras_resnet.tasks.base import Answer
 from keras_resnet.tasks.metadata import build_metadata
 
 if TYPE_CHECKING:
@@ -56,20 +57,21 @@ def make_heat_maps(model: keras.Model, task: Task, evaluation: Evaluation, data:
     captions = [each.caption for each in mistakes]
     captions += [f"{each.target.label} {each.target.probability:.0%}" for each in found[len(mistakes) :]]
     pictures = [show_in_rgb(each) for each in images]
-    answers = [each.answer.as_dict() if each.answer else {} for each in (*mistakes, *typical)]
-    maps = [
-        _describe(split, *each) | answer for *each, answer in zip(rows, captions, pictures, found, answers, strict=True)
-    ]
+    answers = [*(each.answer for each in mistakes), *(each.answer for each in typical)]
+    maps = [_describe(split, *each) for each in zip(rows, captions, pictures, found, answers, strict=True)]
     wrong, right = maps[: len(mistakes)], maps[len(mistakes) :]
     groups = {"Most confident mistakes": wrong, "Most confident correct prediction of each class": right}
     method = METHODS[explainer.chosen_method].title
     return [{"title": title, "method": method, "maps": maps} for title, maps in groups.items() if maps]
 
 
-def _describe(split: Split, row: int, caption: str, picture: Image.Image, heat_map: HeatMap) -> dict[str, Any]:
+def _describe(
+    split: Split, row: int, caption: str, picture: Image.Image, heat_map: HeatMap, answer: Answer | None
+) -> dict[str, Any]:
     """Return one image of a group: see `make_heat_maps`."""
     return {
         "caption": make_printable(caption),
+        **(answer.as_dict() if answer else {}),
         "file": make_printable(split.name_image(row)),
         "label": make_printable(heat_map.target.label),
         "image": encode_webp(_shrink(picture), MAX_BYTES),

@@ -56,7 +56,7 @@ class CalibrationSection:
     @property
     def classifier(self) -> CalibrationDocument | None:
         """The document of a classifier; None of a detector."""
-        return None if "score_thresholds" in self.document else cast(CalibrationDocument, self.document)
+        return None if "score_thresholds" in self.document else self.document
 
 
 def describe_calibration(document: CalibrationDocument) -> CalibrationSummary:
@@ -98,7 +98,7 @@ def list_steps(document: CalibrationDocument | ThresholdDocument, name: str) -> 
     """Return what to do next with the run called `name`: (what follows `kresnet`, what that does)."""
     if "score_thresholds" in document:
         return score_thresholds.list_steps(cast(ThresholdDocument, document), name)
-    return confidence.list_steps(cast(CalibrationDocument, document), name)
+    return confidence.list_steps(document, name)
 
 
 def read_section(run: Run, log: Log = log_message) -> CalibrationSection | None:

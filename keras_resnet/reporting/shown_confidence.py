@@ -1,8 +1,9 @@
-"""Show the confidences of a report as `kresnet predict` shows them, with the temperature that `kresnet calibrate` fitted
-since the analysis was made; say what else of the page is without calibration."""
+"""Show the confidences of a report as `kresnet predict` shows them, with the temperature that `kresnet calibrate`
+fitted; say what else of the page is without it."""
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Mapping, Sequence
 from typing import Any, cast
 
@@ -10,6 +11,7 @@ import numpy as np
 
 from keras_resnet.reporting.charts import Chart, best_threshold, reliability_diagram
 from keras_resnet.reporting.fitted import CalibrationSection
+from keras_resnet.run.calibration_documents import ThresholdDocument
 from keras_resnet.run.documents import Analysis
 from keras_resnet.runtime.confidence import softmax
 from keras_resnet.tasks.classification import describe_mistake
@@ -68,7 +70,8 @@ def describe_shown(analysis: Analysis, name: str, fitted: CalibrationSection | N
     if fitted is None:
         return ""
     if fitted.classifier is None:
-        return f"The objects drawn have a confidence of {fitted.document['default']:.0%} or more, as without kresnet calibrate"
+        default = cast(ThresholdDocument, fitted.document)["default"]
+        return f"The objects drawn have a confidence of {default:.0%} or more, as without kresnet calibrate"
     temperature = find_temperature(fitted)
     if temperature == 1:
         return ""
@@ -76,7 +79,7 @@ def describe_shown(analysis: Analysis, name: str, fitted: CalibrationSection | N
     if any("logits" not in each for each in images):
         return (
             "The confidences below are without the temperature that kresnet calibrate has fitted; kresnet report"
-            f" {name} --again renews them"
+            f" {shlex.quote(name)} --again renews them"
         )
     return f"Confidences as kresnet predict gives them, with the temperature of kresnet calibrate ({temperature:.3f})"
 
