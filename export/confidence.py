@@ -99,7 +99,7 @@ def measure_calibration(run: Run, settings: CalibrationSettings, log: Log) -> Ca
         kinds = iter([(make_printable(folder), _read_batches(files, card, log))])
         source = f"of {make_printable(folder)}"
     count = data.splits["validation"].count
-    log(f"fitting on {counted(count, 'validation image')}; unknown images: {source}")
+    log(f"fitting on {counted(count, 'validation image')}; unknown images {source}")
     evaluations = evaluate_each(models, evaluation_batches(data), task)
     unknown = _predict_kinds(models, kinds)
     logits = {name: ModelLogits(np.stack(each.predictions), unknown[name]) for name, each in evaluations.items()}

@@ -148,7 +148,7 @@ def require_effect(run: RunFolder, given: Collection[str]) -> None:
         return
     if not task.lists_objects():
         own = (
-            "; its thresholds were fitted when its training ended"
+            f"; its thresholds were fitted when its training ended, and kresnet report {run.name} shows them"
             if POSTPROCESSORS[task.postprocessing].has_thresholds
             else ""
         )

@@ -76,7 +76,7 @@ def calibrate(run_name: str | None, runs: str | None, as_json: bool, forget: boo
         console.log(f"not written into {', '.join(report.stale)}: write again with kresnet export {run.name}")
     if as_json:
         return
-    plots = (f"report {shlex.quote(run.name)} --open", "shows this with plots")
+    plots = (f"report {shlex.quote(run.name)} --open", "see it in plots")
     log_next_steps(*list_steps(report.document, run.name), plots, runs=runs)
 
 

@@ -106,8 +106,8 @@ def conclude_calibration(document: CalibrationDocument) -> str:
         return f"the confidences stay as they were: {document['note']}"
     before, after = document["before"]["error"], document["after"]["error"]
     return (
-        f"confidence and accuracy now differ by {_points(after)} on average; before, it was {_points(before)}. The"
-        " predicted labels stay the same"
+        f"the confidences now differ from the accuracy by {_points(after)} on average, without the temperature by"
+        f" {_points(before)}. The predicted labels stay the same"
     )
 
 
@@ -155,13 +155,13 @@ def list_steps(document: CalibrationDocument, name: str) -> list[tuple[str, str]
     """Return what to do next with the run called `name`: (what follows `kresnet`, what that does)."""
     run, steps = shlex.quote(name), []
     if compare_rule_with_chance(document) == ABOVE_CHANCE:
-        steps.append((f"predict {run} photo.jpg --reject", 'answers "unknown" where the rule rejects an image'))
+        steps.append((f"predict {run} photo.jpg --reject", 'answer "unknown"'))
     elif better := find_better_score(document):
-        steps.append((f"calibrate {run} --score {better}", "fits the rule with the better score"))
+        steps.append((f"calibrate {run} --score {better}", "fit a better rule"))
     elif is_generated(document):
-        steps.append((f"calibrate {run} --unknown FOLDER", "measures the rule on unknown images of yours"))
+        steps.append((f"calibrate {run} --unknown FOLDER", "with your images"))
     if is_uncertain(document):
-        steps.append((f"calibrate {run} --forget", "removes the temperature and the rule"))
+        steps.append((f"calibrate {run} --forget", "undo all of this"))
     return steps
 
 
