@@ -34,7 +34,7 @@ COLUMNS = (
     "AUROC",
 )
 SPARE_COLUMNS = (("NLL before", "NLL after"),)
-KIND_COLUMNS = ("unknown images", "number", "unknown accepted (FPR)", "AUROC", "against chance")
+KIND_COLUMNS = ("kind", "images", "unknown accepted (FPR)", "AUROC", "against chance")
 HOW_TO_READ = (
     "before, after: without and with the temperature. ECE: how far confidence and accuracy differ, on average; NLL:"
     " negative log-likelihood; of both, less is better. accepted: the share of the validation images that the rule"

@@ -194,8 +194,9 @@ def test_a_model_with_few_mistakes_warns_everywhere(exported, kresnet, tmp_path)
     low, high = document["temperature_interval"]
     assert (high > 2 * low) == any("is uncertain" in words for words in report.warnings)
     page = render_report(run)
+    read = html.unescape(re.sub("<[^>]*>", "", page))
     for words in report.warnings:
-        assert f"warning: {words}" in str(report) and words in html.unescape(re.sub("<[^>]*>", "", page))
+        assert f"warning: {words}" in str(report) and f"{words[0].upper()}{words[1:]}." in read
     assert page.split('id="confidence"')[1].split("</section>")[0].count('class="note"') == len(report.warnings) > 0
 
 
