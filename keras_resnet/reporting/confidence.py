@@ -159,7 +159,7 @@ def list_steps(document: CalibrationDocument, name: str) -> list[tuple[str, str]
     elif better := find_better_score(document):
         steps.append((f"calibrate {run} --score {better}", "fit a better rule"))
     elif is_generated(document):
-        steps.append((f"calibrate {run} --unknown FOLDER", "with your images"))
+        steps.append((f"calibrate {run} --unknown FOLDER", "use your images"))
     if is_uncertain(document):
         steps.append((f"calibrate {run} --forget", "undo all of this"))
     return steps

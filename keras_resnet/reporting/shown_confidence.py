@@ -71,7 +71,10 @@ def describe_shown(analysis: Analysis, name: str, fitted: CalibrationSection | N
         return ""
     if fitted.classifier is None:
         default = cast(ThresholdDocument, fitted.document)["default"]
-        return f"The objects drawn have a confidence of {default:.0%} or more, as without kresnet calibrate"
+        return (
+            f"Drawn are objects with a confidence of {default:.0%} or more; with the thresholds of kresnet calibrate,"
+            " kresnet predict may show others"
+        )
     temperature = find_temperature(fitted)
     if temperature == 1:
         return ""
@@ -81,7 +84,9 @@ def describe_shown(analysis: Analysis, name: str, fitted: CalibrationSection | N
             "The confidences below are without the temperature that kresnet calibrate has fitted; kresnet report"
             f" {shlex.quote(name)} --again renews them"
         )
-    return f"Confidences as kresnet predict gives them, with the temperature of kresnet calibrate ({temperature:.3f})"
+    return (
+        f"The confidences are those of kresnet predict, with the temperature of kresnet calibrate ({temperature:.3f})"
+    )
 
 
 def reliability_chart(analysis: Analysis, fitted: CalibrationSection | None) -> Chart | None:
