@@ -14,8 +14,7 @@ SCORE_WORDS = {ENERGY: "energy", MAX_LOGIT: "largest logit"}
 ABOVE_CHANCE, AT_CHANCE, REVERSED = "above chance", "at chance", "reversed"
 CHANCE = 0.5
 # By how many times the ends of a temperature's interval may differ. Between two labels, twice the temperature makes a
-# confidence of 94% one of 80%: more than most networks are wrong by without any temperature (Guo et al. 2017, table 1:
-# 1 to 20 points).
+# confidence of 94% one of 80%: about what networks are wrong by without any temperature (Guo et al. 2017, table 1).
 MAX_SPREAD = 2.0
 
 

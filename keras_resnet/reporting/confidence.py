@@ -103,7 +103,10 @@ def list_results(document: CalibrationDocument) -> list[str]:
 def conclude_calibration(document: CalibrationDocument) -> str:
     """Say in a sentence what the temperature changes."""
     if document["note"]:
-        return f"the confidences stay as they were: {document['note']}"
+        return (
+            f"the confidences stay as they were: {document['note']}; among more validation images, there may be"
+            " mistakes to fit one to"
+        )
     before, after = document["before"]["error"], document["after"]["error"]
     return (
         f"the confidences now differ from the accuracy by {_points(after)} on average, without the temperature by"

@@ -94,7 +94,7 @@ class CalibrationDocument(TypedDict):
     after: Calibration
     unknown: UnknownImages
     auroc_by_score: NotRequired[dict[Line, Share]]
-    warnings: NotRequired[list[Line]]
+    warnings: NotRequired[list[str]]
     thresholds: Curve
     accepted_curve: Curve
     accepted_unknown_curve: Curve
@@ -165,7 +165,7 @@ class ThresholdDocument(TypedDict):
     Keras model first."""
 
     samples: Count
-    warnings: NotRequired[list[Line]]
+    warnings: NotRequired[list[str]]
     matched: Literal["boxes", "masks"]
     iou: Share
     default: Share
