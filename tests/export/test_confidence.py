@@ -197,7 +197,9 @@ def test_a_model_with_few_mistakes_warns_everywhere(exported, kresnet, tmp_path)
     read = html.unescape(re.sub("<[^>]*>", "", page))
     for words in report.warnings:
         assert f"warning: {words}" in str(report) and f"{words[0].upper()}{words[1:]}." in read
-    assert page.split('id="confidence"')[1].split("</section>")[0].count('class="note"') == len(report.warnings) > 0
+    section = page.split('id="confidence"')[1].split("</section>")[0]
+    assert section.count('class="note"') == len(report.warnings) > 0
+    assert 'with <code class="option">--reject</code>, the answer is' in section
 
 
 def captions_in(page, section):
