@@ -147,9 +147,10 @@ def _describe_check(document: CalibrationDocument) -> list[str]:
 
 def _describe_rule(document: CalibrationDocument) -> str:
     rule, keras_model = document["rejection"], document["models"][0]
+    unknown = counted(document["unknown"]["images"], "unknown image", ",")
     return (
         f'unknown images: with --reject, the answer is "unknown" if the {SCORE_WORDS[rule["score"]]} of an image is'
-        f" below {rule['threshold']:.3f}. This rejects {1 - keras_model['accepted_unknown']:.1%} of the unknown images,"
+        f" below {rule['threshold']:.3f}. This rejects {1 - keras_model['accepted_unknown']:.1%} of {unknown},"
         f" and wrongly {1 - keras_model['accepted']:.1%} of the validation images"
     )
 

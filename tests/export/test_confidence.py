@@ -339,6 +339,7 @@ def test_the_command_prints_what_was_fitted_and_the_report_shows_it(exported, od
         own = (".tflite", "saved_model", "check", "unknown images:", "warning")
         details = [line for line in lines if not any(word in line for word in own)]
         assert words in row and sum(words in line for line in details if line != row) == 0, words
+    assert "of 50 unknown images, and wrongly " in out
     assert f"temperature: {document['temperature']:.3f} (95% confidence interval " in out
     low, high = document["temperature_interval"]
     assert low < document["temperature"] < high

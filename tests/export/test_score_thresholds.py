@@ -253,7 +253,7 @@ def test_the_command_prints_what_was_fitted_and_the_report_shows_it(run, calibra
     code, out, err = kresnet("calibrate", copy.folder, "--samples", "30")
     assert code == 0, err
     document = json.loads(copy.confidence_file.read_text())
-    assert document["samples"] == 30 and "fitted on 30 validation images" in out
+    assert document["samples"] == 30 and "On the 30 validation images that they were fitted to" in out
     assert "F1 after" in out and "objects" in out and all(name in out for name in copy.classes())
     assert f"{document['models'][0]['f1_after']:.2%}" in out and f"{document['score_thresholds'][0]:.3f}" in out
     assert f"written into the metadata of {FILE}" in "\n".join(err)
