@@ -91,10 +91,11 @@ def list_warnings(document: ThresholdDocument) -> list[str]:
 
 
 def _describe_fit(document: ThresholdDocument) -> str:
-    thresholds, keras_model = document["score_thresholds"], document["models"][0]
+    low, high, keras_model = min(document["score_thresholds"]), max(document["score_thresholds"]), document["models"][0]
+    spread = f"{low:.3f} to {high:.3f}" if low < high else f"{low:.3f}"
     images = counted(document["samples"], "validation image", ",")
     return (
-        f"the classes now have thresholds of {min(thresholds):.3f} to {max(thresholds):.3f}, those with the best F1,"
+        f"the classes now have thresholds of {spread}, those with the best F1,"
         f" instead of {document['default']:g}. On the {images} that they were fitted to, the mean F1 of the Keras model"
         f" goes from {keras_model['f1_before']:.2%} to {keras_model['f1_after']:.2%}"
     )
