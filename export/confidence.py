@@ -4,7 +4,7 @@ into exported files."""
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import islice
 from typing import TypedDict
 
@@ -30,8 +30,10 @@ from keras_resnet.metrics.calibration import (
     negative_log_likelihood,
     separation,
     split_in_halves,
+    temperature_ci,
 )
 from keras_resnet.progress import Log, show_progress
+from keras_resnet.reporting.calibration_warnings import list_warnings
 from keras_resnet.run import Run
 from keras_resnet.run.calibration_documents import (
     CalibrationCheck,
@@ -42,7 +44,7 @@ from keras_resnet.run.calibration_documents import (
     UnknownKind,
 )
 from keras_resnet.run.documents import KERAS_MODEL, Calibration
-from keras_resnet.runtime.confidence import ENERGY_TEMPERATURE, Confidence, Rejection
+from keras_resnet.runtime.confidence import ENERGY_TEMPERATURE, SCORES, Confidence, Rejection
 from keras_resnet.runtime.inputs import UnreadableFiles, expand_paths, read_images
 from keras_resnet.runtime.metadata import ModelMetadata
 from keras_resnet.runtime.plurals import counted
@@ -69,9 +71,11 @@ class ModelLogits:
 
 
 class RenewedFiles(TypedDict):
-    """Exported files of a run: those whose metadata were renewed, and those that have to be exported again."""
+    """Exported files of a run: those whose metadata were renewed, by how many bytes each of these has grown, and those
+    that have to be exported again."""
 
     renewed: list[str]
+    grown: list[int]
     stale: list[str]
 
 
@@ -95,7 +99,7 @@ def measure_calibration(run: Run, settings: CalibrationSettings, log: Log) -> Ca
         kinds = iter([(make_printable(folder), _read_batches(files, card, log))])
         source = f"of {make_printable(folder)}"
     count = data.splits["validation"].count
-    log(f"fitting on {counted(count, 'validation image')}; unknown images: {source}")
+    log(f"fitting on {counted(count, 'validation image')}; unknown images {source}")
     evaluations = evaluate_each(models, evaluation_batches(data), task)
     unknown = _predict_kinds(models, kinds)
     logits = {name: ModelLogits(np.stack(each.predictions), unknown[name]) for name, each in evaluations.items()}
@@ -129,8 +133,9 @@ def describe_calibration(
     rule = Rejection(rule.score, rule.temperature, acceptance_threshold(scores, settings.accept), rule.accepts)
     ends = np.concatenate([scores, unknown_scores])
     thresholds = np.linspace(ends.min(), ends.max(), STEPS)
-    return CalibrationDocument(
+    document = CalibrationDocument(
         samples=len(labels),
+        mistakes=int((keras_model.known.argmax(axis=-1) != labels).sum()),
         temperature=temperature.value,
         note=temperature.note,
         rejection=RejectionRule(
@@ -140,32 +145,44 @@ def describe_calibration(
         before=_describe_reliability(keras_model.known, labels, 1.0),
         after=_describe_reliability(keras_model.known, labels, temperature.value),
         unknown=_describe_unknown(keras_model, rule, source),
+        auroc_by_score={each: _measure_auroc(keras_model, replace(rule, score=each)) for each in SCORES},
         thresholds=thresholds.tolist(),
         accepted_curve=_accepted_at(thresholds, scores),
         accepted_unknown_curve=_accepted_at(thresholds, unknown_scores),
         models=[_describe_model(name, each, labels, temperature.value, rule) for name, each in logits.items()],
     )
+    if not temperature.note:
+        document["temperature_interval"] = list(temperature_ci(keras_model.known, labels, settings.seed))
+    document["warnings"] = list_warnings(document)
+    return document
 
 
 def renew_files(run: Run, confidence: Confidence, log: Log) -> RenewedFiles:
     """Write `confidence` into the exported files of `run`, whose networks stay as they are, and the files' new sizes
     into their verdicts."""
     renewed: list[str] = []
+    grown: list[int] = []
     stale: list[str] = []
     names = dict.fromkeys([row["file"] for row in run.verdicts()] + [row["file"] for row in run.unverified()])
     for name in names:
         path = run.exports / name
         if not path.exists():
             continue
+        size = 0
         try:
+            size = file_size(path)
             is_renewed = find_format(path).renew_confidence(path, confidence)
         except (KresnetError, OSError) as error:
             log(f"{name} keeps its metadata: {error}")
             is_renewed = False
-        (renewed if is_renewed else stale).append(name)
+        if not is_renewed:
+            stale.append(name)
+            continue
+        renewed.append(name)
+        grown.append(file_size(path) - size)
     if renewed:
         _keep_sizes(run, renewed)
-    return RenewedFiles(renewed=renewed, stale=stale)
+    return RenewedFiles(renewed=renewed, grown=grown, stale=stale)
 
 
 def _keep_sizes(run: Run, names: list[str]) -> None:
@@ -272,8 +289,12 @@ def _describe_model(
         loss_after=negative_log_likelihood(known, labels, temperature),
         accepted=float((~rule.rejects(known)).mean()),
         accepted_unknown=float((~rule.rejects(unknown)).mean()),
-        auroc=separation(rule.scores(known), rule.scores(unknown)),
+        auroc=_measure_auroc(logits, rule),
     )
+
+
+def _measure_auroc(logits: ModelLogits, rule: Rejection) -> float:
+    return separation(rule.scores(logits.known), rule.scores(logits.unknown))
 
 
 def _accepted_at(thresholds: np.ndarray, scores: np.ndarray) -> list[float]:

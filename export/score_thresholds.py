@@ -16,6 +16,7 @@ from keras_resnet.metrics.coco import Prediction, precision_recall_curves
 from keras_resnet.metrics.detection import MATCH_IOU, ClassMatches, describe_matches, f1_curves, match_by_class
 from keras_resnet.metrics.score_thresholds import FittedThresholds, fit_thresholds, mean_f1
 from keras_resnet.progress import Log, track
+from keras_resnet.reporting.score_thresholds import list_warnings
 from keras_resnet.run import Run
 from keras_resnet.run.calibration_documents import (
     CheckedThreshold,
@@ -66,7 +67,7 @@ def describe_thresholds(
             f"no threshold can be fitted: the model finds none of the {objects} of the validation images at an IoU of"
             f" {MATCH_IOU}"
         )
-    return ThresholdDocument(
+    document = ThresholdDocument(
         samples=len(annotations),
         matched="masks" if task.iou_type == "segm" else "boxes",
         iou=MATCH_IOU,
@@ -79,6 +80,8 @@ def describe_thresholds(
         f1_curves=f1_curves(own),
         models=[_describe_model(name, each, classes, fitted) for name, each in matches.items()],
     )
+    document["warnings"] = list_warnings(document)
+    return document
 
 
 def _match(

@@ -19,6 +19,7 @@ from keras_resnet.run import Run as RunFolder
 from keras_resnet.run.calibration_documents import CalibrationDocument, ThresholdDocument
 from keras_resnet.run.documents import find_model
 from keras_resnet.runtime.confidence import UNCALIBRATED
+from keras_resnet.runtime.plurals import counted
 from keras_resnet.runtime.predictions import POSTPROCESSORS
 
 if TYPE_CHECKING:
@@ -33,19 +34,25 @@ class FittedReport(Generic[DocumentT]):
     printed and in a notebook.
 
     document: what confidence.json holds, and `kresnet calibrate --json` prints. summary: the same in sentences and
-    tables. renewed: exported files that have it in their metadata now; stale: those that have to be exported again for
-    that.
+    tables. renewed: exported files that have it in their metadata now; grown: by how many bytes each of these; stale:
+    those that have to be exported again for that.
     """
 
     document: DocumentT
     summary: CalibrationSummary
     renewed: Sequence[str] = ()
+    grown: Sequence[int] = ()
     stale: Sequence[str] = ()
 
     @property
     def results(self) -> list[str]:
-        """What was fitted and what it does, a sentence each."""
+        """What was fitted and what it does, a sentence each; warnings stand beside what they are about."""
         return self.summary.results
+
+    @property
+    def warnings(self) -> list[str]:
+        """What is uncertain or of no use, and what to do, a sentence each."""
+        return self.summary.warnings
 
     @property
     def models(self) -> Sequence[str]:
@@ -59,15 +66,16 @@ class FittedReport(Generic[DocumentT]):
     def __str__(self) -> str:
         conclusion, *details = self.results
         shown: list[str] = [f"{each.title}:\n{format_table(each.columns, each.rows)}" for each in self.summary.tables]
-        return "\n".join([f"{self.summary.title}: {conclusion}", *shown, *details])
+        return "\n".join([f"{self.summary.title}: {conclusion}", *details, *shown, self.summary.how_to_read])
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__} {self.summary.title}>"
 
     def _repr_html_(self) -> str:
-        conclusion, *details = self.results
         tables = "".join(html_tables.table(each.columns, each.rows) for each in self.summary.tables)
-        return html_tables.items([conclusion]) + tables + html_tables.items([*details, self.summary.title])
+        return (
+            html_tables.items(self.results) + tables + html_tables.items([self.summary.how_to_read, self.summary.title])
+        )
 
 
 @dataclass(frozen=True, repr=False)
@@ -140,7 +148,7 @@ def require_effect(run: RunFolder, given: Collection[str]) -> None:
         return
     if not task.lists_objects():
         own = (
-            "; its thresholds were fitted when its training ended"
+            f"; its thresholds were fitted when its training ended, and kresnet report {run.name} shows them"
             if POSTPROCESSORS[task.postprocessing].has_thresholds
             else ""
         )
@@ -152,6 +160,16 @@ def require_effect(run: RunFolder, given: Collection[str]) -> None:
         raise UsageError(
             f"--{refused} is for classifiers of one label per image; run {run.name} is trained for {task.title}"
         )
+
+
+def describe_renewed(names: Sequence[str], grown: Sequence[int]) -> str:
+    """Name files whose metadata were renewed, say by how many bytes they have `grown`, and what stays as it was."""
+    most = max(grown, key=abs)
+    change = f"{counted(abs(most), 'byte', ',')} {'more' if most > 0 else 'less'}"
+    size = (
+        f" ({'' if len(set(grown)) == 1 else 'up to '}{change}{' in each' if len(names) > 1 else ''})" if most else ""
+    )
+    return f"{', '.join(names)}{size}; networks and verdicts are as they were"
 
 
 def forget_calibration(run: RunFolder) -> list[str]:
@@ -168,9 +186,7 @@ def forget_calibration(run: RunFolder) -> list[str]:
     publish_report(run)
     done = [f"removed {run.confidence_file.name}"]
     if files["renewed"]:
-        done.append(
-            f"removed from the metadata of {', '.join(files['renewed'])}; networks and verdicts are as they were"
-        )
+        done.append(f"removed from the metadata of {describe_renewed(files['renewed'], files['grown'])}")
     if files["stale"]:
         done.append(f"not removed from {', '.join(files['stale'])}: write again with kresnet export {run.name}")
     return done

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import shlex
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from keras_resnet.cli import console
 from keras_resnet.cli.command import Command, GroupedOption, format_examples
+from keras_resnet.cli.next_steps import log_next_steps
 from keras_resnet.cli.options import complete_run_names, json_option, runs_option
 from keras_resnet.cli.setting_options import add_setting_options
 from keras_resnet.cli.targets import find_run, log_newest
@@ -55,7 +57,8 @@ def calibrate(run_name: str | None, runs: str | None, as_json: bool, forget: boo
     run = find_run(runs, run_name)
     run.require_finished()
     log_newest(run.name, run_name)
-    from keras_resnet.api.calibrating import calibrate_and_keep, forget_calibration
+    from keras_resnet.api.calibrating import calibrate_and_keep, describe_renewed, forget_calibration
+    from keras_resnet.reporting.fitted import list_steps
 
     if forget:
         for line in forget_calibration(run):
@@ -68,17 +71,20 @@ def calibrate(run_name: str | None, runs: str | None, as_json: bool, forget: boo
         print_calibration(run.name, report)
         console.emit(f"all numbers: {run.confidence_file}")
     if report.renewed:
-        console.log(f"written into the metadata of {', '.join(report.renewed)}; networks and verdicts are as they were")
+        console.log(f"written into the metadata of {describe_renewed(report.renewed, report.grown)}")
     if report.stale:
         console.log(f"not written into {', '.join(report.stale)}: write again with kresnet export {run.name}")
+    if as_json:
+        return
+    plots = (f"report {shlex.quote(run.name)} --open", "see it in plots")
+    log_next_steps(*list_steps(report.document, run.name), plots, runs=runs)
 
 
 def print_calibration(name: str, report: CalibrationReport | ThresholdReport) -> None:
-    """Print the conclusion, the tables, and what else was fitted."""
+    """Print what was fitted and what it does, the tables, and what their columns are."""
     conclusion, *details = report.results
-    console.emit(f"{name}: {conclusion}")
-    first, *others = report.summary.tables
-    for title, table in ((f"{name}: {report.summary.title}", first), *((each.title, each) for each in others)):
-        console.print_table(title, table.columns, table.rows, prose=table.columns[:1], spare=table.spare)
-    for line in details:
+    for line in (f"{name}: {conclusion}", *details):
         console.emit(line)
+    for each in report.summary.tables:
+        console.print_table(each.title, each.columns, each.rows, prose=each.columns[:1], spare=each.spare)
+    console.emit(report.summary.how_to_read)

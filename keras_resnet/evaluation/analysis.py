@@ -54,9 +54,10 @@ def analyze_model(
     }
 
 
-def _describe_sample(split: Split, sample: SamplePrediction) -> dict[str, str]:
+def _describe_sample(split: Split, sample: SamplePrediction) -> dict[str, Any]:
     """Return {"caption", "file", "image", …}: what the image is called (see `Split.name_image`), and the image with
-    what is predicted in it; where the task finds objects, also with the "ground_truth"."""
+    what is predicted in it; where the task finds objects, also with the "ground_truth"; of a classifier also its
+    "logits"."""
     original = _original_image(split, sample.row)
     drawn = {"image": sample.objects}
     if sample.ground_truth is not None:
@@ -65,7 +66,8 @@ def _describe_sample(split: Split, sample: SamplePrediction) -> dict[str, str]:
         key: encode_webp(draw_predictions(original, found, SAMPLE_SIDE, SAMPLE_LETTERS), MAX_SAMPLE_BYTES)
         for key, found in drawn.items()
     }
-    return {"caption": make_printable(sample.caption), "file": make_printable(split.name_image(sample.row)), **images}
+    words = {"caption": make_printable(sample.caption), "file": make_printable(split.name_image(sample.row))}
+    return {**words, **(sample.answer.as_dict() if sample.answer else {}), **images}
 
 
 def refresh_analysis(run: Run, log: Callable[[str], None]) -> None:

@@ -16,9 +16,11 @@ from keras_resnet.explanation.methods import METHODS
 from keras_resnet.explanation.targets import Question
 from keras_resnet.metrics.result import Evaluation
 from keras_resnet.progress import log, show_activity
+from keras_resnet.runtime.confidence import UNCALIBRATED
 from keras_resnet.runtime.image import show_in_rgb
 from keras_resnet.runtime.printable import make_printable
 from keras_resnet.tasks import Task
+from keras_resnet.tasks.base import Answer
 from keras_resnet.tasks.metadata import build_metadata
 
 if TYPE_CHECKING:
@@ -33,12 +35,14 @@ SIDE, MAX_BYTES = 240, 12_000
 
 def make_heat_maps(model: keras.Model, task: Task, evaluation: Evaluation, data: DatasetSplits) -> list[dict[str, Any]]:
     """Return the heat maps of a report, in groups: [{"title", "method", "maps": [{"caption", "file", "image",
-    "overlay"}, …]}, …], images as WebP files in base64. A group without images is left out, and all are for a network
-    without feature maps or a graph."""
+    "overlay", …}, …]}, …], images as WebP files in base64, and of a classifier the "logits". A group without images is
+    left out, and all are for a network without feature maps or a graph."""
     if not has_graph(model) or not read_feature_maps(model):
         return []
     split = data.splits["validation"]
-    explainer = Explainer(model, build_metadata(data.classes, data, {}, task.output_metadata()))
+    # As all of an analysis: a report shows what was fitted since.
+    plain = task.with_confidence(UNCALIBRATED)
+    explainer = Explainer(model, build_metadata(data.classes, data, {}, plain.output_metadata()))
     with show_activity("making heat maps"):
         mistakes = task.sample_predictions(evaluation, MAX_MISTAKES) if task.samples_are_mistakes else []
         typical = task.typical_images(evaluation, MAX_TYPICAL)
@@ -53,17 +57,21 @@ def make_heat_maps(model: keras.Model, task: Task, evaluation: Evaluation, data:
     captions = [each.caption for each in mistakes]
     captions += [f"{each.target.label} {each.target.probability:.0%}" for each in found[len(mistakes) :]]
     pictures = [show_in_rgb(each) for each in images]
-    maps = [_describe(split, *each) for each in zip(rows, captions, pictures, found, strict=True)]
+    answers = [*(each.answer for each in mistakes), *(each.answer for each in typical)]
+    maps = [_describe(split, *each) for each in zip(rows, captions, pictures, found, answers, strict=True)]
     wrong, right = maps[: len(mistakes)], maps[len(mistakes) :]
     groups = {"Most confident mistakes": wrong, "Most confident correct prediction of each class": right}
     method = METHODS[explainer.chosen_method].title
     return [{"title": title, "method": method, "maps": maps} for title, maps in groups.items() if maps]
 
 
-def _describe(split: Split, row: int, caption: str, picture: Image.Image, heat_map: HeatMap) -> dict[str, str]:
+def _describe(
+    split: Split, row: int, caption: str, picture: Image.Image, heat_map: HeatMap, answer: Answer | None
+) -> dict[str, Any]:
     """Return one image of a group: see `make_heat_maps`."""
     return {
         "caption": make_printable(caption),
+        **(answer.as_dict() if answer else {}),
         "file": make_printable(split.name_image(row)),
         "label": make_printable(heat_map.target.label),
         "image": encode_webp(_shrink(picture), MAX_BYTES),

@@ -8,8 +8,13 @@ from typing import Any
 import numpy as np
 
 from keras_resnet.metrics.classification import compute_calibration
+from keras_resnet.progress import track
 from keras_resnet.runtime.confidence import MAX_TEMPERATURE, MIN_TEMPERATURE, softmax
 
+# Logarithms of the temperatures at which resamples are scored, a tenth apart; between three, a parabola is laid.
+EXPONENTS = np.linspace(np.log(MIN_TEMPERATURE), np.log(MAX_TEMPERATURE), 61)
+# Efron & Tibshirani 1993 ("An Introduction to the Bootstrap"), section 19.3: percentiles take about a thousand.
+RESAMPLES = 1000
 # A probability of 0 has no logarithm.
 TINY = np.finfo(np.float64).tiny
 # How far below the lowest score the threshold lies that accepts all: other runtimes round otherwise.
@@ -26,8 +31,13 @@ class Temperature:
 
 def negative_log_likelihood(logits: np.ndarray, labels: np.ndarray, temperature: float = 1.0) -> float:
     """Return the mean of -log p over images, of logits (N, classes) divided by `temperature` and labels (N,)."""
+    return float(_losses(logits, labels, temperature).mean())
+
+
+def _losses(logits: np.ndarray, labels: np.ndarray, temperature: float) -> np.ndarray:
+    """Return -log p of each image, float64 (N,)."""
     probabilities = softmax(logits.astype(np.float64), temperature)
-    return float(-np.log(np.maximum(probabilities[np.arange(len(labels)), labels], TINY)).mean())
+    return np.asarray(-np.log(np.maximum(probabilities[np.arange(len(labels)), labels], TINY)))
 
 
 def expected_calibration_error(logits: np.ndarray, labels: np.ndarray, temperature: float = 1.0) -> float:
@@ -59,6 +69,34 @@ def fit_temperature(logits: np.ndarray, labels: np.ndarray) -> Temperature:
         options={"xatol": 1e-6},
     )
     return Temperature(float(np.exp(found.x)))
+
+
+def temperature_ci(logits: np.ndarray, labels: np.ndarray, seed: int = 0) -> tuple[float, float]:
+    """Compute the 95% interval of the temperature that `fit_temperature` fits to logits (N, classes) and labels (N,).
+
+    By a percentile bootstrap over the images (Efron & Tibshirani 1993, chapter 13). A resample without a mistake, as
+    some are where the network makes only a few, has the lowest temperature that there can be: nothing bounds it.
+    """
+    count = len(labels)
+    with track(EXPONENTS, "measuring how uncertain the temperature is", "temperatures") as exponents:
+        losses = np.stack([_losses(logits, labels, float(np.exp(each))) for each in exponents], axis=1)
+    generator = np.random.default_rng(seed)
+    draws = (np.bincount(generator.integers(count, size=count), minlength=count) for _ in range(RESAMPLES))
+    fitted = [_find_minimum(EXPONENTS, each @ losses) for each in draws]
+    low, high = np.exp(np.percentile(fitted, [2.5, 97.5]))
+    return float(low), float(high)
+
+
+def _find_minimum(places: np.ndarray, values: np.ndarray) -> float:
+    """Return where the parabola through the smallest of `values` and its neighbors has its minimum; `places` are evenly
+    spaced."""
+    row = int(values.argmin())
+    if row in (0, len(values) - 1):
+        return float(places[row])
+    before, least, after = values[row - 1 : row + 2]
+    curvature = before - 2 * least + after
+    shift = (before - after) / (2 * curvature) if curvature > 0 else 0.0
+    return float(places[row] + shift * (places[1] - places[0]))
 
 
 def split_in_halves(mistakes: np.ndarray, seed: int) -> tuple[np.ndarray, np.ndarray]:

@@ -1,5 +1,5 @@
-"""Compute 95% confidence intervals of a measured drop, whether two models differ by chance, and how many images would
-make an interval narrow enough."""
+"""Compute 95% confidence intervals of a measured drop and of an AUROC, whether two models differ by chance, and how
+many images would make an interval narrow enough."""
 
 from __future__ import annotations
 
@@ -122,6 +122,26 @@ def bootstrap_ci(
     error = float(np.std(known, ddof=1)) if len(known) > 1 else 1.0
     drop, margin = before(rows) - after(rows), Z_95 * math.hypot(error, 1 / (count + 2))
     return max(-1.0, drop - margin), min(1.0, drop + margin)
+
+
+def auroc_ci(auroc: float, known: int, unknown: int) -> tuple[float, float]:
+    """Compute the 95% interval of an area under the ROC curve, 0–1, of so many `known` and `unknown` images.
+
+    Newcombe 2006 ("Confidence intervals for an effect size measure based on the Mann-Whitney statistic. Part 2"),
+    method 5: the areas from which this one is Z_95 standard errors away, by the variance of Hanley & McNeil 1982 with
+    the mean of both numbers of images. Unlike a bootstrap it does not shrink to nothing at 0 and at 1.
+    """
+    from scipy.optimize import brentq
+
+    mean_count = (known + unknown) / 2 - 1
+
+    def excess(area: float) -> float:
+        spread = 1 + mean_count * ((1 - area) / (2 - area) + area / (1 + area))
+        return abs(auroc - area) - Z_95 * math.sqrt(area * (1 - area) * spread / (known * unknown))
+
+    # At both ends the variance is 0, which is no root to be found.
+    inside = min(max(auroc, 1e-9), 1 - 1e-9)
+    return float(brentq(excess, 0, inside)), float(brentq(excess, inside, 1))
 
 
 def samples_to_prove_proportion(before: np.ndarray, after: np.ndarray, budget: float) -> int | None:

@@ -3,7 +3,7 @@ predicted."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,6 +13,10 @@ from keras_resnet.metrics.labels import MACRO_F1, MAP, MICRO_F1
 
 # From this probability on a label is predicted where none was fitted.
 DEFAULT_THRESHOLD = 0.5
+# A threshold that was fitted to fewer images with the label is uncertain: of ten, one more moves recall by ten points.
+MIN_IMAGES = 10
+# Labels that a sentence names.
+MAX_NAMED = 5
 # Recalls and thresholds at which curves are drawn.
 CURVE_STEPS = np.linspace(0, 1, 101)
 # Rows (count,) of samples, some several times → a score of them, NaN where there is nothing to score by.
@@ -122,6 +126,22 @@ def _fit_threshold(probabilities: np.ndarray, truth: np.ndarray) -> float:
     middles = (ranked[cuts] + below[cuts]) / 2
     best = middles[np.isclose(f1, f1.max(), rtol=0, atol=1e-12)]
     return float(best[np.abs(best - DEFAULT_THRESHOLD).argmin()])
+
+
+def describe_few_images(rows: Sequence[Mapping[str, Any]]) -> str:
+    """Say in a sentence which labels have thresholds that were fitted to few images; "" where none has. rows: as
+    `analyze_labels` makes them."""
+    few = [row for row in rows if "threshold" in row and row.get("images", MIN_IMAGES) < MIN_IMAGES]
+    if not few:
+        return ""
+    rarest = sorted(few, key=lambda row: row["images"])[:MAX_NAMED]
+    named = ", ".join(f"{row['label']} ({row['images']})" for row in rarest)
+    more = f", and {len(few) - MAX_NAMED} more" if len(few) > MAX_NAMED else ""
+    whose = "the threshold of 1 label is" if len(few) == 1 else f"the thresholds of {len(few)} labels are"
+    return (
+        f"{whose} uncertain, because fewer than {MIN_IMAGES} validation images have the label: {named}{more}. Add"
+        " images of such labels, or compare the probabilities with thresholds of your own"
+    )
 
 
 def analyze_labels(

@@ -16,6 +16,7 @@ INK, COLORS = 0, 6
 # Classes of which each has a curve.
 MAX_NAMED_CLASSES = 8
 MAX_LAYERS = 20
+SIZE_NOTE = "The larger a point, the more images have about this confidence."
 # Columns of log.jsonl that are no metrics.
 OTHER_COLUMNS = ("epoch", "step", "loss", "learning_rate", "images_per_second")
 Rows = Sequence[Mapping[str, float]]
@@ -53,7 +54,7 @@ class Series:
 class Chart:
     """One plot. name: in the page. description: what it shows, for who does not see it. categories: of horizontal bars,
     whose lengths are the y of the only series; () for lines and points. note: what has to be said of what is left
-    out."""
+    out, and of what the legend has not."""
 
     name: str
     title: str
@@ -172,7 +173,7 @@ def reliability_diagram(bins: Sequence[CalibrationBin]) -> Chart | None:
     points = ", ".join(f"{c:.0f}%: {a:.0f}%" for c, a in zip(confidence, accuracy, strict=True))
     description = f"Reliability diagram, accuracy by confidence: {points}"
     axes = Axis("confidence (%)", 0, 100), Axis("accuracy (%)", 0, 100)
-    return Chart("calibration", "Reliability diagram", description, *axes, series)
+    return Chart("calibration", "Reliability diagram", description, *axes, series, note=SIZE_NOTE)
 
 
 def precision_recall_chart(

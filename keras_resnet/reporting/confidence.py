@@ -3,10 +3,24 @@ sentences and plots."""
 
 from __future__ import annotations
 
+import shlex
 from dataclasses import replace
 
+from keras_resnet.reporting.calibration_warnings import (
+    ABOVE_CHANCE,
+    AT_CHANCE,
+    REVERSED,
+    SCORE_WORDS,
+    compare_rule_with_chance,
+    compare_with_chance,
+    find_better_score,
+    is_generated,
+    is_uncertain,
+    warn_of_rule,
+    warn_of_temperature,
+)
 from keras_resnet.reporting.charts import INK, Axis, Chart, Series, reliability_diagram
-from keras_resnet.run.calibration_documents import CalibrationDocument, UnknownKind
+from keras_resnet.run.calibration_documents import CalibrationDocument
 from keras_resnet.runtime.plurals import counted
 
 COLUMNS = (
@@ -19,10 +33,17 @@ COLUMNS = (
     "unknown accepted (FPR)",
     "AUROC",
 )
+SPARE_COLUMNS = (("NLL before", "NLL after"),)
+KIND_COLUMNS = ("kind", "images", "unknown accepted (FPR)", "AUROC", "against chance")
 HOW_TO_READ = (
-    "before and after: without and with the temperature. The threshold is that of the Keras model in all files"
+    "before, after: without and with the temperature. ECE: how far confidence and accuracy differ, on average; NLL:"
+    " negative log-likelihood; of both, less is better. accepted: the share of the validation images that the rule"
+    " accepts; unknown accepted: of the unknown images. AUROC: how often the rule's score is higher for a validation"
+    " image than for an unknown one; 1 is best, 0.5 is chance. All files use temperature and threshold of the Keras"
+    " model"
 )
-SCORE_WORDS = {"energy": "energy", "max-logit": "largest logit"}
+# What a kind of unknown images is against chance.
+CHANCE_WORDS = {ABOVE_CHANCE: "better", AT_CHANCE: "no better", REVERSED: "reversed"}
 
 
 def calibration_rows(document: CalibrationDocument) -> list[list[str]]:
@@ -42,6 +63,23 @@ def calibration_rows(document: CalibrationDocument) -> list[list[str]]:
     ]
 
 
+def kind_rows(document: CalibrationDocument) -> list[list[str]]:
+    """Return a row of `KIND_COLUMNS` for each kind of unknown images; none where there is only one."""
+    kinds = document["unknown"]["kinds"]
+    if len(kinds) < 2:
+        return []
+    return [
+        [
+            name,
+            f"{each['images']:,}",
+            f"{each['accepted']:.1%}",
+            f"{each['auroc']:.4f}",
+            CHANCE_WORDS[compare_with_chance(each["auroc"], document["samples"], each["images"])],
+        ]
+        for name, each in kinds.items()
+    ]
+
+
 def describe_calibration(document: CalibrationDocument) -> str:
     """Say in a few words what was measured on which images."""
     images = counted(document["samples"], "validation image", ",")
@@ -50,40 +88,45 @@ def describe_calibration(document: CalibrationDocument) -> str:
 
 
 def list_results(document: CalibrationDocument) -> list[str]:
-    """List what was fitted and what it does, a sentence each, the conclusion first; what the table of
-    `calibration_rows` has is not said again."""
+    """List what was fitted and what it does, a sentence each, the conclusion first; each warning follows what it is
+    about, and what the table of `calibration_rows` has is not said again."""
     return [
         conclude_calibration(document),
-        _describe_temperature(document),
+        *_describe_temperature(document),
+        *warn_of_temperature(document),
         *_describe_check(document),
         _describe_rule(document),
-        *_warn_of_rule(document),
-        *_describe_kinds(document["unknown"]["kinds"]),
+        *warn_of_rule(document),
     ]
 
 
 def conclude_calibration(document: CalibrationDocument) -> str:
-    """Say in a sentence what was set, and what it changes."""
-    before, after, keras_model = document["before"]["error"], document["after"]["error"], document["models"][0]
-    confidence = (
-        "the confidence stays as it was"
-        if document["note"]
-        else f"the confidence is now {after:.2%} off the accuracy on average, not {before:.2%}; the predicted labels do"
-        " not change"
-    )
-    return (
-        f'{confidence}; predict --reject answers "unknown" to {1 - keras_model["accepted_unknown"]:.1%} of the unknown'
-        f" images, and to {1 - keras_model['accepted']:.1%} of the validation images"
-    )
-
-
-def _describe_temperature(document: CalibrationDocument) -> str:
+    """Say in a sentence what the temperature changes."""
     if document["note"]:
-        return f"temperature 1: {document['note']}"
+        return (
+            f"the confidences stay as they were: {document['note']}; among more validation images, there may be"
+            " mistakes to fit one to"
+        )
+    before, after = document["before"]["error"], document["after"]["error"]
     return (
-        f"temperature {document['temperature']:.3f}, the one with the lowest negative log-likelihood (NLL) on the"
-        " validation images"
+        f"the confidences now differ from the accuracy by {_points(after)} on average, without the temperature by"
+        f" {_points(before)}. The predicted labels stay the same"
     )
+
+
+def _points(share: float) -> str:
+    return counted(round(100 * share, 2), "point", ".2f")
+
+
+def _describe_temperature(document: CalibrationDocument) -> list[str]:
+    if document["note"]:
+        return []
+    interval = document.get("temperature_interval")
+    spread = f" (95% confidence interval {interval[0]:.3f} to {interval[1]:.3f})" if interval else ""
+    return [
+        f"temperature: {document['temperature']:.3f}{spread}, the one with the lowest negative log-likelihood (NLL) on"
+        f" {counted(document['samples'], 'validation image', ',')}"
+    ]
 
 
 def _describe_check(document: CalibrationDocument) -> list[str]:
@@ -92,34 +135,38 @@ def _describe_check(document: CalibrationDocument) -> list[str]:
     check = document["check"]
     if check["temperature"] == 1:  # nothing was fitted
         return [
-            "check: not possible, because the half of the images that a temperature would be fitted on has no mistakes"
+            "check on other images: not possible, because with so few mistakes, one half of the validation images has"
+            " none"
         ]
     return [
-        f"check: a temperature of {check['temperature']:.3f}, fitted on one half of the images, takes the ECE of the"
-        f" other {counted(check['images'], 'image')} from {check['before']:.2%} to {check['after']:.2%}"
+        f"check on other images: a temperature of {check['temperature']:.3f}, fitted on one half of the validation"
+        f" images, changes the expected calibration error (ECE) of the other {counted(check['images'], 'image')} from"
+        f" {check['before']:.2%} to {check['after']:.2%}"
     ]
 
 
 def _describe_rule(document: CalibrationDocument) -> str:
-    rule = document["rejection"]
-    return f"an image is unknown where its {SCORE_WORDS[rule['score']]} is below {rule['threshold']:.3f}"
+    rule, keras_model = document["rejection"], document["models"][0]
+    unknown = counted(document["unknown"]["images"], "unknown image", ",")
+    return (
+        f'unknown images: with --reject, the answer is "unknown" if the {SCORE_WORDS[rule["score"]]} of an image is'
+        f" below {rule['threshold']:.3f}. This rejects {1 - keras_model['accepted_unknown']:.1%} of {unknown},"
+        f" and wrongly {1 - keras_model['accepted']:.1%} of the validation images"
+    )
 
 
-def _warn_of_rule(document: CalibrationDocument) -> list[str]:
-    """Say that the rule is of no use where it separates no better than chance, an AUROC of 0.5."""
-    if document["models"][0]["auroc"] > 0.5:
-        return []
-    return [
-        "warning: on these unknown images, the rule is no better than chance: do not rely on --reject for images like"
-        " them"
-    ]
-
-
-def _describe_kinds(kinds: dict[str, UnknownKind]) -> list[str]:
-    if len(kinds) < 2:
-        return []
-    words = ", ".join(f"{name} {each['auroc']:.3f} ({each['accepted']:.1%})" for name, each in kinds.items())
-    return [f"AUROC by kind of unknown image, and the share accepted: {words}"]
+def list_steps(document: CalibrationDocument, name: str) -> list[tuple[str, str]]:
+    """Return what to do next with the run called `name`: (what follows `kresnet`, what that does)."""
+    run, steps = shlex.quote(name), []
+    if compare_rule_with_chance(document) == ABOVE_CHANCE:
+        steps.append((f"predict {run} photo.jpg --reject", 'answer "unknown"'))
+    elif better := find_better_score(document):
+        steps.append((f"calibrate {run} --score {better}", "fit a better rule"))
+    elif is_generated(document):
+        steps.append((f"calibrate {run} --unknown FOLDER", "use your images"))
+    if is_uncertain(document):
+        steps.append((f"calibrate {run} --forget", "undo all of this"))
+    return steps
 
 
 def confidence_charts(document: CalibrationDocument) -> list[Chart]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import cast
 
 from keras_resnet.errors import RunError
 from keras_resnet.progress import Log
@@ -12,7 +13,7 @@ from keras_resnet.reporting import confidence, score_thresholds
 from keras_resnet.reporting.charts import Chart
 from keras_resnet.run import Run
 from keras_resnet.run.calibration_documents import CalibrationDocument, ThresholdDocument
-from keras_resnet.run.documents import without_model
+from keras_resnet.run.documents import WARNING, without_model
 from keras_resnet.runtime.plurals import counted
 
 
@@ -23,13 +24,14 @@ class Table:
     title: str
     columns: Sequence[str]
     rows: list[list[str]]
-    spare: Sequence[str] = ()
+    spare: Sequence[str | Sequence[str]] = ()
 
 
 @dataclass(frozen=True)
 class CalibrationSummary:
     """heading: of the section of a report. title: what was fitted on which images, in a few words. results: what was
-    fitted and what it does, a sentence each. how_to_read: what the columns of `tables` are."""
+    fitted and what it does, a sentence each, warnings beside what they are about. how_to_read: what the columns of
+    `tables` are."""
 
     heading: str
     title: str
@@ -37,22 +39,40 @@ class CalibrationSummary:
     tables: list[Table]
     how_to_read: str
 
+    @property
+    def warnings(self) -> list[str]:
+        """Those of the results that are warnings, without the word."""
+        return [words.removeprefix(WARNING) for words in self.results if words.startswith(WARNING)]
+
 
 @dataclass(frozen=True)
 class CalibrationSection:
-    """The section of a report."""
+    """The section of a report, and the document that it shows."""
 
+    document: CalibrationDocument | ThresholdDocument
     summary: CalibrationSummary
     charts: list[Chart]
+
+    @property
+    def classifier(self) -> CalibrationDocument | None:
+        """The document of a classifier; None of a detector."""
+        return None if "score_thresholds" in self.document else self.document
 
 
 def describe_calibration(document: CalibrationDocument) -> CalibrationSummary:
     """Describe what was fitted to a classifier."""
+    tables = [
+        Table(
+            "Calibration by model", confidence.COLUMNS, confidence.calibration_rows(document), confidence.SPARE_COLUMNS
+        )
+    ]
+    if kinds := confidence.kind_rows(document):
+        tables.append(Table("Unknown images by kind", confidence.KIND_COLUMNS, kinds))
     return CalibrationSummary(
         "Confidence and unknown images",
         confidence.describe_calibration(document),
         confidence.list_results(document),
-        [Table("Calibration by model", confidence.COLUMNS, confidence.calibration_rows(document))],
+        tables,
         confidence.HOW_TO_READ,
     )
 
@@ -74,6 +94,13 @@ def describe_thresholds(document: ThresholdDocument) -> CalibrationSummary:
     )
 
 
+def list_steps(document: CalibrationDocument | ThresholdDocument, name: str) -> list[tuple[str, str]]:
+    """Return what to do next with the run called `name`: (what follows `kresnet`, what that does)."""
+    if "score_thresholds" in document:
+        return score_thresholds.list_steps(cast(ThresholdDocument, document), name)
+    return confidence.list_steps(document, name)
+
+
 def read_section(run: Run, log: Log = log_message) -> CalibrationSection | None:
     """Read what was fitted; None before it. What cannot be read is left out, and `log` says why."""
     try:
@@ -82,9 +109,12 @@ def read_section(run: Run, log: Log = log_message) -> CalibrationSection | None:
         log(f"left out of the report: {error}")
         return None
     if calibration is not None:
-        return CalibrationSection(describe_calibration(calibration), confidence.confidence_charts(calibration))
+        summary = describe_calibration(calibration)
+        return CalibrationSection(calibration, summary, confidence.confidence_charts(calibration))
     if thresholds is not None:
-        return CalibrationSection(describe_thresholds(thresholds), score_thresholds.threshold_charts(thresholds))
+        return CalibrationSection(
+            thresholds, describe_thresholds(thresholds), score_thresholds.threshold_charts(thresholds)
+        )
     return None
 
 

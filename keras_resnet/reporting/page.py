@@ -8,11 +8,10 @@ from dataclasses import dataclass
 from functools import cached_property, partial
 from itertools import chain
 from pathlib import Path
-from statistics import mean
 from typing import Any
 
 from keras_resnet.config.spec import Spec
-from keras_resnet.metrics.labels import MACRO_F1, MACRO_RECALL, MICRO_F1, metric_label, metric_title
+from keras_resnet.metrics.labels import metric_label, metric_title
 from keras_resnet.metrics.outcome import (
     NOT_ABOVE,
     UNVERIFIED,
@@ -23,7 +22,6 @@ from keras_resnet.metrics.outcome import (
     describe_unbeaten,
     describe_unverified,
     find_unbeaten_constant,
-    format_value_interval,
     have_budgets,
     is_beaten_by,
     list_remarks,
@@ -31,16 +29,24 @@ from keras_resnet.metrics.outcome import (
 )
 from keras_resnet.progress import log, show_activity
 from keras_resnet.reporting.charts import Chart
-from keras_resnet.reporting.fitted import CalibrationSection, read_section
+from keras_resnet.reporting.fitted import CalibrationSection, list_steps, read_section
 from keras_resnet.reporting.headline import Doubts, describe_headline
 from keras_resnet.reporting.microcontroller import list_needs, list_notes
 from keras_resnet.reporting.recommend import DescribedVerdict, Recommendation, describe_verdicts, recommend_file
 from keras_resnet.reporting.robustness import describe_section, robustness_charts
+from keras_resnet.reporting.shown_confidence import (
+    describe_shown,
+    find_temperature,
+    list_class_notes,
+    reliability_chart,
+    with_temperature,
+)
 from keras_resnet.reporting.templates import draw_charts, render_template
+from keras_resnet.reporting.tiles import describe_metric, list_tiles
 from keras_resnet.run import Run
 from keras_resnet.run.command import changed_command, training_command
-from keras_resnet.run.documents import Analysis, BaselineRow, Diagnosis, RobustnessDocument, list_warnings
-from keras_resnet.runtime.plurals import counted, format_large
+from keras_resnet.run.documents import WARNING, Analysis, BaselineRow, Diagnosis, RobustnessDocument, list_warnings
+from keras_resnet.runtime.plurals import counted
 
 # A mean average precision of these below which no file of a detector is of use.
 OBJECT_METRICS, USELESS_MAP = ("box mAP", "mask mAP"), 0.05
@@ -66,8 +72,10 @@ class _Contents:
         """Read the files of `run`. Raises RunError for one that is missing or damaged."""
         run.require_finished()
         verdicts, devices = describe_verdicts(run), run.device_verdicts()
-        parts = (verdicts, devices, run.diagnosis(), run.robustness(), read_section(run))
-        return cls(run, run.spec(), run.classes(), run.read_log(), run.analysis(), *parts)
+        fitted, classes = read_section(run), run.classes()
+        analysis = with_temperature(run.analysis(), classes, find_temperature(fitted))
+        parts = (verdicts, devices, run.diagnosis(), run.robustness(), fitted)
+        return cls(run, run.spec(), classes, run.read_log(), analysis, *parts)
 
     @property
     def finds_objects(self) -> bool:
@@ -95,7 +103,7 @@ class _Contents:
         in_classes = [
             charts.precision_recall_chart(curves, shown, self.finds_objects, on_curve) if curves else None,
             charts.f1_chart(f1_curves, shown, chosen) if f1_curves else None,
-            charts.reliability_diagram(analysis["calibration"]["bins"]) if "calibration" in analysis else None,
+            reliability_chart(analysis, self.fitted),
         ]
         return {
             "files": file_charts(self.verdicts, best and best["file"]),
@@ -167,7 +175,7 @@ def _context(contents: _Contents) -> dict[str, Any]:
         "labels": contents.labels,
         "data_name": Path(spec.data.source).name or spec.data.source,
         "metrics": metrics,
-        "metric": metric_label(metrics["metric"]),
+        "metric": describe_metric(metrics),
         "analysis": analysis,
         "verdicts": verdicts,
         "recommended": contents.recommended,
@@ -194,7 +202,15 @@ def _context(contents: _Contents) -> dict[str, Any]:
         **_describe_tables(contents),
         "robustness": describe_section(contents.robustness) if contents.robustness else None,
         "confidence": contents.fitted.summary if contents.fitted else None,
+        "confidence_results": _list_confidence_results(contents),
+        "confidence_steps": list_steps(contents.fitted.document, run.name) if contents.fitted else [],
     }
+
+
+def _list_confidence_results(contents: _Contents) -> list[tuple[str, bool]]:
+    """Return what was fitted and what it does: a sentence, and whether it is a warning."""
+    results = contents.fitted.summary.results if contents.fitted else []
+    return [(words.removeprefix(WARNING), words.startswith(WARNING)) for words in results]
 
 
 def _list_doubts(run: Run, baselines: Sequence[BaselineRow]) -> Doubts:
@@ -255,57 +271,11 @@ def _describe_tables(contents: _Contents) -> dict[str, Any]:
         "epochs": tables.epoch_table(contents.log) if contents.log else None,
         "matrix": tables.confusion_table(matrix, contents.labels, analysis) if matrix else None,
         "by_class": tables.class_table(analysis),
-        "tiles": _list_tiles(contents),
-        "class_notes": _list_class_notes(analysis),
+        "tiles": list_tiles(analysis, len(contents.log), contents.finds_objects),
+        "class_notes": list_class_notes(analysis, contents.fitted),
+        "shown_note": describe_shown(analysis, contents.run.name, contents.fitted),
         "all_metrics": analysis.get("metrics", {}),
     }
-
-
-def _list_tiles(contents: _Contents) -> dict[str, str]:
-    """Return the numbers that stand beside the metric on top of the page, by what they are."""
-    analysis = contents.analysis
-    tiles = {}
-    if contents.finds_objects and (curves := analysis.get("curves")):
-        tiles["AP50, at an IoU of 0.5"] = f"{mean(chain.from_iterable(curves.values())):.2%}"
-    if MACRO_RECALL in analysis.get("metrics", {}):
-        interval = analysis.get("intervals", {}).get(MACRO_RECALL)
-        label = metric_label(MACRO_RECALL) + (f", 95% CI {format_value_interval(interval)}" if interval else "")
-        tiles[label] = f"{analysis['metrics'][MACRO_RECALL]:.2%}"
-    if "top5" in analysis.get("metrics", {}):
-        tiles["top-5 accuracy"] = f"{analysis['metrics']['top5']:.2%}"
-    for name in (MACRO_F1, MICRO_F1):
-        if name in analysis.get("metrics", {}):
-            tiles[name] = f"{analysis['metrics'][name]:.2%}"
-    images = analysis["data"]["train"]["images"]
-    trained = f"training {'image' if images == 1 else 'images'}, {counted(len(contents.log), 'epoch')}"
-    tiles[trained] = f"{images:,}"
-    tiles["parameters"] = format_large(sum(part["parameters"] for part in analysis["parts"]))
-    tiles["multiply-adds an image"] = format_large(sum(part["multiply_adds"] for part in analysis["parts"]))
-    return tiles
-
-
-def _list_class_notes(analysis: Analysis) -> list[str]:
-    """Return what has to be said of the charts by class."""
-    from keras_resnet.reporting.charts import best_threshold
-
-    notes = []
-    if curves := analysis.get("f1_curves"):
-        confidence, best = best_threshold(curves)
-        notes.append(
-            f"Best F1, on average over the classes: {best:.2%}, at a confidence threshold of {confidence:.0%}."
-        )
-    if "calibration" in analysis:
-        error = analysis["calibration"]["error"]
-        notes.append(
-            f"Expected calibration error {error:.2%} (Guo et al. 2017): how far confidence and accuracy differ."
-        )
-        if len(bins := analysis["calibration"]["bins"]) == 1:
-            (only,) = bins
-            notes.append(
-                "There is no reliability diagram, because all confidences are close together:"
-                f" {only['confidence']:.0%} on average, with an accuracy of {only['accuracy']:.0%}."
-            )
-    return notes
 
 
 def _list_files(run: Run, verdicts: list[DescribedVerdict]) -> dict[str, str]:

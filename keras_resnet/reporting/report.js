@@ -127,7 +127,7 @@
     const place = create('div', { className: 'plot' });
     place.setAttribute('role', 'img');
     place.setAttribute('aria-label', chart.description);
-    figure.append(place);
+    figure.querySelector('.static').after(place);
     figure.classList.add('live');
     const plot = echarts.init(place, null, { renderer: 'svg' });
     const draw = () => {

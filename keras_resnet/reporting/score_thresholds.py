@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import shlex
 from dataclasses import replace
 
 import numpy as np
 
+from keras_resnet.metrics.score_thresholds import MIN_OBJECTS
 from keras_resnet.reporting.charts import Chart, choose_classes, f1_chart, list_chosen_points, precision_recall_chart
 from keras_resnet.run.calibration_documents import DetectionScores, ThresholdCheck, ThresholdDocument
+from keras_resnet.run.documents import WARNING
 from keras_resnet.runtime.plurals import counted, verb
 
 SPARE_COLUMNS = ("precision before", "precision after", "recall before", "recall after")
@@ -72,30 +75,70 @@ def how_to_read(document: ThresholdDocument) -> str:
 
 
 def list_results(document: ThresholdDocument) -> list[str]:
-    """List what was fitted and what it does, a sentence each."""
-    return [_describe_fit(document), *_describe_check(document), *_describe_overall(document)]
+    """List what was fitted and what it does, a sentence each; each warning follows what it is about."""
+    return [
+        _describe_fit(document),
+        *_warn_of_few_objects(document),
+        *_describe_check(document),
+        *_warn_of_check(document),
+        *_describe_overall(document),
+    ]
+
+
+def list_warnings(document: ThresholdDocument) -> list[str]:
+    """List all warnings, a sentence each, without the word."""
+    return [words.removeprefix(WARNING) for words in list_results(document) if words.startswith(WARNING)]
 
 
 def _describe_fit(document: ThresholdDocument) -> str:
-    thresholds, keras_model = document["score_thresholds"], document["models"][0]
+    low, high, keras_model = min(document["score_thresholds"]), max(document["score_thresholds"]), document["models"][0]
+    spread = f"{low:.3f} to {high:.3f}" if low < high else f"{low:.3f}"
+    images = counted(document["samples"], "validation image", ",")
     return (
-        f"thresholds of {min(thresholds):.3f} to {max(thresholds):.3f}, for each class the one with the best F1: the"
-        f" mean F1 of the Keras model goes from {keras_model['f1_before']:.2%} to {keras_model['f1_after']:.2%} on the"
-        " images that they were fitted to"
+        f"the classes now have thresholds of {spread}, those with the best F1,"
+        f" instead of {document['default']:g}. On the {images} that they were fitted to, the mean F1 of the Keras model"
+        f" goes from {keras_model['f1_before']:.2%} to {keras_model['f1_after']:.2%}"
     )
+
+
+def _warn_of_few_objects(document: ThresholdDocument) -> list[str]:
+    objects = sum(each["objects"] for each in document["by_class"])
+    if objects >= MIN_OBJECTS:
+        return []
+    return [
+        f"{WARNING}these thresholds are uncertain, because the validation images have only"
+        f" {counted(objects, 'object')}: use more validation images, or return to {document['default']:g} for all"
+        " classes with --forget"
+    ]
 
 
 def _describe_check(document: ThresholdDocument) -> list[str]:
     check = document["check"]
     if check is None:
-        return ["check: not possible, because in one half of the images no object is found, or there are none"]
-    words = (
-        f"check: thresholds fitted on one half of the images take the mean F1 of the other"
+        return [
+            "check on other images: not possible, because in one half of the validation images no object is found, or"
+            " there are none"
+        ]
+    return [
+        f"check on other images: thresholds fitted on one half of the validation images change the mean F1 of the other"
         f" {counted(check['images'], 'image')} from {check['before']:.2%} to {check['after']:.2%}"
-    )
-    is_better = check["after"] >= check["before"]
-    doubt = f". That is worse than with {document['default']:g} for all classes: --forget removes the thresholds"
-    return [words if is_better else words + doubt]
+    ]
+
+
+def _warn_of_check(document: ThresholdDocument) -> list[str]:
+    if not is_worse(document):
+        return []
+    return [
+        f"{WARNING}on images that they are not fitted to, such thresholds are worse than {document['default']:g} for"
+        " all classes, so they are fitted to chance: use more validation images, or remove the thresholds with"
+        " --forget"
+    ]
+
+
+def is_worse(document: ThresholdDocument) -> bool:
+    """Return whether the check finds fitted thresholds to be worse than the one for all classes."""
+    check = document["check"]
+    return check is not None and check["after"] < check["before"]
 
 
 def _describe_overall(document: ThresholdDocument) -> list[str]:
@@ -104,10 +147,22 @@ def _describe_overall(document: ThresholdDocument) -> list[str]:
         return []
     listed = ", ".join(f"{each['label']} ({each['note']})" for each in others[:MAX_NAMED])
     more = f", and {len(others) - MAX_NAMED} more" if len(others) > MAX_NAMED else ""
-    who = f"{counted(len(others), 'class', plural='classes')} {verb(len(others), 'gets', 'get')}"
+    count = len(others)
+    who = f"{counted(count, 'class', plural='classes')} {verb(count, 'has', 'have')}"
     return [
-        f"{who} {document['overall']:.3f}, the threshold with the best F1 over all classes together: {listed}{more}"
+        f"{WARNING}{who} no threshold of {verb(count, 'its', 'their')} own, but {document['overall']:.3f}, the one with"
+        f" the best F1 over all classes together: {listed}{more}. Add validation images that show"
+        f" {verb(count, 'it', 'them')}"
     ]
+
+
+def list_steps(document: ThresholdDocument, name: str) -> list[tuple[str, str]]:
+    """Return what to do next with the run called `name`: (what follows `kresnet`, what that does)."""
+    run = shlex.quote(name)
+    steps = [(f"predict {run} photo.jpg", "use the thresholds")]
+    if is_worse(document) or _warn_of_few_objects(document):
+        steps.append((f"calibrate {run} --forget", "undo all of this"))
+    return steps
 
 
 def threshold_charts(document: ThresholdDocument) -> list[Chart]:

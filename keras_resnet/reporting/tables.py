@@ -9,6 +9,7 @@ from math import floor, isfinite, log10
 from typing import Any
 
 from keras_resnet.metrics.labels import class_metric_label, metric_label
+from keras_resnet.metrics.multilabel import describe_few_images
 from keras_resnet.metrics.outcome import (
     FAILED,
     PASSED,
@@ -141,8 +142,8 @@ def choose_form(values: Iterable[float | None]) -> str:
 
 
 def class_table(analysis: Analysis) -> dict[str, Any]:
-    """Return {"columns", "worst", "note"} of the numbers by class. worst: the classes with the lowest main number, none
-    where all are equal."""
+    """Return {"columns", "worst", "note", "warning"} of the numbers by class. worst: the classes with the lowest main
+    number, none where all are equal. warning: of thresholds that were fitted to few images, "" where there are none."""
     rows = analysis["by_class"]
     keys = list(dict.fromkeys(key for row in rows for key in row))
     main = next((key for key in MAIN_NUMBERS if key in keys), "")
@@ -158,7 +159,7 @@ def class_table(analysis: Analysis) -> dict[str, Any]:
         note = (
             f"{note} Precision, recall and F1 at an IoU of 0.5 and a confidence of {analysis['threshold']:.0%} or more."
         )
-    return {"columns": keys, "worst": worst, "note": note}
+    return {"columns": keys, "worst": worst, "note": note, "warning": describe_few_images(rows)}
 
 
 def _name_some(names: Sequence[str]) -> str:

@@ -4,16 +4,17 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Annotated, Any, Literal, cast
+from typing import Annotated, Any, Literal, NotRequired, cast
 
 from pydantic import Field
 from typing_extensions import TypedDict
 
-from keras_resnet.run.documents import Calibration, Count, Curve, Line, Number, kept
+from keras_resnet.run.documents import Calibration, Count, Curve, Interval, Line, Number, kept
 from keras_resnet.run.reading import parse_json
 from keras_resnet.runtime.confidence import Confidence
 
 Share = Annotated[Number, Field(ge=0, le=1)]
+Some = Annotated[int, Field(ge=1)]
 
 
 @kept
@@ -51,15 +52,15 @@ class ModelCalibration(TypedDict):
     loss_after: Number
     accepted: Number
     accepted_unknown: Number
-    auroc: Number
+    auroc: Share
 
 
 @kept
 class UnknownKind(TypedDict):
     """One kind of images that are of none of the classes: the AUROC, and the share that the rule accepts."""
 
-    images: Count
-    auroc: Number
+    images: Some
+    auroc: Share
     accepted: Number
 
 
@@ -69,25 +70,31 @@ class UnknownImages(TypedDict):
     them."""
 
     source: Line
-    images: Count
+    images: Some
     kinds: dict[Line, UnknownKind]
 
 
 @kept
 class CalibrationDocument(TypedDict):
-    """confidence.json of a classifier. samples: validation images; note: why no temperature was fitted, "" where one
-    was. before, after: the reliability of the Keras model, with the bins. accepted_curve, accepted_unknown_curve: of
-    the Keras model at each of `thresholds` the shares of validation images and of unknown ones that are accepted.
-    models: the Keras model first."""
+    """confidence.json of a classifier. samples: validation images, of which the Keras model gets `mistakes` wrong;
+    temperature_interval: its 95% interval; note: why no temperature was fitted, "" where one was. before, after: the
+    reliability of the Keras model, with the bins. auroc_by_score: of the Keras model, by each score that a rule could
+    look at. warnings: what is uncertain or of no use, in sentences. accepted_curve, accepted_unknown_curve: of the
+    Keras model at each of `thresholds` the shares of validation images and of unknown ones that are accepted. models:
+    the Keras model first."""
 
-    samples: Count
+    samples: Some
+    mistakes: NotRequired[Count]
     temperature: Number
+    temperature_interval: NotRequired[Interval]
     note: Line
     rejection: RejectionRule
     check: CalibrationCheck
     before: Calibration
     after: Calibration
     unknown: UnknownImages
+    auroc_by_score: NotRequired[dict[Line, Share]]
+    warnings: NotRequired[list[str]]
     thresholds: Curve
     accepted_curve: Curve
     accepted_unknown_curve: Curve
@@ -154,9 +161,11 @@ class ThresholdDocument(TypedDict):
     an object, "boxes" or "masks", with an IoU of `iou` or more. score_thresholds: of each class, in the order of the
     labels. overall: the threshold with the best F1 of all classes together; default: the one without calibration.
     check: None where nothing is found in one half of the images. curves: of each class with objects the precision at
-    101 recalls; f1_curves: F1 at 101 thresholds. models: the Keras model first."""
+    101 recalls; f1_curves: F1 at 101 thresholds. warnings: what is uncertain or of no use, in sentences. models: the
+    Keras model first."""
 
     samples: Count
+    warnings: NotRequired[list[str]]
     matched: Literal["boxes", "masks"]
     iou: Share
     default: Share

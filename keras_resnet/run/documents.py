@@ -171,9 +171,12 @@ class ConfusedPair(TypedDict):
 @kept
 class Sample(TypedDict):
     """An image of the report with its predictions, and another with its ground truth, WebP files as base64; what is
-    predicted in it, and the name of its file."""
+    predicted in it, and the name of its file. logits, labeled: of a classifier's mistake, in the order of the labels,
+    and the label of the ground truth; the caption is without a temperature."""
 
     caption: str
+    logits: NotRequired[list[Number]]
+    labeled: NotRequired[str]
     file: str
     image: Base64
     ground_truth: NotRequired[Base64]
@@ -182,9 +185,11 @@ class Sample(TypedDict):
 @kept
 class HeatMapImage(TypedDict):
     """An image of the report with its heat map, WebP files as base64, the label whose score is explained, and the name
-    of its file."""
+    of its file. logits, labeled: see `Sample`; what is predicted right has no "labeled"."""
 
     caption: str
+    logits: NotRequired[list[Number]]
+    labeled: NotRequired[str]
     file: str
     label: str
     image: Base64

@@ -20,6 +20,7 @@ from keras_resnet.models.build import Outputs, build_model
 from keras_resnet.models.layers import Layers
 from keras_resnet.runtime.confidence import UNCALIBRATED, Confidence
 from keras_resnet.runtime.predictions import POSTPROCESSORS
+from keras_resnet.runtime.printable import make_printable
 
 if TYPE_CHECKING:
     import keras
@@ -30,22 +31,38 @@ Loss = Callable[["tf.Tensor | dict[str, tf.Tensor]", "tf.Tensor | dict[str, tf.T
 
 
 @dataclass(frozen=True)
+class Answer:
+    """What a classifier answers to an image, for confidences with a temperature that is fitted later. logits: of each
+    class. labeled: the label of the ground truth where another is predicted, else ""."""
+
+    logits: tuple[float, ...]
+    labeled: str = ""
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return it as analysis.json has it."""
+        return {"logits": list(self.logits)} | ({"labeled": make_printable(self.labeled)} if self.labeled else {})
+
+
+@dataclass(frozen=True)
 class SamplePrediction:
     """An image worth showing: its row in the split and a caption; the objects to draw into it, and those to draw into
-    another copy beside it, the ground truth, where the task finds objects."""
+    another copy beside it, the ground truth, where the task finds objects; the answer of a classifier."""
 
     row: int
     caption: str
     objects: list[dict[str, Any]] = field(default_factory=list)
     ground_truth: list[dict[str, Any]] | None = None
+    answer: Answer | None = None
 
 
 @dataclass(frozen=True)
 class TypicalImage:
-    """The image in which a class is predicted right with the most confidence: its row in the split and the label."""
+    """The image in which a class is predicted right with the most confidence: its row in the split and the label, and
+    the answer of a classifier."""
 
     row: int
     label: str
+    answer: Answer | None = None
 
 
 class OutputMetadata(TypedDict):

@@ -5,7 +5,7 @@ The reference for a task: `tasks.base.Task` says what each member is for.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import TYPE_CHECKING, Any, ClassVar
@@ -21,12 +21,14 @@ from keras_resnet.models.backbone import Backbone, Features
 from keras_resnet.models.build import build_logits
 from keras_resnet.models.layers import Layers, Tensor
 from keras_resnet.runtime.confidence import UNCALIBRATED, Confidence
-from keras_resnet.tasks.base import Loss, OutputMetadata, SamplePrediction, Task, TypicalImage, choose_typical
+from keras_resnet.tasks.base import Answer, Loss, OutputMetadata, SamplePrediction, Task, TypicalImage, choose_typical
 
 if TYPE_CHECKING:
     import tensorflow as tf
 
 TOP = 5
+# Of the logits in analysis.json: confidences are shown with two.
+LOGIT_DECIMALS = 4
 ClassificationEvaluation = Evaluation[np.ndarray, np.ndarray, np.ndarray]
 
 
@@ -147,18 +149,21 @@ class Classification(Task[np.ndarray, np.ndarray, np.ndarray]):
         probabilities, labels = softmax(evaluation.predictions), evaluation.ground_truth
         predicted, confidence = probabilities.argmax(axis=1), probabilities.max(axis=1)
         wrong = np.flatnonzero(~evaluation.metrics.is_correct)
-        first = wrong[np.argsort(-confidence[wrong], kind="stable")][:count]
-        return [
-            SamplePrediction(int(row), describe_mistake(self.classes, predicted[row], confidence[row], labels[row]))
-            for row in first
-        ]
+        samples = []
+        for row in wrong[np.argsort(-confidence[wrong], kind="stable")][:count]:
+            labeled = self.classes[labels[row]]
+            caption = describe_mistake(self.classes[predicted[row]], confidence[row], labeled)
+            answer = _keep_answer(evaluation.predictions[row], labeled)
+            samples.append(SamplePrediction(int(row), caption, answer=answer))
+        return samples
 
     def typical_images(self, evaluation: ClassificationEvaluation, count: int) -> list[TypicalImage]:
         """Choose an image of each class."""
         confidence = softmax(evaluation.predictions).max(axis=1)
         shown = np.eye(len(self.classes), dtype=bool)[evaluation.ground_truth]
         right = shown & evaluation.metrics.is_correct[:, None]
-        return choose_typical(np.where(right, confidence[:, None], 0), shown.sum(axis=0), self.classes, count)
+        typical = choose_typical(np.where(right, confidence[:, None], 0), shown.sum(axis=0), self.classes, count)
+        return [replace(each, answer=_keep_answer(evaluation.predictions[each.row])) for each in typical]
 
     def drop_confidence_interval(
         self, metric: str, before: ClassificationEvaluation, after: ClassificationEvaluation
@@ -174,6 +179,10 @@ class Classification(Task[np.ndarray, np.ndarray, np.ndarray]):
         return float((np.argmax(predictions, axis=-1) == np.argmax(others, axis=-1)).mean())
 
 
-def describe_mistake(classes: Sequence[str], predicted: int, confidence: float, label: int) -> str:
+def _keep_answer(logits: np.ndarray, labeled: str = "") -> Answer:
+    return Answer(tuple(np.round(logits.astype(np.float64), LOGIT_DECIMALS).tolist()), labeled)
+
+
+def describe_mistake(predicted: str, confidence: float, labeled: str) -> str:
     """Describe a wrong prediction: "predicted town 82%, labeled symbols"."""
-    return f"predicted {classes[predicted]} {confidence:.0%}, labeled {classes[label]}"
+    return f"predicted {predicted} {confidence:.0%}, labeled {labeled}"

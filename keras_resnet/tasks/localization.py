@@ -92,7 +92,7 @@ class Localization(Detection):
             prediction, label = predictions[row], self.classes[labels[row]]
             box = evaluation.ground_truth["boxes"][row, 0] * evaluation.ground_truth["sizes"][row].max()
             guess = {"label": self.classes[prediction.labels[0]], "probability": float(prediction.scores[0])}
-            caption = describe_mistake(self.classes, prediction.labels[0], prediction.scores[0], labels[row])
+            caption = describe_mistake(guess["label"], prediction.scores[0], label)
             overlap = float(iou(prediction.boxes[0], box))
             samples.append(
                 SamplePrediction(

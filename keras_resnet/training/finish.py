@@ -9,9 +9,11 @@ from keras_resnet.data.load import DatasetSplits
 from keras_resnet.evaluation.analysis import analyze_model
 from keras_resnet.evaluation.evaluate import validate
 from keras_resnet.metrics.labels import MACRO_RECALL, metric_label
+from keras_resnet.metrics.multilabel import describe_few_images
 from keras_resnet.metrics.outcome import describe_baselines, format_value
 from keras_resnet.progress import Log
 from keras_resnet.run import Run
+from keras_resnet.run.documents import WARNING
 from keras_resnet.runtime.plurals import counted
 
 if TYPE_CHECKING:
@@ -49,5 +51,7 @@ def write_finished_model(run: Run, trainer: Trainer, data: DatasetSplits, log: L
             f"thresholds: {min(thresholds):.2f} to {max(thresholds):.2f}, for each label the one with the best F1 on"
             f" the validation images; stored in {run.metrics_file.name} and in every exported file"
         )
+    if few := describe_few_images(analysis["by_class"]):
+        log(f"{WARNING}{few}")
     for line in describe_baselines(analysis["baselines"]):
         log(line)

@@ -1,8 +1,10 @@
 """What kresnet calibrate fits, keeps and says, and that every runtime answers alike with it."""
 
 import base64
+import html
 import io
 import json
+import re
 import shutil
 import subprocess
 import sys
@@ -20,7 +22,8 @@ from keras_resnet.data.odd_images import KINDS, generate_odd_images
 from keras_resnet.evaluation.evaluate import load_model
 from keras_resnet.export import device_scripts
 from keras_resnet.export.load import file_size, load_file
-from keras_resnet.reporting.confidence import list_results
+from keras_resnet.reporting.calibration_warnings import list_warnings
+from keras_resnet.reporting.confidence import list_results, list_steps
 from keras_resnet.reporting.fitted import forget_file
 from keras_resnet.reporting.page import render_report
 from keras_resnet.run import Run
@@ -114,15 +117,137 @@ def test_the_report_measures_the_same_error(run, calibrated):
     assert len(set(places)) == len(places) > 1
 
 
-def test_a_rule_of_no_use_and_a_check_that_cannot_be_made_are_named(calibrated):
+def changed(document, auroc=None, **others):
+    """The document with another AUROC of the Keras model, and others of its numbers."""
+    first, *files = document["models"]
+    return {**document, "models": [{**first, "auroc": first["auroc"] if auroc is None else auroc}, *files], **others}
+
+
+def warnings_in(document):
+    return [words for words in list_results(document) if words.startswith("warning: ")]
+
+
+def test_a_rule_that_is_reversed_is_told_from_one_at_chance(calibrated):
+    """By the interval of the AUROC, of 360 and 1,000 images about 0.035 to either side."""
     document = calibrated.document
-    better, worse = ({**document["models"][0], "auroc": auroc} for auroc in (0.6, 0.4))
-    assert not any("warning" in words for words in list_results({**document, "models": [better]}))
-    first, share = list_results(document)[0], 1 - document["models"][0]["accepted_unknown"]
-    assert f'predict --reject answers "unknown" to {share:.1%} of the unknown images' in first
-    words = list_results({**document, "models": [worse], "check": {**document["check"], "temperature": 1.0}})
-    assert any("warning: on these unknown images, the rule is no better than chance" in each for each in words)
-    assert any(each.startswith("check: not possible, because the half") for each in words)
+    aurocs = {"energy": 0.07, "max-logit": 0.06}
+    others = {"auroc_by_score": aurocs, "temperature_interval": [1.0, 1.5]}
+    good, chance, reversed_ = (changed(document, auroc, **others) for auroc in (0.56, 0.52, 0.07))
+    assert warnings_in(good) == []
+    (words,) = warnings_in(chance)
+    assert "no better than chance: AUROC 0.5200 (95% confidence interval 0.4" in words and "reversed" not in words
+    (words,) = warnings_in(reversed_)
+    assert "the rule is reversed on these unknown images: AUROC 0.0700 (95% confidence interval 0.0" in words
+    assert "most of them have a higher energy than images of the classes" in words and "than chance" not in words
+    for each in (chance, reversed_):
+        (words,) = warnings_in(each)
+        assert "Do not use --reject for such images. --score max-logit does not help (AUROC 0.0600)." in words
+        assert "--unknown FOLDER" in words and list_warnings(each) == [words.removeprefix("warning: ")]
+        results = list_results(each)
+        assert results[results.index(words) - 1].startswith("unknown images: with --reject")
+    small = changed(reversed_, 0.2, samples=3, unknown={**document["unknown"], "images": 3})
+    assert "no better than chance" in warnings_in(small)[0]
+
+
+def test_the_other_score_is_advised_where_it_is_better(calibrated):
+    aurocs = {"energy": 0.4, "max-logit": 0.9}
+    document = changed(calibrated.document, 0.4, auroc_by_score=aurocs, temperature_interval=[1.0, 1.5])
+    (words,) = warnings_in(document)
+    assert words.endswith("Calibrate again with --score max-logit, which has an AUROC of 0.9000")
+    assert list_steps(document, "my run")[0][0] == "calibrate 'my run' --score max-logit"
+    of_folder = {**document["unknown"], "kinds": {"odd": {"images": 1000, "auroc": 0.4, "accepted": 1.0}}}
+    (words,) = warnings_in({**document, "unknown": of_folder, "auroc_by_score": {"energy": 0.4, "max-logit": 0.4}})
+    assert words.endswith("Train with one more class, of such images") and "--unknown" not in words
+
+
+def test_a_temperature_of_few_mistakes_is_called_uncertain(calibrated):
+    document = changed(calibrated.document, 0.9)
+    wide = {**document, "mistakes": 2, "temperature_interval": [0.05, 0.52]}
+    assert warnings_in({**wide, "temperature_interval": [0.3, 0.59]}) == []
+    (words,) = warnings_in(wide)
+    assert f"depends on only 2 mistakes in {document['samples']} validation images: use more validation images" in words
+    assert "temperature of 1 with --forget" in words and (
+        "calibrate r --forget",
+        "undo all of this",
+    ) in (list_steps(wide, "r"))
+    results = list_results(wide)
+    assert "(95% confidence interval 0.050 to 0.520)" in results[results.index(words) - 1]
+    earlier = {key: value for key, value in document.items() if key not in ("mistakes", "temperature_interval")}
+    assert warnings_in(earlier) == [] and "interval" not in list_results(earlier)[1]
+
+
+def test_a_check_that_cannot_be_made_is_named(calibrated):
+    document = calibrated.document
+    words = list_results({**document, "check": {**document["check"], "temperature": 1.0}})
+    assert any(each.startswith("check on other images: not possible") for each in words)
+
+
+def test_a_model_with_few_mistakes_warns_everywhere(exported, kresnet, tmp_path):
+    """In confidence.json, the printed lines, Python and the report; of 40 images, which have next to no mistakes."""
+    run = copied(exported[0], tmp_path / "other", ("int8.tflite",))
+    report = kr.Run(run).calibrate(samples=40)
+    document = json.loads(run.confidence_file.read_text())
+    assert document["mistakes"] == round(
+        40 * (1 - sum(each["accuracy"] * each["images"] for each in document["before"]["bins"]) / 40)
+    )
+    assert document["warnings"] == report.warnings
+    low, high = document["temperature_interval"]
+    assert (high > 2 * low) == any("is uncertain" in words for words in report.warnings)
+    page = render_report(run)
+    read = html.unescape(re.sub("<[^>]*>", "", page))
+    for words in report.warnings:
+        assert f"warning: {words}" in str(report) and f"{words[0].upper()}{words[1:]}." in read
+    section = page.split('id="confidence"')[1].split("</section>")[0]
+    assert section.count('class="note"') == len(report.warnings) > 0
+    assert 'with <code class="option">--reject</code>, the answer is' in section
+
+
+def captions_in(page, section):
+    """The captions of images in a section of the report, without the names of files."""
+    part = page.split(f'id="{section}"')[1].split("</section>")[0]
+    return [html.unescape(each) for each in re.findall(r"<figcaption>(.*?)<br>", part)]
+
+
+def test_a_report_has_the_confidences_that_predict_gives(exported, run, calibrated):
+    """With the temperature: under mistakes, the most confident first, under heat maps, and as calibration error."""
+    split = load_dataset(run.spec().data, silent).splits["validation"]
+    page, classes = render_report(run), run.classes()
+    found = kr.Run(run).predict(list(split.pixels))
+    wrong = [
+        (each.probability, f"predicted {each.label} {each.probability:.0%}, labeled {classes[label]}")
+        for each, label in zip(found, split.labels, strict=True)
+        if each.label != classes[label]
+    ]
+    stored = [each["caption"] for each in run.analysis()["samples"]]
+    expected = [words for _, words in sorted(wrong, key=lambda each: -each[0])]
+    shown = captions_in(page, "samples")
+    assert sorted(shown) != sorted(stored) and set(shown) <= set(expected)
+    assert shown == [words for words in expected if words in shown][: len(shown)]
+    maps = captions_in(page, "heat_maps")
+    assert maps[:3] == shown[:3] and {each.label for each in found} >= {words.split()[0] for words in maps[6:]}
+    best = {each.label: each.probability for each in sorted(found, key=lambda each: each.probability)}
+    right = [words for words in maps if not words.startswith("predicted")]
+    assert right and all(float(words.split()[1][:-1]) <= 100 * best[words.split()[0]] + 0.51 for words in right)
+    assert page.count(f"with the temperature of kresnet calibrate ({calibrated.temperature:.3f})") == 2
+    after, before = (f"{calibrated.document[when]['error']:.2%}" for when in ("after", "before"))
+    results = page.split('id="classes"')[1].split("</section>")[0]
+    assert f"Expected calibration error {after} with the temperature of kresnet calibrate, {before} without" in results
+    assert 'data-chart="calibration"' not in page and 'data-chart="confidence-reliability"' in page
+    plain = render_report(exported[0])
+    assert captions_in(plain, "samples") == stored and "kresnet calibrate" not in plain
+    assert 'data-chart="calibration"' in plain
+
+
+def test_a_report_says_where_an_earlier_analysis_cannot_have_the_temperature(run, calibrated, tmp_path):
+    other = Run(shutil.copytree(run.folder, tmp_path / "other", ignore=shutil.ignore_patterns("exports")))
+    found = other.analysis()
+    stored = [each["caption"] for each in found["samples"]]
+    for each in [*found["samples"], *(each for group in found["heat_maps"] for each in group["maps"])]:
+        del each["logits"]
+    other.write_json(other.analysis_file, found)
+    page = render_report(other)
+    assert captions_in(page, "samples") == stored
+    assert page.count("are without the temperature that kresnet calibrate has fitted; kresnet report other") == 2
 
 
 def test_files_keep_their_networks_and_get_the_metadata(run, before, calibrated):
@@ -204,16 +329,26 @@ def test_the_command_prints_what_was_fitted_and_the_report_shows_it(exported, od
     assert document["rejection"]["score"] == "max-logit" and document["rejection"]["accepts"] == 0.95
     assert "int8.tflite" in out and "ECE after" in out
     first, *lines = out.splitlines()
-    assert "predict --reject answers" in first and "the predicted labels do not change" in first
+    assert (
+        first.startswith("other: the confidences now differ from the accuracy by ") and "labels stay the same" in first
+    )
     keras_model = document["models"][0]
     (row,) = [line for line in lines if line.startswith("Keras model")]
     for number in ("error_before", "error_after", "accepted", "accepted_unknown", "auroc"):
         words = f"{keras_model[number]:{'.4f' if number == 'auroc' else '.1%' if 'accept' in number else '.2%'}}"
-        details = [line for line in lines if ".tflite" not in line and not line.startswith(("saved_model", "check"))]
+        own = (".tflite", "saved_model", "check", "unknown images:", "warning")
+        details = [line for line in lines if not any(word in line for word in own)]
         assert words in row and sum(words in line for line in details if line != row) == 0, words
-    assert f"temperature {document['temperature']:.3f}" in out and "50 unknown images" in out
-    assert "written into the metadata of int8.tflite; networks and verdicts are as they were" in err
+    assert "of 50 unknown images, and wrongly " in out
+    assert f"temperature: {document['temperature']:.3f} (95% confidence interval " in out
+    low, high = document["temperature_interval"]
+    assert low < document["temperature"] < high
+    grown = file_size(run.exports / "int8.tflite") - file_size(exported[0].exports / "int8.tflite")
+    assert 0 < grown < 2000
+    written = f"written into the metadata of int8.tflite ({grown:,} bytes more); networks and verdicts are as they were"
+    assert written in err
     assert "not written into saved_model: write again with kresnet export other" in err
+    assert " ".join(err[-1].split()) == "kresnet report other --open see it in plots"
     page = render_report(run)
     assert 'id="confidence"' in page and "Images accepted by threshold" in page
     assert page.count('data-chart="confidence-') == 3

@@ -33,6 +33,7 @@ from keras_resnet.export.tflite_options import build_tflite_options, with_nms_va
 from keras_resnet.reporting import charts
 from keras_resnet.reporting.fitted import read_section
 from keras_resnet.reporting.page import render_report
+from keras_resnet.reporting.score_thresholds import list_results, list_steps, list_warnings
 from keras_resnet.run import Run
 from keras_resnet.runtime import cli, postprocess
 from keras_resnet.runtime.confidence import Confidence
@@ -252,7 +253,7 @@ def test_the_command_prints_what_was_fitted_and_the_report_shows_it(run, calibra
     code, out, err = kresnet("calibrate", copy.folder, "--samples", "30")
     assert code == 0, err
     document = json.loads(copy.confidence_file.read_text())
-    assert document["samples"] == 30 and "fitted on 30 validation images" in out
+    assert document["samples"] == 30 and "On the 30 validation images that they were fitted to" in out
     assert "F1 after" in out and "objects" in out and all(name in out for name in copy.classes())
     assert f"{document['models'][0]['f1_after']:.2%}" in out and f"{document['score_thresholds'][0]:.3f}" in out
     assert f"written into the metadata of {FILE}" in "\n".join(err)
@@ -263,17 +264,50 @@ def test_the_command_prints_what_was_fitted_and_the_report_shows_it(run, calibra
     assert "Score thresholds" in page and page.count('data-chart="confidence-') == 2
 
 
+def test_uncertain_thresholds_are_warned_of(calibrated):
+    """Where the check finds them worse, and where a class or all of them have few objects; with what to do."""
+    document, check = calibrated.document, calibrated.document["check"]
+    rows = [{**each, "note": "", "objects": 20} for each in document["by_class"]]
+    sound = {**document, "by_class": rows, "check": {**check, "before": 0.5, "after": 0.5}}
+    assert list_warnings(sound) == [] and [words for words, _ in list_steps(sound, "r")] == ["predict r photo.jpg"]
+    worse = {**sound, "check": {**check, "before": 0.5, "after": 0.49}}
+    (words,) = list_warnings(worse)
+    assert "such thresholds are worse than 0.3 for all classes" in words and "with --forget" in words
+    assert list_steps(worse, "r")[1][0] == "calibrate r --forget"
+    results = list_results(worse)
+    assert results[results.index(f"warning: {words}") - 1].startswith("check on other images: ")
+    (words,) = list_warnings({**sound, "by_class": [{**each, "objects": 1} for each in rows]})
+    assert words.startswith(
+        f"these thresholds are uncertain, because the validation images have only {len(rows)} objects"
+    )
+    rare = [{**rows[0], "note": "3 objects, fewer than 10"}, *rows[1:]]
+    (words,) = list_warnings({**sound, "by_class": rare})
+    assert words.startswith("1 class has no threshold of its own, but ") and "(3 objects, fewer than 10)" in words
+    assert words.endswith("Add validation images that show it")
+    assert calibrated.warnings == document["warnings"] == list_warnings(document)
+
+
+def test_a_report_says_that_its_other_numbers_are_without_the_thresholds(run, calibrated, tmp_path):
+    page = render_report(run)
+    assert "Drawn are objects with a confidence of 30% or more; with the thresholds of kresnet calibrate" in page
+    assert "Since kresnet calibrate, kresnet predict shows objects from the thresholds of their classes on." in page
+    other = Run(shutil.copytree(run.folder, tmp_path / "other", ignore=shutil.ignore_patterns("exports")))
+    other.confidence_file.unlink()
+    assert "kresnet calibrate" not in render_report(other)
+
+
 def test_forgetting_restores_what_was(run, before, calibrated, kresnet, tmp_path):
     copy = Run(shutil.copytree(run.folder, tmp_path / "again"))
+    content, rows = before
+    less = (copy.exports / FILE).stat().st_size - len(content)
     code, out, err = kresnet("calibrate", copy.folder, "--forget")
     assert code == 0, err
-    content, rows = before
     assert (copy.exports / FILE).read_bytes() == content
     assert copy.verdict_rows() == rows and not copy.confidence_file.exists()
     assert copy.confidence() == Confidence() and "Score thresholds" not in render_report(copy)
     assert out.splitlines() == [
         "removed confidence.json",
-        f"removed from the metadata of {FILE}; networks and verdicts are as they were",
+        f"removed from the metadata of {FILE} ({less} bytes less); networks and verdicts are as they were",
     ]
     code, _, err = kresnet("calibrate", copy.folder, "--forget")
     assert code == 2 and err[-1].endswith("run again has not been calibrated, so there is nothing to forget")

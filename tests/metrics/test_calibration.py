@@ -10,6 +10,7 @@ from keras_resnet.metrics.calibration import (
     negative_log_likelihood,
     separation,
     split_in_halves,
+    temperature_ci,
 )
 from keras_resnet.runtime.confidence import Confidence, Rejection, score_logits, softmax
 
@@ -53,6 +54,29 @@ def test_without_a_mistake_there_is_no_temperature(overconfident):
     logits = overconfident[0]
     fitted = fit_temperature(logits, logits.argmax(axis=1))
     assert fitted.value == 1 and "every image is classified correctly" in fitted.note
+
+
+def test_the_interval_of_the_temperature_is_that_of_refitted_resamples(overconfident):
+    logits, labels = (each[:100] for each in overconfident)
+    generator = np.random.default_rng(5)
+    draws = (generator.integers(len(labels), size=len(labels)) for _ in range(500))
+    refitted = [fit_temperature(logits[rows], labels[rows]).value for rows in draws]
+    low, high = temperature_ci(logits, labels)
+    assert (low, high) == pytest.approx(np.percentile(refitted, [2.5, 97.5]), rel=0.02)
+    assert low < fit_temperature(logits, labels).value < high < 2 * low
+    assert temperature_ci(logits, labels) == (low, high)
+
+
+def test_a_temperature_of_few_mistakes_has_a_wide_interval(overconfident):
+    """Down to the lowest temperature, because some resamples have no mistake."""
+    logits, labels = overconfident
+    right, wrong = (np.flatnonzero((logits.argmax(axis=1) == labels) == is_right) for is_right in (True, False))
+    few = np.concatenate([right[:300], wrong[:2]])
+    low, high = temperature_ci(logits[few], labels[few])
+    assert low == pytest.approx(0.05) and high > 5 * low
+    many = np.concatenate([right[:300], wrong[:60]])
+    low, high = temperature_ci(logits[many], labels[many])
+    assert high < 2 * low
 
 
 def test_scores_are_those_of_the_papers():

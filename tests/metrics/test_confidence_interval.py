@@ -198,3 +198,37 @@ def test_resampled_images_score_as_copies_of_them_do(kind):
         assert score(rows) == pytest.approx(coco.coco_metrics(*copies, "abc", kind)[0]["AP"], abs=1e-12)
     empty = [row for row, each in enumerate(truths) if not len(each.labels)]
     assert np.isnan(score(np.full(len(truths), empty[0])))
+
+
+@pytest.mark.parametrize(("area", "known", "unknown"), [(0.07, 360, 180), (0.5, 40, 25), (0.93, 12, 500), (0.4, 5, 3)])
+def test_the_interval_of_an_auroc_ends_where_it_is_z_standard_errors_away(area, known, unknown):
+    """By Hanley and McNeil's variance as they write it (1982, equation 1), with the mean number of images for both."""
+    mean = (known + unknown) / 2
+
+    def error(area):
+        first, second = area / (2 - area), 2 * area**2 / (1 + area)
+        pairs = area * (1 - area) + (mean - 1) * (first - area**2) + (mean - 1) * (second - area**2)
+        return (pairs / (known * unknown)) ** 0.5
+
+    low, high = confidence_interval.auroc_ci(area, known, unknown)
+    assert low < area < high
+    assert area - low == pytest.approx(1.959964 * error(low)) and high - area == pytest.approx(1.959964 * error(high))
+    assert confidence_interval.auroc_ci(1 - area, known, unknown) == pytest.approx((1 - high, 1 - low))
+
+
+def test_the_interval_of_an_auroc_holds_the_true_area_in_95_of_100_samples():
+    from scipy.stats import norm
+
+    generator = np.random.default_rng(0)
+    area, covered = norm.cdf(0.8 / 2**0.5), 0
+    for _ in range(400):
+        known, unknown = generator.normal(0.8, 1, 30), generator.normal(0, 1, 50)
+        low, high = confidence_interval.auroc_ci(float((known[:, None] > unknown).mean()), 30, 50)
+        covered += low <= area <= high
+    assert 0.92 < covered / 400 < 0.98
+
+
+def test_the_interval_of_an_auroc_of_0_or_1_is_no_point():
+    low, high = confidence_interval.auroc_ci(0.0, 5, 3)
+    assert low == 0 and 0.3 < high < 0.6 and confidence_interval.auroc_ci(1.0, 5, 3) == pytest.approx((1 - high, 1))
+    assert confidence_interval.auroc_ci(0.0, 500, 300)[1] < 0.02

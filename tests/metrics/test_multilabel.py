@@ -10,6 +10,7 @@ from keras_resnet.metrics.multilabel import (
     analyze_labels,
     bootstrap_score,
     compute_scores,
+    describe_few_images,
     f1_scores,
     fit_thresholds,
 )
@@ -89,3 +90,23 @@ def test_curves_end_where_all_labels_are_predicted():
     assert analysis["curves"]["a"][-1] == pytest.approx(share, abs=0.05) and len(analysis["curves"]["a"]) == 101
     row = analysis["by_class"][0]
     assert row["f1"] == pytest.approx(f1_score(truth[:, 0], probabilities[:, 0] >= 0.5))
+
+
+def test_labels_whose_thresholds_few_images_decide_are_named():
+    """The rarest first; a label that no image has is in no row."""
+    probabilities, truth = drawn(count=100)
+    truth[:, 0] = truth[:, 3] = 0
+    truth[:9, 0] = truth[:1, 3] = 1
+    thresholds = fit_thresholds(probabilities, truth)
+    rows = analyze_labels(scores_of(probabilities), truth, list("abcdef"), thresholds)["by_class"]
+    words = describe_few_images(rows)
+    assert words.startswith(
+        "the thresholds of 2 labels are uncertain, because fewer than 10 validation images have the"
+    )
+    assert ": d (1), a (9). Add images" in words
+    assert describe_few_images([row for row in rows if row["images"] > 9]) == ""
+    one = describe_few_images([{"label": "a", "images": 9, "threshold": 0.5}])
+    assert one.startswith("the threshold of 1 label is uncertain")
+    assert describe_few_images([{"label": "a", "images": 9, "recall": 0.5}]) == ""
+    many = [{"label": str(number), "images": number, "threshold": 0.5} for number in range(1, 10)]
+    assert "1 (1), 2 (2), 3 (3), 4 (4), 5 (5), and 4 more. Add" in describe_few_images(many)

@@ -317,6 +317,33 @@ def test_options_in_sentences_are_code_in_which_no_line_breaks(exported, tmp_pat
     assert marked in render_report(run)
 
 
+def test_the_metric_on_top_has_its_interval(exported, tmp_path):
+    run = copy_run(exported[0], tmp_path)
+    low, high = run.metrics()["intervals"]["top1"]
+    words = f"top-1 accuracy, 360 validation images, 95% CI [{100 * low:.1f}, {100 * high:.1f}]</span>"
+    assert words in render_report(run)
+    run.write_json(run.metrics_file, {key: each for key, each in run.metrics().items() if key != "intervals"})
+    assert "top-1 accuracy, 360 validation images</span>" in render_report(run)
+
+
+def test_the_sizes_of_points_are_explained(exported):
+    text = render_report(exported[0])
+    figure = text.split('data-chart="calibration"')[1].split("</figure>")[0]
+    assert "The larger a point, the more images have about this confidence." in figure
+
+
+def test_labels_of_few_images_are_named_beside_their_thresholds(exported, tmp_path):
+    run = copy_run(exported[0], tmp_path)
+    found = run.analysis()
+    found["by_class"] = [{**row, "AP": 0.5, "threshold": 0.5} for row in found["by_class"]]
+    run.write_json(run.analysis_file, found)
+    assert "threshold of" not in render_report(run)
+    found["by_class"][2]["images"], found["by_class"][7]["images"] = 9, 3
+    run.write_json(run.analysis_file, found)
+    words = "The thresholds of 2 labels are uncertain, because fewer than 10 validation images have the label: 7 (3), 2"
+    assert f'<p class="note">{words}' in render_report(run)
+
+
 def test_budgets_are_in_the_tables_where_they_differ(exported, tmp_path):
     """Of files, and of files on devices beside these."""
     run = copy_run(exported[0], tmp_path)

@@ -23,6 +23,7 @@ from keras_resnet.errors import RunError, UsageError
 from keras_resnet.export.demo.page import build_site
 from keras_resnet.export.load import load_file
 from keras_resnet.export.predict import load_predictor
+from keras_resnet.metrics import multilabel
 from keras_resnet.metrics.result import Evaluation
 from keras_resnet.reporting.page import render_report
 from keras_resnet.run import Run
@@ -84,6 +85,7 @@ def test_a_run_keeps_its_thresholds_and_scores_with_them(finished):
     assert {"mAP", "macro F1", "micro F1", "all labels right"} <= set(analysis["metrics"])
     assert analysis["baselines"][0]["baseline"] == "always predicting the most frequent labels"
     assert "val_mAP" in run.read_log()[-1]
+    assert not any("uncertain" in line for line in said)
     assert "These curves count F1 at a threshold of 0.5, before thresholds are fitted" in render_report(run)
 
 
@@ -215,10 +217,16 @@ def test_settings_that_do_not_fit_are_refused(changes, message):
 
 
 @pytest.mark.parametrize("loss", [pytest.param("asymmetric", marks=pytest.mark.slow), "teacher"])
-def test_other_losses_learn_too(mixed, finished, tmp_path, loss):
-    changes = {"distill.teacher": str(finished[0].folder)} if loss == "teacher" else {"training.loss": loss}
-    run = train(mixing(mixed[0], **changes), tmp_path, "other", silent)
+def test_other_losses_learn_too(mixed, finished, tmp_path, loss, monkeypatch):
+    """And labels of fewer images than a threshold needs are named."""
+    monkeypatch.setattr(multilabel, "MIN_IMAGES", 20)
+    changes, said = {"distill.teacher": str(finished[0].folder)} if loss == "teacher" else {"training.loss": loss}, []
+    run = train(mixing(mixed[0], **changes), tmp_path, "other", said.append)
     assert run.metrics()["value"] > 0.9
+    rows = [row for row in run.analysis()["by_class"] if row["images"] < 20]
+    named = ", ".join(f"{row['label']} ({row['images']})" for row in sorted(rows, key=lambda row: row["images"]))
+    (line,) = [line for line in said if line.startswith("warning: the threshold")]
+    assert f"because fewer than 20 validation images have the label: {named}. Add" in line
 
 
 def test_digit_pairs_show_what_they_are_labeled(tmp_path, monkeypatch):
