@@ -292,13 +292,12 @@ def run(exported, tmp_path):
 
 def test_outputs_that_cannot_be_used_stop_no_others(run, kresnet, tmp_path):
     """Each gets a row or a sentence; where none can be used, nothing is read."""
-    from keras_resnet.export.evaluate import load_run_data
-    from keras_resnet.export.verify import Reference
+    from keras_resnet.export.pipeline import load_run_data
+    from keras_resnet.export.verify import iterate_images
 
     file = run.exports / "int8.tflite"
     model = TFLiteModel(file)
-    batches = Reference.from_run(run, load_run_data(run, silent), 12).batches()
-    logits = np.concatenate([model(np.asarray(images)) for images, _ in batches])
+    logits = np.concatenate([model(images) for images in iterate_images(load_run_data(run, silent), 12)])
     np.savez(tmp_path / "good.npz", logits=logits)
     np.savez(tmp_path / "shares.npz", logits=softmax(logits))
     (tmp_path / "bad.npz").write_text("nothing")
