@@ -19,7 +19,7 @@ POWERS = {"natural": 1.0, "sqrt": 0.5, "balanced": 0.0}
 # Where the largest class has more than so many times the images of the smallest, rare classes are easily missed.
 UNEQUAL = 10
 # What class weights and sampling cost, to be said wherever they are advised.
-CLASS_WEIGHTS_TRADE = "macro recall rises; top-1 accuracy may fall"
+CLASS_WEIGHTS_TRADE = "macro recall usually rises; top-1 accuracy may fall"
 
 
 @dataclass(frozen=True)
