@@ -13,33 +13,7 @@ from typing import Any
 
 import numpy as np
 from ai_edge_litert.interpreter import Interpreter
-from preprocess import PREPROCESSORS, decode_image, height_and_width, preprocess, size_of
-
-
-def require_valid(card: dict[str, Any], labels: list[str], interpreter: Any) -> None:
-    """Raise ValueError, LookupError or TypeError for metadata that kresnet does not write for this network."""
-    (signature,) = interpreter.get_signature_list()
-    outputs = interpreter.get_signature_runner(signature).get_output_details()
-    shapes = {name: tuple(each["shape"][1:]) for name, each in outputs.items()}
-    scores = shapes.get("logits", shapes.get("scores", ()))[-1:]
-    size = height_and_width(card["image_size"])
-    cells, levels, rule = card.get("cells", []), card.get("levels", []), card.get("rejection")
-    positive = [card.get("temperature", 1), *([rule["temperature"]] if rule else [])]
-    fitted = [card.get(name, []) for name in ("thresholds", "score_thresholds")]
-    valid = {
-        "labels": "count" in shapes or scores == (len(labels),),
-        "preprocessing": card["preprocessing"] in PREPROCESSORS,
-        "image_size, channels": (*size, card.get("channels", 3))
-        == tuple(interpreter.get_input_details()[0]["shape"][1:]),
-        "resize": all(to <= side <= 16 * to for to, side in zip(size, height_and_width(card["resize"]), strict=True)),
-        "levels": not levels or (len(levels) == 2 and -np.inf < levels[0] < levels[1] < np.inf),
-        "cells": shapes.get("distances", ())[:1] in ((), (sum(side * side for side in cells),)),
-        "thresholds": all(len(each) in (0, len(labels)) and all(0 <= value <= 1 for value in each) for each in fitted),
-        "temperature": all(0 < each < np.inf for each in positive),
-        "rejection": not rule or (rule["score"] in ("energy", "max-logit") and abs(rule["threshold"]) < np.inf),
-    }
-    if wrong := [name for name, is_valid in valid.items() if not is_valid]:
-        raise ValueError(f"kresnet does not write such a value of {', '.join(wrong)} for this network")
+from preprocess import decode_image, preprocess, require_metadata, size_of
 
 
 def load(path: str) -> tuple[Any, list[str], dict[str, Any]]:
@@ -50,11 +24,12 @@ def load(path: str) -> tuple[Any, list[str], dict[str, Any]]:
             card = json.loads(archive.read("kresnet.json"))
         interpreter = Interpreter(model_path=path)
         interpreter.allocate_tensors()
-        require_valid(card, labels, interpreter)
-    except (OSError, RuntimeError, ValueError, zipfile.BadZipFile) as error:
-        sys.exit(f"cannot read {path}: {error}")
-    except (AttributeError, LookupError, TypeError) as error:
-        sys.exit(f"cannot read {path}: its metadata are not as kresnet writes them ({error!r})")
+        (signature,) = interpreter.get_signature_list()
+        outputs = interpreter.get_signature_runner(signature).get_output_details()
+        shapes = {name: tuple(each["shape"][1:]) for name, each in outputs.items()}
+        require_metadata(card, len(labels), tuple(interpreter.get_input_details()[0]["shape"][1:]), shapes)
+    except (AttributeError, LookupError, OSError, RuntimeError, TypeError, ValueError, zipfile.BadZipFile) as error:
+        sys.exit(f"cannot read {path}, or it is not as kresnet wrote it: {error}")
     return interpreter, labels, card
 
 

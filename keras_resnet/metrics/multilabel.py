@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from keras_resnet.metrics.labels import MACRO_F1, MAP, MICRO_F1
+from keras_resnet.runtime.plurals import counted, verb
 
 # From this probability on a label is predicted where none was fitted.
 DEFAULT_THRESHOLD = 0.5
@@ -137,7 +138,8 @@ def describe_few_images(rows: Sequence[Mapping[str, Any]]) -> str:
     rarest = sorted(few, key=lambda row: row["images"])[:MAX_NAMED]
     named = ", ".join(f"{row['label']} ({row['images']})" for row in rarest)
     more = f", and {len(few) - MAX_NAMED} more" if len(few) > MAX_NAMED else ""
-    whose = "the threshold of 1 label is" if len(few) == 1 else f"the thresholds of {len(few)} labels are"
+    count = len(few)
+    whose = f"the {'threshold' if count == 1 else 'thresholds'} of {counted(count, 'label')} {verb(count)}"
     return (
         f"{whose} uncertain, because fewer than {MIN_IMAGES} validation images have the label: {named}{more}. Add"
         " images of such labels, or compare the probabilities with thresholds of your own"

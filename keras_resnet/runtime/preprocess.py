@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from threading import Lock
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
 import numpy as np
 from PIL import Image, ImageCms, ImageOps, UnidentifiedImageError
@@ -286,6 +286,35 @@ def preprocess(
     if method != "center_crop":
         return fit_picture(picture, method, image_size, channels)
     return center_crop(fit_picture(picture, method, resize, channels), image_size)
+
+
+def require_metadata(
+    details: dict[str, Any], labels: int, image: tuple[int, ...], outputs: dict[str, tuple[int, ...]]
+) -> None:
+    """Require that a file's metadata, from JSON, are those of a network with so many `labels`, of which `image` is the
+    shape of an image and `outputs` the shapes of its outputs, by name and without the batch. For devices, which have
+    no more of kresnet than this file. Raises ValueError, LookupError or TypeError."""
+    size = height_and_width(details["image_size"])
+    scores = outputs.get("logits", outputs.get("scores", ()))[-1:]
+    locations = outputs.get("distances", ())[:1]
+    levels, rule = details.get("levels", []), details.get("rejection")
+    positive = [details.get("temperature", 1), *([rule["temperature"]] if rule else [])]
+    fitted = [details.get(name, []) for name in ("thresholds", "score_thresholds")]
+    valid = {
+        "labels": "count" in outputs or scores == (labels,),
+        "preprocessing": details["preprocessing"] in PREPROCESSORS,
+        "image_size, channels": (*size, details.get("channels", 3)) == image,
+        "resize": all(
+            to <= side <= 16 * to for to, side in zip(size, height_and_width(details["resize"]), strict=True)
+        ),
+        "levels": not levels or (len(levels) == 2 and -np.inf < levels[0] < levels[1] < np.inf),
+        "cells": locations in ((), (sum(side * side for side in details.get("cells", [])),)),
+        "thresholds": all(len(each) in (0, labels) and all(0 <= value <= 1 for value in each) for each in fitted),
+        "temperature": all(0 < each < np.inf for each in positive),
+        "rejection": not rule or (rule["score"] in ("energy", "max-logit") and abs(rule["threshold"]) < np.inf),
+    }
+    if wrong := [name for name, is_valid in valid.items() if not is_valid]:
+        raise ValueError(f"kresnet does not write such a value of {', '.join(wrong)} for this network")
 
 
 def _load_image(

@@ -40,7 +40,7 @@ def test_places_and_the_option_on_name_devices_together_in_that_order(run, monke
 
 
 def test_what_cannot_be_run_raises(run):
-    with pytest.raises(ExportError, match="no file can be run on false: it ended with exit code 1"):
+    with pytest.raises(ExportError, match="false could not be reached: it ended with exit code 1"):
         run.verify("false", samples=20)
     with pytest.raises(UsageError, match="accelerator"):
         run.verify("tflm:gpu")

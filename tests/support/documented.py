@@ -173,7 +173,7 @@ FAILING = {
     "kresnet train * --data-service 10.0.0.1:5050": Fails(2, "no data service can be reached there"),
     "kresnet check photos/ --run RUN*": Fails(1, "has other labels than photos"),
     "kresnet predict RUN --camera 0 *": Fails(1, "camera 0 cannot be opened"),
-    "kresnet verify * --on local:gpu": Fails(1, "LiteRT cannot compile the file for the GPU"),
+    "kresnet verify * --on local:gpu": Fails(1, "no GPU was found"),
     "kresnet verify * --on ssh:*": Fails(1, "raspberrypi.local"),
     "kresnet verify * --on 'ssh *": Fails(1, "raspberrypi.local"),
     "kresnet verify * --on 'docker *": Fails(2, "docker"),
