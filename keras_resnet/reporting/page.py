@@ -36,6 +36,7 @@ from keras_resnet.reporting.recommend import DescribedVerdict, Recommendation, d
 from keras_resnet.reporting.robustness import describe_section, robustness_charts
 from keras_resnet.reporting.shown_confidence import (
     describe_shown,
+    describe_table,
     find_temperature,
     list_class_notes,
     reliability_chart,
@@ -253,8 +254,9 @@ def _list_remarks(verdicts: Sequence[DescribedVerdict]) -> list[str]:
 def _describe_tables(contents: _Contents) -> dict[str, Any]:
     """Return the tables of the page, and what stands below them."""
     from keras_resnet.reporting import device_rows, tables
+    from keras_resnet.tasks import TASKS
 
-    rows = contents.device_rows
+    rows, can_calibrate = contents.device_rows, TASKS[contents.spec.task].has_one_label()
     analysis, verdicts = contents.analysis, contents.verdicts
     matrix, device_budgets = analysis.get("confusion"), have_budgets([*verdicts, *rows])
     return {
@@ -271,8 +273,9 @@ def _describe_tables(contents: _Contents) -> dict[str, Any]:
         "epochs": tables.epoch_table(contents.log) if contents.log else None,
         "matrix": tables.confusion_table(matrix, contents.labels, analysis) if matrix else None,
         "by_class": tables.class_table(analysis),
+        "table_note": describe_table(contents.fitted),
         "tiles": list_tiles(analysis, len(contents.log), contents.finds_objects),
-        "class_notes": list_class_notes(analysis, contents.fitted),
+        "class_notes": list_class_notes(analysis, contents.run.name, contents.fitted, can_calibrate),
         "shown_note": describe_shown(analysis, contents.run.name, contents.fitted),
         "all_metrics": analysis.get("metrics", {}),
     }
