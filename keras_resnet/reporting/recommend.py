@@ -172,19 +172,19 @@ def _compare_times(best: DescribedVerdict, timed: list[DescribedVerdict]) -> str
             return "None is faster"
         if _latency(floats) - _latency(best) > max(_spread(best), _spread(floats)):
             return f"It is the fastest: {_latency(floats) / _latency(best):.1f}× as fast as {floats['file']}"
-        return _describe_close_times(best, floats, floats["file"])
-    return _describe_close_times(best, fastest, f"{fastest['file']}, the fastest,")
+        return _describe_close_times(best, floats)
+    return _describe_close_times(best, fastest)
 
 
-def _describe_close_times(best: DescribedVerdict, other: DescribedVerdict, name: str) -> str:
-    """Say that neither `best` nor the `other` file, called `name`, is clearly faster: for that, their times differ too
-    little, or vary too much."""
+def _describe_close_times(best: DescribedVerdict, other: DescribedVerdict) -> str:
+    """Say that neither `best` nor the `other` file is clearly faster: for that, their times differ too little, or vary
+    too much."""
     times = _both_times(best, other)
     if max(_latency(best), _latency(other)) <= AS_FAST * min(_latency(best), _latency(other)):
-        return f"Its time differs from that of {name.rstrip(',')} by less than a quarter ({times})"
+        return f"Its time differs from that of {other['file']} by less than a quarter ({times})"
     return (
-        f"Its time and that of {name} vary too much to tell which is faster ({times}): export again when nothing else"
-        " runs, to measure them again"
+        f"Its time and that of {other['file']} vary too much to tell which is faster ({times}); to measure"
+        " again, export again when nothing else runs"
     )
 
 
