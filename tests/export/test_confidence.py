@@ -117,12 +117,12 @@ def test_the_report_measures_the_same_error(run, calibrated):
     assert len(set(places)) == len(places) > 1
 
 
-def changed(document, auroc=None, unknown=0.2, **others):
+def changed(document, auroc=None, accepted_unknown=0.2, **others):
     """The document with another AUROC of the Keras model, the share of the unknown images that it accepts, and others
     of its numbers; no model is worse with the temperature."""
     better = {"error_before": 0.1, "error_after": 0.05, "loss_before": 0.2, "loss_after": 0.1}
     first, *files = [{**each, **better} for each in document["models"]]
-    first |= {"accepted_unknown": unknown, "auroc": first["auroc"] if auroc is None else auroc}
+    first |= {"accepted_unknown": accepted_unknown, "auroc": first["auroc"] if auroc is None else auroc}
     return {**document, "models": [first, *files], **others}
 
 
@@ -185,7 +185,7 @@ def test_the_table_by_kind_says_what_the_rule_does_at_its_threshold(calibrated):
     shares = {"a": (1.0, "worse than chance"), "b": (0.945, "no better than chance"), "c": (0.845, "accepts most")}
     shares["d"] = (0.435, "rejects most")
     kinds = {name: {"images": 200, "auroc": 0.6, "accepted": share} for name, (share, _) in shares.items()}
-    document = changed(calibrated.document, unknown=0.8)
+    document = changed(calibrated.document)
     document["models"][0]["accepted"] = 0.95
     rows = kind_rows({**document, "unknown": {**document["unknown"], "kinds": kinds}})
     assert [row[-1] for row in rows] == [words for _, words in shares.values()]
@@ -212,8 +212,8 @@ def test_models_that_the_temperature_makes_worse_are_named(calibrated):
     assert "use a file of the run whose ECE falls, or return to a temperature of 1 with --forget" in words
     same = {**first, "error_before": 0.05, "error_after": 0.050001}
     assert warnings_in({**document, "models": [keras_model, same]}) == []
-    (words,) = warnings_in({**document, "models": [{**keras_model, **worse, "name": "Keras model", "auroc": 0.9}]})
-    assert "use a file" not in words
+    (words,) = warnings_in({**document, "models": [{**keras_model, "error_before": 0.0776, "error_after": 0.1132}]})
+    assert "Keras model (ECE from 7.76% to 11.32%)" in words and "use a file" not in words
 
 
 def test_a_temperature_of_few_mistakes_is_called_uncertain(calibrated):
