@@ -176,8 +176,8 @@ class Detection(Task[Arrays, Arrays, Prediction]):
         truth; over all images where there is no object at all."""
         predictions = evaluation.predictions
         is_labeled = (evaluation.ground_truth["labels"] >= 0).any(axis=1)
-        is_predicted = [bool((each.scores >= DISPLAY_THRESHOLD).any()) for each in predictions]
-        shown = np.flatnonzero(is_labeled | is_predicted)
+        is_predicted = np.array([(each.scores >= DISPLAY_THRESHOLD).any() for each in predictions], bool)
+        shown = np.flatnonzero(np.logical_or(is_labeled, is_predicted))
         places = shown if len(shown) else np.arange(len(predictions))
         rows = places[np.unique(np.linspace(0, len(places) - 1, count).round().astype(int))]
         annotations = unpad_annotations({name: value[rows] for name, value in evaluation.ground_truth.items()})
