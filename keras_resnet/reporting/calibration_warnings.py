@@ -100,12 +100,11 @@ def describe_acceptance(accepted: float, unknown: int, known_accepted: float) ->
 
 
 def is_useful(document: CalibrationDocument) -> bool:
-    """Return whether the rule of the Keras model separates better than chance, and rejects at least half of the unknown
-    images."""
-    if compare_rule_with_chance(document) != ABOVE_CHANCE:
-        return False
-    keras_model, count = document["models"][0], document["unknown"]["images"]
-    return describe_acceptance(keras_model["accepted_unknown"], count, keras_model["accepted"]) == REJECTS_MOST
+    """Return whether the rule of the Keras model separates better than chance, rejects at least half of the unknown
+    images, and more of them than of the validation images."""
+    keras_model = document["models"][0]
+    unknown, known = keras_model["accepted_unknown"], keras_model["accepted"]
+    return compare_rule_with_chance(document) == ABOVE_CHANCE and unknown <= HALF and unknown < known
 
 
 def compare_rule_with_chance(document: CalibrationDocument) -> str:
