@@ -45,9 +45,9 @@ def calibrate(run_name: str | None, runs: str | None, as_json: bool, forget: boo
     """Fit RUN's confidence, "unknown" and score thresholds.
 
     All is fitted on the validation images. For a classifier: a temperature, so that about 80% of the predictions with a
-    confidence of 80% are right, and the rule by which predict --reject, kresnet-edge and the scripts for devices answer
-    "unknown". For a detector or instance segmentation: for each class, the score threshold with the best F1. Stores
-    them in the run, by default the newest, and in its exported files.
+    confidence of 80% are correct, and the rule by which predict --reject, kresnet-edge and the scripts for devices
+    answer "unknown". For a detector or instance segmentation: for each class, the score threshold with the best F1.
+    Stores them in the run, by default the newest, and in its exported files.
     """
     given = select_given(options)
     CalibrationSettings(**given)

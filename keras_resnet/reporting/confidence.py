@@ -7,15 +7,12 @@ import shlex
 from dataclasses import replace
 
 from keras_resnet.reporting.calibration_warnings import (
-    ABOVE_CHANCE,
-    AT_CHANCE,
-    REVERSED,
     SCORE_WORDS,
-    compare_rule_with_chance,
-    compare_with_chance,
+    describe_acceptance,
     find_better_score,
     is_generated,
-    is_uncertain,
+    is_useful,
+    warn_of_files,
     warn_of_rule,
     warn_of_temperature,
 )
@@ -34,7 +31,7 @@ COLUMNS = (
     "AUROC",
 )
 SPARE_COLUMNS = (("NLL before", "NLL after"),)
-KIND_COLUMNS = ("kind", "images", "unknown accepted (FPR)", "AUROC", "against chance")
+KIND_COLUMNS = ("kind", "images", "unknown accepted (FPR)", "AUROC", "the rule")
 HOW_TO_READ = (
     "before, after: without and with the temperature. ECE: how far confidence and accuracy differ, on average; NLL:"
     " negative log-likelihood; of both, less is better. accepted: the share of the validation images that the rule"
@@ -42,8 +39,11 @@ HOW_TO_READ = (
     " image than for an unknown one; 1 is best, 0.5 is chance. All files use temperature and threshold of the Keras"
     " model"
 )
-# What a kind of unknown images is against chance.
-CHANCE_WORDS = {ABOVE_CHANCE: "better", AT_CHANCE: "no better", REVERSED: "reversed"}
+# What `KIND_COLUMNS` need beside that.
+HOW_TO_READ_KINDS = (
+    "the rule: what it does to unknown images of a kind at its threshold; chance would accept as many of them as of the"
+    " validation images"
+)
 
 
 def calibration_rows(document: CalibrationDocument) -> list[list[str]]:
@@ -74,10 +74,15 @@ def kind_rows(document: CalibrationDocument) -> list[list[str]]:
             f"{each['images']:,}",
             f"{each['accepted']:.1%}",
             f"{each['auroc']:.4f}",
-            CHANCE_WORDS[compare_with_chance(each["auroc"], document["samples"], each["images"])],
+            describe_acceptance(each["accepted"], each["images"], document["models"][0]["accepted"]),
         ]
         for name, each in kinds.items()
     ]
+
+
+def how_to_read(document: CalibrationDocument) -> str:
+    """Say what the columns of the tables are."""
+    return f"{HOW_TO_READ}; {HOW_TO_READ_KINDS}" if kind_rows(document) else HOW_TO_READ
 
 
 def describe_calibration(document: CalibrationDocument) -> str:
@@ -88,13 +93,14 @@ def describe_calibration(document: CalibrationDocument) -> str:
 
 
 def list_results(document: CalibrationDocument) -> list[str]:
-    """List what was fitted and what it does, a sentence each, the conclusion first; each warning follows what it is
-    about, and what the table of `calibration_rows` has is not said again."""
+    """List what was fitted and what it does, a sentence each: the conclusion first, and then what it is on other
+    images; each warning follows what it is about, and what the table of `calibration_rows` has is not said again."""
     return [
         conclude_calibration(document),
+        *_describe_check(document),
         *_describe_temperature(document),
         *warn_of_temperature(document),
-        *_describe_check(document),
+        *warn_of_files(document),
         _describe_rule(document),
         *warn_of_rule(document),
     ]
@@ -108,14 +114,12 @@ def conclude_calibration(document: CalibrationDocument) -> str:
             " mistakes to fit one to"
         )
     before, after = document["before"]["error"], document["after"]["error"]
+    images = counted(document["samples"], "validation image", ",")
     return (
-        f"the confidences now differ from the accuracy by {_points(after)} on average, without the temperature by"
-        f" {_points(before)}. The predicted labels stay the same"
+        f"on the {images} that it was fitted to, the temperature changes the mean difference between confidence and"
+        f" accuracy (the expected calibration error, ECE) from {before:.2%} to {after:.2%}. The predicted labels stay"
+        " the same"
     )
-
-
-def _points(share: float) -> str:
-    return counted(round(100 * share, 2), "point", ".2f")
 
 
 def _describe_temperature(document: CalibrationDocument) -> list[str]:
@@ -140,8 +144,8 @@ def _describe_check(document: CalibrationDocument) -> list[str]:
         ]
     return [
         f"check on other images: a temperature of {check['temperature']:.3f}, fitted on one half of the validation"
-        f" images, changes the expected calibration error (ECE) of the other {counted(check['images'], 'image')} from"
-        f" {check['before']:.2%} to {check['after']:.2%}"
+        f" images, changes the ECE of the other {counted(check['images'], 'image')} from {check['before']:.2%} to"
+        f" {check['after']:.2%}; expect this of new images"
     ]
 
 
@@ -158,15 +162,13 @@ def _describe_rule(document: CalibrationDocument) -> str:
 def list_steps(document: CalibrationDocument, name: str) -> list[tuple[str, str]]:
     """Return what to do next with the run called `name`: (what follows `kresnet`, what that does)."""
     run, steps = shlex.quote(name), []
-    if compare_rule_with_chance(document) == ABOVE_CHANCE:
+    if is_useful(document):
         steps.append((f"predict {run} photo.jpg --reject", 'answer "unknown"'))
     elif better := find_better_score(document):
         steps.append((f"calibrate {run} --score {better}", "fit a better rule"))
     elif is_generated(document):
         steps.append((f"calibrate {run} --unknown FOLDER", "use your images"))
-    if is_uncertain(document):
-        steps.append((f"calibrate {run} --forget", "undo all of this"))
-    return steps
+    return [*steps, (f"calibrate {run} --forget", "undo all of this")]
 
 
 def confidence_charts(document: CalibrationDocument) -> list[Chart]:

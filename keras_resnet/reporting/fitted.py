@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import cast
 
 from keras_resnet.errors import RunError
 from keras_resnet.progress import Log
@@ -73,7 +72,7 @@ def describe_calibration(document: CalibrationDocument) -> CalibrationSummary:
         confidence.describe_calibration(document),
         confidence.list_results(document),
         tables,
-        confidence.HOW_TO_READ,
+        confidence.how_to_read(document),
     )
 
 
@@ -97,7 +96,7 @@ def describe_thresholds(document: ThresholdDocument) -> CalibrationSummary:
 def list_steps(document: CalibrationDocument | ThresholdDocument, name: str) -> list[tuple[str, str]]:
     """Return what to do next with the run called `name`: (what follows `kresnet`, what that does)."""
     if "score_thresholds" in document:
-        return score_thresholds.list_steps(cast(ThresholdDocument, document), name)
+        return score_thresholds.list_steps(name)
     return confidence.list_steps(document, name)
 
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from functools import cached_property, partial
 from itertools import chain
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from keras_resnet.config.spec import Spec
 from keras_resnet.metrics.labels import metric_label, metric_title
@@ -36,6 +36,7 @@ from keras_resnet.reporting.recommend import DescribedVerdict, Recommendation, d
 from keras_resnet.reporting.robustness import describe_section, robustness_charts
 from keras_resnet.reporting.shown_confidence import (
     describe_shown,
+    describe_table,
     find_temperature,
     list_class_notes,
     reliability_chart,
@@ -47,6 +48,9 @@ from keras_resnet.run import Run
 from keras_resnet.run.command import changed_command, training_command
 from keras_resnet.run.documents import WARNING, Analysis, BaselineRow, Diagnosis, RobustnessDocument, list_warnings
 from keras_resnet.runtime.plurals import counted
+
+if TYPE_CHECKING:
+    from keras_resnet.tasks import Task
 
 # A mean average precision of these below which no file of a detector is of use.
 OBJECT_METRICS, USELESS_MAP = ("box mAP", "mask mAP"), 0.05
@@ -78,11 +82,11 @@ class _Contents:
         return cls(run, run.spec(), classes, run.read_log(), analysis, *parts)
 
     @property
-    def finds_objects(self) -> bool:
-        """Whether predictions have boxes."""
+    def task(self) -> type[Task]:
+        """The run's task."""
         from keras_resnet.tasks import TASKS  # imports NumPy, which --help does without
 
-        return TASKS[self.spec.task].finds_objects()
+        return TASKS[self.spec.task]
 
     @cached_property
     def recommended(self) -> Recommendation | None:
@@ -101,7 +105,7 @@ class _Contents:
         shown = charts.choose_classes(analysis["by_class"], curves or f1_curves)
         on_curve, chosen = charts.list_chosen_points(analysis["by_class"])
         in_classes = [
-            charts.precision_recall_chart(curves, shown, self.finds_objects, on_curve) if curves else None,
+            charts.precision_recall_chart(curves, shown, self.task.finds_objects(), on_curve) if curves else None,
             charts.f1_chart(f1_curves, shown, chosen) if f1_curves else None,
             reliability_chart(analysis, self.fitted),
         ]
@@ -118,9 +122,7 @@ class _Contents:
     @property
     def sections(self) -> dict[str, str]:
         """The titles of the page's sections by their ids, in order."""
-        from keras_resnet.tasks import TASKS  # imports NumPy, which --help does without
-
-        samples = "Most confident mistakes" if TASKS[self.spec.task].samples_are_mistakes else "Sample predictions"
+        samples = "Most confident mistakes" if self.task.samples_are_mistakes else "Sample predictions"
         titles = {
             "exports": "Exported files" if self.verdicts else "",
             "devices": "On devices" if self.device_rows else "",
@@ -161,8 +163,6 @@ def render_report(run: Run) -> str:
 
 def _context(contents: _Contents) -> dict[str, Any]:
     """Return what the template is given beside the charts."""
-    from keras_resnet.tasks import TASKS
-
     run, spec, analysis, verdicts = contents.run, contents.spec, contents.analysis, contents.verdicts
     document, metrics = run.document(), run.metrics()
     baselines = analysis.get("baselines", [])
@@ -171,7 +171,7 @@ def _context(contents: _Contents) -> dict[str, Any]:
     return {
         "run": run,
         "spec": spec,
-        "task": TASKS[spec.task],
+        "task": contents.task,
         "labels": contents.labels,
         "data_name": Path(spec.data.source).name or spec.data.source,
         "metrics": metrics,
@@ -254,7 +254,7 @@ def _describe_tables(contents: _Contents) -> dict[str, Any]:
     """Return the tables of the page, and what stands below them."""
     from keras_resnet.reporting import device_rows, tables
 
-    rows = contents.device_rows
+    rows, can_calibrate = contents.device_rows, contents.task.has_one_label()
     analysis, verdicts = contents.analysis, contents.verdicts
     matrix, device_budgets = analysis.get("confusion"), have_budgets([*verdicts, *rows])
     return {
@@ -271,8 +271,9 @@ def _describe_tables(contents: _Contents) -> dict[str, Any]:
         "epochs": tables.epoch_table(contents.log) if contents.log else None,
         "matrix": tables.confusion_table(matrix, contents.labels, analysis) if matrix else None,
         "by_class": tables.class_table(analysis),
-        "tiles": list_tiles(analysis, len(contents.log), contents.finds_objects),
-        "class_notes": list_class_notes(analysis, contents.fitted),
+        "table_note": describe_table(contents.fitted),
+        "tiles": list_tiles(analysis, len(contents.log), contents.task.finds_objects()),
+        "class_notes": list_class_notes(analysis, contents.run.name, contents.fitted, can_calibrate),
         "shown_note": describe_shown(analysis, contents.run.name, contents.fitted),
         "all_metrics": analysis.get("metrics", {}),
     }

@@ -170,12 +170,22 @@ def _compare_times(best: DescribedVerdict, timed: list[DescribedVerdict]) -> str
         floats = next((row for row in timed if row["scheme"] == "float32" and row is not best), None)
         if floats is None:
             return "None is faster"
-        if _latency(floats) - _latency(best) <= max(_spread(best), _spread(floats)):
-            return f"Its time differs from that of {floats['file']} by no more than timing noise"
-        return f"It is the fastest: {_latency(floats) / _latency(best):.1f}× as fast as {floats['file']}"
-    is_noise = _latency(best) - _latency(fastest) <= max(_spread(best), _spread(fastest))
-    little = "no more than timing noise" if is_noise else "less than a quarter"
-    return f"Its time differs from that of {fastest['file']}, the fastest, by {little} ({_both_times(best, fastest)})"
+        if _latency(floats) - _latency(best) > max(_spread(best), _spread(floats)):
+            return f"It is the fastest: {_latency(floats) / _latency(best):.1f}× as fast as {floats['file']}"
+        return _describe_close_times(best, floats)
+    return _describe_close_times(best, fastest)
+
+
+def _describe_close_times(best: DescribedVerdict, other: DescribedVerdict) -> str:
+    """Say that neither `best` nor the `other` file is clearly faster: for that, their times differ too little, or vary
+    too much."""
+    times = _both_times(best, other)
+    if max(_latency(best), _latency(other)) <= AS_FAST * min(_latency(best), _latency(other)):
+        return f"Its time differs from that of {other['file']} by less than a quarter ({times})"
+    return (
+        f"Its time and that of {other['file']} vary too much to tell which is faster ({times}); to measure"
+        " again, export again when nothing else runs"
+    )
 
 
 def _both_times(row: DescribedVerdict, other: DescribedVerdict) -> str:

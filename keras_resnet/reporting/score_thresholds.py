@@ -156,13 +156,13 @@ def _describe_overall(document: ThresholdDocument) -> list[str]:
     ]
 
 
-def list_steps(document: ThresholdDocument, name: str) -> list[tuple[str, str]]:
+def list_steps(name: str) -> list[tuple[str, str]]:
     """Return what to do next with the run called `name`: (what follows `kresnet`, what that does)."""
     run = shlex.quote(name)
-    steps = [(f"predict {run} photo.jpg", "use the thresholds")]
-    if is_worse(document) or _warn_of_few_objects(document):
-        steps.append((f"calibrate {run} --forget", "undo all of this"))
-    return steps
+    return [
+        (f"predict {run} photo.jpg", "use the thresholds"),
+        (f"calibrate {run} --forget", "undo all of this"),
+    ]
 
 
 def threshold_charts(document: ThresholdDocument) -> list[Chart]:

@@ -72,8 +72,8 @@ def describe_shown(analysis: Analysis, name: str, fitted: CalibrationSection | N
     if fitted.classifier is None:
         default = cast(ThresholdDocument, fitted.document)["default"]
         return (
-            f"Drawn are objects with a confidence of {default:.0%} or more; with the thresholds of kresnet calibrate,"
-            " kresnet predict may show others"
+            f"Drawn are objects with a confidence of {default:.0%} or more, as before kresnet calibrate: since then,"
+            " kresnet predict shows objects from the thresholds of their classes on, so fewer or more than here"
         )
     temperature = find_temperature(fitted)
     if temperature == 1:
@@ -81,8 +81,8 @@ def describe_shown(analysis: Analysis, name: str, fitted: CalibrationSection | N
     images = [*analysis["samples"], *(each for group in analysis.get("heat_maps", []) for each in group["maps"])]
     if any("logits" not in each for each in images):
         return (
-            "The confidences below are without the temperature that kresnet calibrate has fitted; kresnet report"
-            f" {shlex.quote(name)} --again renews them"
+            "The confidences below are without the temperature that kresnet calibrate has fitted;"
+            f" `kresnet report {shlex.quote(name)} --again` renews them"
         )
     return (
         f"The confidences are those of kresnet predict, with the temperature of kresnet calibrate ({temperature:.3f})"
@@ -97,21 +97,34 @@ def reliability_chart(analysis: Analysis, fitted: CalibrationSection | None) -> 
     return reliability_diagram(analysis["calibration"]["bins"])
 
 
-def list_class_notes(analysis: Analysis, fitted: CalibrationSection | None) -> list[str]:
-    """Return what has to be said of the charts by class."""
+def describe_table(fitted: CalibrationSection | None) -> str:
+    """Say that the confusion matrix and the table by class are without the fitted thresholds; "" where there are
+    none."""
+    if fitted is None or fitted.classifier is not None:
+        return ""
+    default = cast(ThresholdDocument, fitted.document)["default"]
+    return (
+        f"These numbers are at a confidence of {default:.0%} for all classes, as before kresnet calibrate. Since then,"
+        " kresnet predict shows objects from the thresholds of their classes on; the numbers at these are in the"
+        f" section {fitted.summary.heading}"
+    )
+
+
+def list_class_notes(
+    analysis: Analysis, name: str, fitted: CalibrationSection | None, can_calibrate: bool
+) -> list[str]:
+    """Return what has to be said of the charts by class. can_calibrate: whether `kresnet calibrate` fits a temperature
+    to the run called `name`."""
     notes = []
     if curves := analysis.get("f1_curves"):
         confidence, best = best_threshold(curves)
         notes.append(
             f"Best F1, on average over the classes: {best:.2%}, at a confidence threshold of {confidence:.0%}."
         )
-    if fitted and fitted.classifier is None:
-        notes.append(
-            "Since kresnet calibrate, kresnet predict shows objects from the thresholds of their classes on. What these"
-            f" change is in the section {fitted.summary.heading}."
-        )
     if "calibration" in analysis:
         notes += _describe_calibration(analysis, fitted)
+        if can_calibrate and fitted is None:
+            notes.append(f"To lower it, fit a temperature: `kresnet calibrate {shlex.quote(name)}`.")
     return notes
 
 

@@ -15,8 +15,8 @@ from keras_resnet.reporting.assets import read_assets
 from keras_resnet.reporting.charts import Chart
 from keras_resnet.runtime.plurals import counted
 
-# An option within a sentence, the part that is kept by `re.split`.
-OPTION = r"(?<![\w-])(--[a-z][a-z-]*[a-z])"
+# A command in backticks, or an option, within a sentence: the part that is kept by `re.split`.
+CODE = r"(`[^`]+`|(?<![\w-])--[a-z][a-z-]*[a-z])"
 
 
 def draw_charts(charts: list[Chart]) -> dict[str, Any]:
@@ -53,13 +53,17 @@ def _sentence(words: str) -> str:
     return f"{words[0] if is_file else words[0].upper()}{words[1:]}{'' if words.endswith('?') else '.'}"
 
 
-def _mark_options(words: str) -> Markup:
-    """Return text as HTML in which options of commands are code, `--class-weights`: no line breaks within them."""
-    parts = re.split(OPTION, words)
+def _mark_code(words: str) -> Markup:
+    """Return text as HTML in which commands in backticks and options, `--class-weights`, are code: no line breaks
+    within options."""
     return Markup("").join(
-        Markup('<code class="option">{}</code>').format(each) if place % 2 else escape(each)
-        for place, each in enumerate(parts)
+        _format_code(each) if place % 2 else escape(each) for place, each in enumerate(re.split(CODE, words))
     )
+
+
+def _format_code(words: str) -> Markup:
+    kind = "" if words.startswith("`") else ' class="option"'
+    return Markup(f"<code{kind}>{{}}</code>").format(words.strip("`"))
 
 
 FILTERS: dict[str, Callable[..., str | list[str]]] = {
@@ -68,6 +72,6 @@ FILTERS: dict[str, Callable[..., str | list[str]]] = {
     "counted": lambda number, noun, plural="", form=",": counted(number, noun, form, plural),
     "metric": metric_label,
     "sentence": _sentence,
-    "marked": _mark_options,
+    "marked": _mark_code,
     "options": lambda command: re.split(" (?=--)", command),
 }

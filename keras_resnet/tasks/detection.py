@@ -172,9 +172,14 @@ class Detection(Task[Arrays, Arrays, Prediction]):
         }
 
     def sample_predictions(self, evaluation: DetectionEvaluation, count: int) -> list[SamplePrediction]:
-        """Choose `count` images, evenly spread over all, with their ground truth."""
+        """Choose `count` images, evenly spread over those with an object, labeled or predicted, with their ground
+        truth; over all images where there is no object at all."""
         predictions = evaluation.predictions
-        rows = np.unique(np.linspace(0, len(predictions) - 1, count).round().astype(int))
+        is_labeled = (evaluation.ground_truth["labels"] >= 0).any(axis=1)
+        is_predicted = np.array([(each.scores >= DISPLAY_THRESHOLD).any() for each in predictions], bool)
+        shown = np.flatnonzero(np.logical_or(is_labeled, is_predicted))
+        places = shown if len(shown) else np.arange(len(predictions))
+        rows = places[np.unique(np.linspace(0, len(places) - 1, count).round().astype(int))]
         annotations = unpad_annotations({name: value[rows] for name, value in evaluation.ground_truth.items()})
         samples: list[SamplePrediction] = []
         for row, annotation in zip(rows, annotations, strict=True):

@@ -23,7 +23,7 @@ from keras_resnet.evaluation.evaluate import load_model
 from keras_resnet.export import device_scripts
 from keras_resnet.export.load import file_size, load_file
 from keras_resnet.reporting.calibration_warnings import list_warnings
-from keras_resnet.reporting.confidence import list_results, list_steps
+from keras_resnet.reporting.confidence import kind_rows, list_results, list_steps
 from keras_resnet.reporting.fitted import forget_file
 from keras_resnet.reporting.page import render_report
 from keras_resnet.run import Run
@@ -117,10 +117,13 @@ def test_the_report_measures_the_same_error(run, calibrated):
     assert len(set(places)) == len(places) > 1
 
 
-def changed(document, auroc=None, **others):
-    """The document with another AUROC of the Keras model, and others of its numbers."""
-    first, *files = document["models"]
-    return {**document, "models": [{**first, "auroc": first["auroc"] if auroc is None else auroc}, *files], **others}
+def changed(document, auroc=None, accepted_unknown=0.2, **others):
+    """The document with another AUROC of the Keras model, the share of the unknown images that it accepts, and others
+    of its numbers; no model is worse with the temperature."""
+    better = {"error_before": 0.1, "error_after": 0.05, "loss_before": 0.2, "loss_after": 0.1}
+    first, *files = [{**each, **better} for each in document["models"]]
+    first |= {"accepted_unknown": accepted_unknown, "auroc": first["auroc"] if auroc is None else auroc}
+    return {**document, "models": [first, *files], **others}
 
 
 def warnings_in(document):
@@ -160,12 +163,65 @@ def test_the_other_score_is_advised_where_it_is_better(calibrated):
     assert words.endswith("Train with one more class, of such images") and "--unknown" not in words
 
 
+def test_a_rule_that_accepts_most_unknown_images_is_of_little_use(calibrated):
+    """Though it separates better than chance: predict --reject is not offered then."""
+    others = {"temperature_interval": [1.0, 1.5], "accepted_curve": [1.0, 0.95, 0.689, 0.3]}
+    others["accepted_unknown_curve"] = [1.0, 0.845, 0.5, 0.1]
+    document = changed(calibrated.document, 0.612, 0.845, **others)
+    (words,) = warnings_in(document)
+    assert words.startswith("warning: the rule accepts 84.5% of the unknown images, so --reject is of little use")
+    assert "With --accept 0.68, it would reject at least half of them, but also 32% of the validation images." in words
+    assert words.endswith("--unknown FOLDER, or train with one more class, of such images")
+    assert list_warnings(document) == [words.removeprefix("warning: ")]
+    assert [each for each, _ in list_steps(document, "r")] == ["calibrate r --unknown FOLDER", "calibrate r --forget"]
+    steep = {**document, "accepted_curve": [1.0, 0.95, 0.4, 0.3]}
+    assert "With --accept" not in warnings_in(steep)[0]
+    useful = changed(calibrated.document, 0.9, 0.45, **others)
+    assert warnings_in(useful) == [] and list_steps(useful, "r")[0][0] == "predict r photo.jpg --reject"
+
+
+def test_the_table_by_kind_says_what_the_rule_does_at_its_threshold(calibrated):
+    """Beside 95% of the validation images, by the interval of 200 images; the AUROC does not count."""
+    shares = {"a": (1.0, "worse than chance"), "b": (0.945, "no better than chance"), "c": (0.845, "accepts most")}
+    shares["d"] = (0.435, "rejects most")
+    kinds = {name: {"images": 200, "auroc": 0.6, "accepted": share} for name, (share, _) in shares.items()}
+    document = changed(calibrated.document)
+    document["models"][0]["accepted"] = 0.95
+    rows = kind_rows({**document, "unknown": {**document["unknown"], "kinds": kinds}})
+    assert [row[-1] for row in rows] == [words for _, words in shares.values()]
+    table = next(each for each in calibrated.summary.tables if each.title == "Unknown images by kind")
+    assert table.columns[-1] == "the rule" and "better" not in {row[-1] for row in table.rows}
+    assert "chance would accept as many of them as of the validation images" in calibrated.summary.how_to_read
+
+
+def test_the_conclusion_names_the_images_that_the_temperature_was_fitted_to(calibrated):
+    conclusion, check, *_ = list_results(calibrated.document)
+    before, after = (f"{calibrated.document[when]['error']:.2%}" for when in ("before", "after"))
+    assert conclusion.startswith(f"on the {calibrated.document['samples']} validation images that it was fitted to, ")
+    assert f"from {before} to {after}" in conclusion
+    assert check.startswith("check on other images: ") and check.endswith("; expect this of new images")
+
+
+def test_models_that_the_temperature_makes_worse_are_named(calibrated):
+    document = changed(calibrated.document, 0.9, temperature_interval=[1.0, 1.5])
+    keras_model, first, *others = document["models"]
+    worse = {**first, "error_before": 0.0776, "error_after": 0.1132}
+    lossy = {**first, "name": "x.onnx", "loss_before": 0.1, "loss_after": 0.2}
+    (words,) = warnings_in({**document, "models": [keras_model, worse, lossy, *others]})
+    assert f"{first['name']} (ECE from 7.76% to 11.32%) and x.onnx (NLL from 0.1000 to 0.2000)" in words
+    assert "use a file of the run whose ECE falls, or return to a temperature of 1 with --forget" in words
+    same = {**first, "error_before": 0.05, "error_after": 0.050001}
+    assert warnings_in({**document, "models": [keras_model, same]}) == []
+    (words,) = warnings_in({**document, "models": [{**keras_model, "error_before": 0.0776, "error_after": 0.1132}]})
+    assert "Keras model (ECE from 7.76% to 11.32%)" in words and "use a file" not in words
+
+
 def test_a_temperature_of_few_mistakes_is_called_uncertain(calibrated):
     document = changed(calibrated.document, 0.9)
     wide = {**document, "mistakes": 2, "temperature_interval": [0.05, 0.52]}
     assert warnings_in({**wide, "temperature_interval": [0.3, 0.59]}) == []
     (words,) = warnings_in(wide)
-    assert f"depends on only 2 mistakes in {document['samples']} validation images: use more validation images" in words
+    assert f"depends on only 2 mistakes in {document['samples']} validation images, so do not rely on" in words
     assert "temperature of 1 with --forget" in words and (
         "calibrate r --forget",
         "undo all of this",
@@ -173,7 +229,7 @@ def test_a_temperature_of_few_mistakes_is_called_uncertain(calibrated):
     results = list_results(wide)
     assert "(95% confidence interval 0.050 to 0.520)" in results[results.index(words) - 1]
     earlier = {key: value for key, value in document.items() if key not in ("mistakes", "temperature_interval")}
-    assert warnings_in(earlier) == [] and "interval" not in list_results(earlier)[1]
+    assert warnings_in(earlier) == [] and "interval" not in list_results(earlier)[2]
 
 
 def test_a_check_that_cannot_be_made_is_named(calibrated):
@@ -234,7 +290,8 @@ def test_a_report_has_the_confidences_that_predict_gives(exported, run, calibrat
     assert f"Expected calibration error {after} with the temperature of kresnet calibrate, {before} without" in results
     assert 'data-chart="calibration"' not in page and 'data-chart="confidence-reliability"' in page
     plain = render_report(exported[0])
-    assert captions_in(plain, "samples") == stored and "kresnet calibrate" not in plain
+    assert captions_in(plain, "samples") == stored and plain.count("kresnet calibrate") == 1
+    assert f"To lower it, fit a temperature: <code>kresnet calibrate {exported[0].name}</code>." in plain
     assert 'data-chart="calibration"' in plain
 
 
@@ -247,7 +304,10 @@ def test_a_report_says_where_an_earlier_analysis_cannot_have_the_temperature(run
     other.write_json(other.analysis_file, found)
     page = render_report(other)
     assert captions_in(page, "samples") == stored
-    assert page.count("are without the temperature that kresnet calibrate has fitted; kresnet report other") == 2
+    assert (
+        page.count("are without the temperature that kresnet calibrate has fitted; <code>kresnet report other --again")
+        == 2
+    )
 
 
 def test_files_keep_their_networks_and_get_the_metadata(run, before, calibrated):
@@ -329,9 +389,8 @@ def test_the_command_prints_what_was_fitted_and_the_report_shows_it(exported, od
     assert document["rejection"]["score"] == "max-logit" and document["rejection"]["accepts"] == 0.95
     assert "int8.tflite" in out and "ECE after" in out
     first, *lines = out.splitlines()
-    assert (
-        first.startswith("other: the confidences now differ from the accuracy by ") and "labels stay the same" in first
-    )
+    assert first.startswith("other: on the 200 validation images that it was fitted to, ")
+    assert "labels stay the same" in first
     keras_model = document["models"][0]
     (row,) = [line for line in lines if line.startswith("Keras model")]
     for number in ("error_before", "error_after", "accepted", "accepted_unknown", "auroc"):

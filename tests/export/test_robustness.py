@@ -19,7 +19,7 @@ from keras_resnet.export.verify import draw_samples
 from keras_resnet.metrics.confidence_interval import paired_mean_ci
 from keras_resnet.metrics.result import Evaluation
 from keras_resnet.reporting.page import render_report
-from keras_resnet.reporting.robustness import describe_robustness, forget_file, list_conclusions
+from keras_resnet.reporting.robustness import describe_robustness, forget_file, list_conclusions, robustness_charts
 from keras_resnet.run import Run
 from keras_resnet.tasks.multilabel import Multilabel
 
@@ -209,12 +209,20 @@ def test_the_conclusion_is_that_of_the_interval(interval, said):
         "differences": dict.fromkeys(("clean", "fog", "all"), difference),
         "change": difference,
     }
-    document = {"metric": "top1", "severities": [1], "models": [model, file]}
-    first, second = list_conclusions(document)
+    document = {"metric": "top1", "samples": 200, "severities": [1], "models": [model, file]}
+    first, second, *doubts = list_conclusions(document)
+    wide = "200 validation images are too few to tell: a.tflite may still lose up to 3.00 points more than the Keras"
+    assert [words.startswith(wide) for words in doubts] == [True] * (interval == (-0.03, 0.01))
+    narrow = {**file, "change": {"difference": 0.0, "interval": [-0.0099, 0.0099]}}
+    assert len(list_conclusions({**document, "models": [model, narrow]})) == 2
+    (bars,) = [each for each in robustness_charts(document) if each.categories]
+    assert bars.x.low == 0.0  # bars from elsewhere would not show how many times longer one is
+    gain = {**model, "values": {"fog": [0.8], "snow": [0.95]}}
+    assert robustness_charts({**document, "models": [gain]})[1].x.low == pytest.approx(-5)
     assert first == "the Keras model loses 10.00 points of top-1 accuracy on images with fog"
     assert second.startswith("a.tflite") and said in second
     several = {**document, "models": [model, *({**file, "name": name} for name in ("a.tflite", "b.tflite"))]}
-    first, second = list_conclusions(several)  # one sentence for both
+    first, second, *_ = list_conclusions(several)  # one sentence for both
     assert second.startswith("a.tflite and b.tflite ") and second.endswith(" points each (in brackets: 95% CI)")
     unharmed = {**document, "models": [{**model, "values": {"fog": [0.9]}}, file]}
     assert list_conclusions(unharmed)[0] == "the Keras model loses no top-1 accuracy on these images"

@@ -269,11 +269,13 @@ def test_uncertain_thresholds_are_warned_of(calibrated):
     document, check = calibrated.document, calibrated.document["check"]
     rows = [{**each, "note": "", "objects": 20} for each in document["by_class"]]
     sound = {**document, "by_class": rows, "check": {**check, "before": 0.5, "after": 0.5}}
-    assert list_warnings(sound) == [] and [words for words, _ in list_steps(sound, "r")] == ["predict r photo.jpg"]
+    assert list_warnings(sound) == [] and list_steps("r") == [
+        ("predict r photo.jpg", "use the thresholds"),
+        ("calibrate r --forget", "undo all of this"),
+    ]
     worse = {**sound, "check": {**check, "before": 0.5, "after": 0.49}}
     (words,) = list_warnings(worse)
     assert "such thresholds are worse than 0.3 for all classes" in words and "with --forget" in words
-    assert list_steps(worse, "r")[1][0] == "calibrate r --forget"
     results = list_results(worse)
     assert results[results.index(f"warning: {words}") - 1].startswith("check on other images: ")
     (words,) = list_warnings({**sound, "by_class": [{**each, "objects": 1} for each in rows]})
@@ -289,8 +291,10 @@ def test_uncertain_thresholds_are_warned_of(calibrated):
 
 def test_a_report_says_that_its_other_numbers_are_without_the_thresholds(run, calibrated, tmp_path):
     page = render_report(run)
-    assert "Drawn are objects with a confidence of 30% or more; with the thresholds of kresnet calibrate" in page
-    assert "Since kresnet calibrate, kresnet predict shows objects from the thresholds of their classes on." in page
+    assert "Drawn are objects with a confidence of 30% or more, as before kresnet calibrate: since then" in page
+    classes = page.split('id="classes"')[1].split("</section>")[0]
+    assert "These numbers are at a confidence of 30% for all classes, as before kresnet calibrate." in classes
+    assert "Undo all of this:" in page and "--forget</span>" in page
     other = Run(shutil.copytree(run.folder, tmp_path / "other", ignore=shutil.ignore_patterns("exports")))
     other.confidence_file.unlink()
     assert "kresnet calibrate" not in render_report(other)
