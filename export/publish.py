@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Sequence
+from pathlib import Path
 from typing import Any
 
 from keras_resnet.errors import ExportError, UsageError
@@ -77,6 +78,9 @@ def _select_rows(run: Run, names: Sequence[str]) -> list[DescribedVerdict]:
         rejected = rows.get(f"{REJECTED}/{name}")
         if rejected is not None and name not in rows:
             raise ExportError(f"{name} is not within its budget, and only files that passed are published")
+    for name in run.changed_files():
+        if not names and Path(name).parts[0] != REJECTED or {name, Path(name).stem} & set(names):
+            raise ExportError(run.describe_changed(name))
     chosen = [rows[file.name] for file in choose_files(run, names)]
     for row in chosen:
         if file_size(run.exports / row["file"]) != row["bytes"]:
