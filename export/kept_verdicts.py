@@ -44,13 +44,9 @@ def keep_renewed(run: Run, verdicts: Sequence[Verdict], reference: Reference, lo
 def _place(run: Run, verdict: Verdict, log: Log) -> Verdict:
     file = run.exports / verdict.file
     target = (run.exports if verdict.passed else run.rejected) / file.name
-    if target == file:
-        log(f"{verdict.file} had changed since it was verified; its new verdict is kept")
-        return verdict
-    if target.exists():
-        log(
-            f"{verdict.file} had changed since it was verified; its new verdict is kept. It stays there: {target} exists"
-        )
+    if target == file or target.exists():
+        stays = "" if target == file else f"; it stays where it is, as there is a {target}"
+        log(f"{verdict.file} had changed since it was verified; its new verdict is kept{stays}")
         return verdict
     target.parent.mkdir(exist_ok=True)
     os.replace(file, target)

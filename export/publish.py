@@ -79,7 +79,7 @@ def _select_rows(run: Run, names: Sequence[str]) -> list[DescribedVerdict]:
         if rejected is not None and name not in rows:
             raise ExportError(f"{name} is not within its budget, and only files that passed are published")
     for name in run.changed_files():
-        if not names and Path(name).parts[0] != REJECTED or {name, Path(name).stem} & set(names):
+        if (not names and Path(name).parts[0] != REJECTED) or {name, Path(name).stem} & set(names):
             raise ExportError(run.describe_changed(name))
     chosen = [rows[file.name] for file in choose_files(run, names)]
     for row in chosen:

@@ -13,7 +13,7 @@ from keras_resnet.reporting import confidence, score_thresholds
 from keras_resnet.reporting.charts import Chart
 from keras_resnet.run import Run
 from keras_resnet.run.calibration_documents import CalibrationDocument, ThresholdDocument
-from keras_resnet.run.documents import WARNING, without_model
+from keras_resnet.run.documents import WARNING, without_model, without_models
 from keras_resnet.runtime.plurals import counted
 
 

@@ -276,13 +276,8 @@ class Run(RunFiles):
             spec = self.spec()
             row.update(created=self._created()[:19], network=describe_network(spec), data=spec.data.source)
             row["epochs"] = f"{len(self.read_log(log))}/{spec.training.epochs}"
-            row["exports"] = [
-                each["file"]
-                for each in self.verdict_rows(log)
-                if "device" not in each
-                and each["verdict"] in ACCEPTED
-                and not has_other_size(each, self._file_of(each))
-            ]
+            own = [each for each in self.verdict_rows(log) if "device" not in each and each["verdict"] in ACCEPTED]
+            row["exports"] = [each["file"] for each in own if not has_other_size(each, self._file_of(each))]
             if not self.is_finished and self.find_trainer():
                 row["state"] = "training"
             if self.is_finished:
