@@ -25,7 +25,7 @@ TIMED_STEPS, TIMED_SECONDS = 5, 1.0
 # What the second line of a message that is folded begins with.
 INDENT = "  "
 # What `log_once` has logged.
-_logged_once: set[str] = set()
+_logged_once: set[tuple[Log, str]] = set()
 
 
 def log(message: str) -> None:
@@ -34,10 +34,10 @@ def log(message: str) -> None:
 
 
 def log_once(message: str, write: Log = log) -> None:
-    """Let `write` have a message unless it has been logged by this function before: what is said of the data of a run,
-    for one, whenever they are opened."""
-    if message not in _logged_once:
-        _logged_once.add(message)
+    """Let `write` have a message unless it has had it from this function before: what is said of the data of a run, for
+    one, whenever they are opened."""
+    if (write, message) not in _logged_once:
+        _logged_once.add((write, message))
         write(message)
 
 
