@@ -82,11 +82,9 @@ def _select_rows(run: Run, names: Sequence[str]) -> list[DescribedVerdict]:
         if (not names and Path(name).parts[0] != REJECTED) or {name, Path(name).stem} & set(names):
             raise ExportError(run.describe_changed(name))
     chosen = [rows[file.name] for file in choose_files(run, names)]
-    for row in chosen:
+    for row in chosen:  # of a folder, where a verdict of an earlier version has no hash, its format knows the size
         if file_size(run.exports / row["file"]) != row["bytes"]:
-            raise ExportError(
-                f"{row['file']} is not the file that its verdict is on; verify it again: kresnet export {run.name}"
-            )
+            raise ExportError(run.describe_changed(row["file"]))
     return chosen
 
 
@@ -107,7 +105,7 @@ def _collect_files(
         yield from (PublishedFile(each.relative_to(run.exports).as_posix(), each) for each in inside)
     yield PublishedFile(LABELS_FILE, run.labels_file)
     yield from (PublishedFile(script.name, script) for script in scripts)
-    verdicts = [row for row in run.verdict_rows() if row["file"] in names]
+    verdicts = [row for row in (*run.verdicts(), *run.device_verdicts()) if row["file"] in names]
     yield _as_json(VERDICTS_FILE, publish_verdicts(verdicts))
     document = run.document()
     yield _as_json(
