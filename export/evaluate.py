@@ -119,7 +119,7 @@ def verify_file(file: Path, budget: Budget, lookup: RunLookup, log: Log, samples
     reference = Reference.from_run(run, load_run_data(run, log), samples)
     log(f"verifying {file} on {counted(reference.evaluation.samples, 'validation image')} of run {run.name}")
     verdict = verify(file, reference, budget)
-    changed = [name for name in run.changed_files(log) if (run.exports / name).resolve() == file.resolve()]
+    changed = [name for name in run.changed_files() if (run.exports / name).resolve() == file.resolve()]
     if changed:
         (verdict,) = keep_renewed(run, [replace(verdict, file=changed[0])], reference, log)
     return verdict

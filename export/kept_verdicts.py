@@ -33,8 +33,6 @@ def keep_renewed(run: Run, verdicts: Sequence[Verdict], reference: Reference, lo
     beside the files and the report up to them. Each file goes where its verdict says, unless another one is there;
     returns the verdicts with its name then."""
     placed = [_place(run, verdict, log) for verdict in verdicts]
-    for verdict in placed:
-        keep_verdict(run, verdict)
     if placed:
         write_artifacts(run, reference)
         publish_report(run)
@@ -42,14 +40,19 @@ def keep_renewed(run: Run, verdicts: Sequence[Verdict], reference: Reference, lo
 
 
 def _place(run: Run, verdict: Verdict, log: Log) -> Verdict:
+    """Keep the verdict and move its file to where it says."""
     file = run.exports / verdict.file
     target = (run.exports if verdict.passed else run.rejected) / file.name
     if target == file or target.exists():
         stays = "" if target == file else f"; it stays where it is, as there is a {target}"
+        keep_verdict(run, verdict)
         log(f"{verdict.file} had changed since it was verified; its new verdict is kept{stays}")
         return verdict
     target.parent.mkdir(exist_ok=True)
+    # First: a file without its verdict has none, and a verdict without its file would still say that it passed.
+    moved = replace(verdict, file=target.relative_to(run.exports).as_posix())
+    keep_verdict(run, moved)
     os.replace(file, target)
     within = "is" if verdict.passed else "is not"
     log(f"{verdict.file} had changed since it was verified, and {within} within its budget: it is now {target}")
-    return replace(verdict, file=target.relative_to(run.exports).as_posix())
+    return moved

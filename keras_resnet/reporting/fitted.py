@@ -109,11 +109,11 @@ def read_section(run: Run, log: Log = log_message) -> CalibrationSection | None:
         log(f"left out of the report: {error}")
         return None
     if calibration is not None:
-        calibration = without_models(calibration, run.changed_files(log))
+        calibration = without_models(calibration, run.changed_files())
         summary = describe_calibration(calibration)
         return CalibrationSection(calibration, summary, confidence.confidence_charts(calibration))
     if thresholds is not None:
-        thresholds = without_models(thresholds, run.changed_files(log))
+        thresholds = without_models(thresholds, run.changed_files())
         return CalibrationSection(
             thresholds, describe_thresholds(thresholds), score_thresholds.threshold_charts(thresholds)
         )

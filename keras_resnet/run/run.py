@@ -308,10 +308,10 @@ class Run(RunFiles):
         """Read the verdicts on the exported files on devices; empty where none was run on one. Of the same files."""
         return [row for row in self.verdict_rows(log) if "device" in row and not has_changed(row, self._file_of(row))]
 
-    def changed_files(self, log: Log = log_message) -> list[str]:
+    def changed_files(self) -> list[str]:
         """List the exported files that are not those that were verified any more, by their names in verdicts.json: they
         have no verdict."""
-        rows = [row for row in self.verdict_rows(log) if "device" not in row]
+        rows = [row for row in self.verdict_rows(lambda message: None) if "device" not in row]
         return [row["file"] for row in rows if has_changed(row, self._file_of(row))]
 
     def describe_changed(self, name: str, run: str | None = None) -> str:
