@@ -146,7 +146,8 @@ class ModelCard:
         return "\n".join(lines) + "\n"
 
     def _unverified(self) -> str:
-        return _list_items(list(map(describe_unverified, self.run.unverified())))
+        changed = [self.run.describe_changed(name, self.run.name) for name in self.run.changed_files()]
+        return _list_items([*changed, *map(describe_unverified, self.run.unverified())])
 
     def _device_rows(self) -> list[dict[str, Any]]:
         """Return the verdicts on files on devices that are shown."""

@@ -6,7 +6,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from itertools import islice
-from typing import TypedDict
+from pathlib import Path
+from typing import Any, TypedDict
 
 import numpy as np
 
@@ -44,6 +45,7 @@ from keras_resnet.run.calibration_documents import (
     UnknownKind,
 )
 from keras_resnet.run.documents import KERAS_MODEL, Calibration
+from keras_resnet.run.verified_files import has_changed, hash_file
 from keras_resnet.runtime.confidence import ENERGY_TEMPERATURE, SCORES, Confidence, Rejection
 from keras_resnet.runtime.inputs import UnreadableFiles, expand_paths, read_images
 from keras_resnet.runtime.metadata import ModelMetadata
@@ -71,12 +73,13 @@ class ModelLogits:
 
 
 class RenewedFiles(TypedDict):
-    """Exported files of a run: those whose metadata were renewed, by how many bytes each of these has grown, and those
-    that have to be exported again."""
+    """Exported files of a run: those whose metadata were renewed, by how many bytes each of these has grown, those
+    that have to be exported again, and those that are not the verified ones any more, which stay as they are."""
 
     renewed: list[str]
     grown: list[int]
     stale: list[str]
+    changed: list[str]
 
 
 def measure_calibration(run: Run, settings: CalibrationSettings, log: Log) -> CalibrationDocument:
@@ -158,17 +161,18 @@ def describe_calibration(
 
 
 def renew_files(run: Run, confidence: Confidence, log: Log) -> RenewedFiles:
-    """Write `confidence` into the exported files of `run`, whose networks stay as they are, and the files' new sizes
-    into their verdicts."""
+    """Write `confidence` into the exported files of `run`, whose networks stay as they are, and the files' new hashes
+    and sizes into their verdicts. A file that has changed since its verdict is not written to."""
     renewed: list[str] = []
     grown: list[int] = []
     stale: list[str] = []
-    names = dict.fromkeys([row["file"] for row in run.verdicts()] + [row["file"] for row in run.unverified()])
-    for name in names:
+    changed = run.changed_files()
+    verified = [row["file"] for row in run.verdict_rows() if "device" not in row]
+    for name in dict.fromkeys([*verified, *(row["file"] for row in run.unverified())]):
         path = run.exports / name
-        if not path.exists():
+        if not path.exists() or name in changed:
             continue
-        size = 0
+        size, verified_rows = 0, _list_rows(run, name)
         try:
             size = file_size(path)
             is_renewed = find_format(path).renew_confidence(path, confidence)
@@ -178,20 +182,28 @@ def renew_files(run: Run, confidence: Confidence, log: Log) -> RenewedFiles:
         if not is_renewed:
             stale.append(name)
             continue
+        # At once: a file whose verdict does not know it yet has none, should this be the end of the process.
+        _keep_identity(run, path, verified_rows)
         renewed.append(name)
         grown.append(file_size(path) - size)
-    if renewed:
-        _keep_sizes(run, renewed)
-    return RenewedFiles(renewed=renewed, grown=grown, stale=stale)
+    return RenewedFiles(renewed=renewed, grown=grown, stale=stale, changed=changed)
 
 
-def _keep_sizes(run: Run, names: list[str]) -> None:
-    """Write the sizes of the files `names` into their verdicts, by which a file is known to be that of its verdict."""
-    rows = run.verdict_rows()
+def _list_rows(run: Run, name: str) -> list[dict[str, Any]]:
+    """Return the verdicts on the file `name`, here and on devices, that are on it as it is now."""
+    rows = [row for row in run.verdict_rows() if row["file"] == name]
+    return [row for row in rows if not has_changed(row, run.exports / name)]
+
+
+def _keep_identity(run: Run, path: Path, verified: list[dict[str, Any]]) -> None:
+    """Write the hash and the size of the file `path`, which has other metadata now, into the verdicts that were on it
+    before. Those of earlier versions have no hash, and get none: they are known to be on a file of that size."""
+    if not verified:
+        return
+    rows, identity = run.verdict_rows(), {"bytes": file_size(path), "gzip_bytes": gzip_size(path)}
     for row in rows:
-        if row["file"] in names:
-            path = run.exports / row["file"]
-            row.update(bytes=file_size(path), gzip_bytes=gzip_size(path))
+        if row in verified:
+            row.update(identity, **{"sha256": hash_file(path)} if row.get("sha256") else {})
     run.write_json(run.verdicts_file, rows)
 
 

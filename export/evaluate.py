@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +14,7 @@ from keras_resnet.errors import KresnetError, UsageError, require_one_of
 from keras_resnet.evaluation.evaluate import evaluate, evaluation_batches, keras_predictor, load_model, load_task
 from keras_resnet.export.formats import find_format
 from keras_resnet.export.formats.base import LoadedModel
+from keras_resnet.export.kept_verdicts import keep_renewed
 from keras_resnet.export.load import file_size, is_exported_file, load_file, require_file, require_labels
 from keras_resnet.export.micro_needs import measure_needs
 from keras_resnet.export.pipeline import load_run_data
@@ -108,7 +109,8 @@ def evaluate_on_run(
 
 
 def verify_file(file: Path, budget: Budget, lookup: RunLookup, log: Log, samples: int | None = None) -> Verdict:
-    """Return a new verdict on an exported file: on this machine, with the data as they are now.
+    """Return a new verdict on an exported file: on this machine, with the data as they are now. That on a run's own
+    file which has changed since its verdict is kept.
 
     samples: how many validation images, None for all.
     """
@@ -116,25 +118,34 @@ def verify_file(file: Path, budget: Budget, lookup: RunLookup, log: Log, samples
     run.require_finished()
     reference = Reference.from_run(run, load_run_data(run, log), samples)
     log(f"verifying {file} on {counted(reference.evaluation.samples, 'validation image')} of run {run.name}")
-    return verify(file, reference, budget)
+    verdict = verify(file, reference, budget)
+    changed = [name for name in run.changed_files() if (run.exports / name).resolve() == file.resolve()]
+    if changed:
+        (verdict,) = keep_renewed(run, [replace(verdict, file=changed[0])], reference, log)
+    return verdict
 
 
 def verify_run(run: Run, budget: Budget, log: Log, samples: int | None = None) -> tuple[list[Verdict], list[str]]:
-    """Return new verdicts on the exported files of `run` that passed, as `verify_file` has them, and why others could
-    not be verified, a sentence each. Raises UsageError if there is no such file."""
+    """Return new verdicts on the exported files of `run` that passed or have changed since, as `verify_file` has them,
+    and why others could not be verified, a sentence each. Raises UsageError if there is no such file."""
     run.require_finished()
-    files = list_passed_files(run)
-    if not files:
+    changed, rows = run.changed_files(), [row for row in run.verdict_rows() if "device" not in row]
+    names = [row["file"] for row in rows if row["file"] in changed or row["verdict"] in ACCEPTED]
+    names = [name for name in names if (run.exports / name).exists()]
+    if not names:
         raise UsageError(f"run {run.name} has no exported file that passed; write some with: kresnet export {run.name}")
     reference = Reference.from_run(run, load_run_data(run, log), samples)
-    verdicts, failures = [], []
-    for file in files:
-        log(f"verifying {file.name} on {counted(reference.evaluation.samples, 'validation image')}")
+    verdicts: dict[str, Verdict] = {}
+    failures = []
+    for name in names:
+        log(f"verifying {name} on {counted(reference.evaluation.samples, 'validation image')}")
         try:
-            verdicts.append(verify(file, reference, budget))
+            verdicts[name] = replace(verify(run.exports / name, reference, budget), file=name)
         except KresnetError as error:
-            failures.append(f"{file.name}: {error}")
-    return verdicts, failures
+            failures.append(f"{name}: {error}")
+    renewed = [name for name in verdicts if name in changed]
+    kept = keep_renewed(run, [verdicts[name] for name in renewed], reference, log)
+    return list((verdicts | dict(zip(renewed, kept, strict=True))).values()), failures
 
 
 def list_passed_files(run: Run) -> list[Path]:

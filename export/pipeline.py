@@ -19,6 +19,7 @@ from keras_resnet.export.artifacts import write_artifacts
 from keras_resnet.export.calibration import Calibration, build_calibration, measure_convergence
 from keras_resnet.export.convert import CONVERTER, convert
 from keras_resnet.export.formats.base import Conversion
+from keras_resnet.export.kept_verdicts import keep_verdict
 from keras_resnet.export.request import ExportFile, ExportRequest, ExportResult
 from keras_resnet.export.unverified import UnverifiedFile, keep_unverified
 from keras_resnet.export.verdict import Budget, Verdict
@@ -26,7 +27,6 @@ from keras_resnet.export.verify import Reference, verify
 from keras_resnet.metrics.labels import metric_label
 from keras_resnet.metrics.result import Evaluation
 from keras_resnet.progress import Log, show_activity
-from keras_resnet.reporting import fitted, robustness
 from keras_resnet.run import Run
 from keras_resnet.run.description import package_versions
 from keras_resnet.runtime.metadata import ModelMetadata
@@ -54,7 +54,7 @@ class ExportContext:
         run.require_finished()
         request.require_installed()
         require_writable(run.exports)
-        run.verdicts()  # which those of the new files are put beside
+        run.verdict_rows()  # which those of the new files are put beside
         remove_leftovers(run.exports)
         CONVERTER.start()  # it gets ready meanwhile
         with show_activity("opening the data and the Keras model"):
@@ -81,7 +81,7 @@ class ExportContext:
         self._write_artifacts()
 
     def _write_artifacts(self) -> None:
-        if self.run.verdicts() or self.run.unverified():
+        if self.run.verdict_rows() or self.run.unverified():
             write_artifacts(self.run, self.reference)
 
     def require_calibration(self) -> Calibration:
@@ -114,12 +114,7 @@ class ExportContext:
         placement = Placement(exports / file.name, self.run.rejected / file.name)
         verdict = write_and_verify(RunWriter(self, file), placement, self.reference)
         verdict = replace(verdict, file=str(Path(verdict.file).relative_to(exports)))
-        # What devices made of the former file is gone with it.
-        others = [row for row in self.run.verdict_rows() if Path(row["file"]).name != file.name]
-        self.run.write_json(self.run.verdicts_file, [*others, verdict.as_dict()])
-        keep_unverified(self.run, verified=[file.name])
-        robustness.forget_file(self.run, file.name)
-        fitted.forget_file(self.run, file.name)
+        keep_verdict(self.run, verdict)
         return verdict
 
     def write_unverified(self, file: ExportFile) -> UnverifiedFile:

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Sequence
+from pathlib import Path
 from typing import Any
 
 from keras_resnet.errors import ExportError, UsageError
@@ -77,12 +78,13 @@ def _select_rows(run: Run, names: Sequence[str]) -> list[DescribedVerdict]:
         rejected = rows.get(f"{REJECTED}/{name}")
         if rejected is not None and name not in rows:
             raise ExportError(f"{name} is not within its budget, and only files that passed are published")
+    for name in run.changed_files():
+        if (not names and Path(name).parts[0] != REJECTED) or {name, Path(name).stem} & set(names):
+            raise ExportError(run.describe_changed(name))
     chosen = [rows[file.name] for file in choose_files(run, names)]
-    for row in chosen:
+    for row in chosen:  # of a folder, where a verdict of an earlier version has no hash, its format knows the size
         if file_size(run.exports / row["file"]) != row["bytes"]:
-            raise ExportError(
-                f"{row['file']} is not the file that its verdict is on; verify it again: kresnet export {run.name}"
-            )
+            raise ExportError(run.describe_changed(row["file"]))
     return chosen
 
 
@@ -103,7 +105,7 @@ def _collect_files(
         yield from (PublishedFile(each.relative_to(run.exports).as_posix(), each) for each in inside)
     yield PublishedFile(LABELS_FILE, run.labels_file)
     yield from (PublishedFile(script.name, script) for script in scripts)
-    verdicts = [row for row in run.verdict_rows() if row["file"] in names]
+    verdicts = [row for row in (*run.verdicts(), *run.device_verdicts()) if row["file"] in names]
     yield _as_json(VERDICTS_FILE, publish_verdicts(verdicts))
     document = run.document()
     yield _as_json(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 from keras_resnet.evaluation.baselines import BaselineComparison
@@ -40,6 +40,7 @@ class Verdict:
     """What is known of one written file.
 
     scheme: of its quantization, with what departs from that scheme's defaults; else the format's name.
+    sha256: of the file that was verified, see `verified_files.hash_file`; None in verdicts of earlier versions.
     bytes: on the device; gzip_bytes: as a download.
     value: the metric, 0–1, of so many samples; model_value: the float model's, of the same. details: other numbers
     beside it. drop: the float model's value of `drop_metric` minus the file's, with its 95% interval; that metric is
@@ -92,6 +93,7 @@ class Verdict:
     micro: MicroNeeds | None
     simulator: str
     verdict: str
+    sha256: str | None = field(default=None, kw_only=True)
 
     def as_dict(self) -> dict[str, object]:
         """Return the verdict as a row of verdicts.json: all fields, and latency_ms, null where it means nothing."""

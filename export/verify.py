@@ -18,12 +18,13 @@ from keras_resnet.evaluation.evaluate import evaluate, evaluation_batches, keras
 from keras_resnet.export.benchmark import NO_COST, Cost, count_threads, measure_cost
 from keras_resnet.export.flatbuffer import Contents
 from keras_resnet.export.formats import find_format
-from keras_resnet.export.load import file_size, gzip_size, load_file, require_labels
+from keras_resnet.export.load import file_size, gzip_size, load_file, require_file, require_labels
 from keras_resnet.export.micro_needs import MicroNeeds, measure_needs
 from keras_resnet.export.verdict import Budget, MetricDrop, Verdict
 from keras_resnet.metrics import confidence_interval, outcome
 from keras_resnet.metrics.result import Evaluation
 from keras_resnet.run import Run
+from keras_resnet.run.verified_files import hash_file
 from keras_resnet.runtime.predictions import Outputs, name_outputs
 from keras_resnet.runtime.tflite_model import TFLiteModel
 from keras_resnet.tasks import Task
@@ -193,6 +194,8 @@ def verify(file: Path, reference: Reference, budget: Budget, *, is_integer: bool
     Raises ExportError if it cannot be run, has other labels, holds operators that are no builtins, or floats though it
     `is_integer`.
     """
+    require_file(file)
+    sha256 = hash_file(file)  # first: a file that is replaced meanwhile is not the one of this verdict
     model = load_file(file)
     require_labels(file, model, reference.task.classes, "the model")
     scheme = str(model.card.provenance["scheme"])
@@ -202,7 +205,7 @@ def verify(file: Path, reference: Reference, budget: Budget, *, is_integer: bool
     cost = NO_COST if simulator else measure_cost(file, reference.timing_images, count_threads())
     machine = f"{simulator}, on {describe_machine()}" if simulator else describe_machine()
     micro = measure_needs(model.content, contents, model.batch) if isinstance(model, TFLiteModel) else None
-    measured = MeasuredFile(file, model.card.provenance, contents, cost, machine, micro, simulator)
+    measured = MeasuredFile(file, sha256, model.card.provenance, contents, cost, machine, micro, simulator)
     return measured.decide(Comparison(reference, after, budget))
 
 
@@ -211,6 +214,7 @@ class MeasuredFile:
     """A file with all that is known of it besides what it predicts."""
 
     file: Path
+    sha256: str
     provenance: dict[str, Any]
     contents: Contents | None
     cost: Cost
@@ -259,6 +263,7 @@ class MeasuredFile:
             micro=self.micro,
             simulator=self.simulator,
             verdict=comparison.verdict,
+            sha256=self.sha256,
         )
 
 

@@ -15,13 +15,14 @@ from keras_resnet.export.devices.base import CPU, UNKNOWN, Device, DeviceFacts, 
 from keras_resnet.export.flatbuffer import Contents
 from keras_resnet.export.formats import find_format
 from keras_resnet.export.given_outputs import DrawnImages, GivenOutputs
-from keras_resnet.export.load import load_file, require_labels
+from keras_resnet.export.load import load_file, require_file, require_labels
 from keras_resnet.export.output_order import find_swapped_row
 from keras_resnet.export.verdict import Budget
 from keras_resnet.export.verify import Comparison, MeasuredFile, Reference
 from keras_resnet.metrics.outcome import FAILED
 from keras_resnet.metrics.result import Evaluation
 from keras_resnet.progress import Log
+from keras_resnet.run.verified_files import hash_file
 from keras_resnet.runtime.predictions import Outputs
 from keras_resnet.runtime.tflite_model import TFLiteModel
 
@@ -33,17 +34,20 @@ class FileOnDevices:
     """One TFLite file, run on devices and compared with its model and with this machine's CPU."""
 
     file: Path
+    sha256: str
     model: TFLiteModel
     reference: Reference
 
     @classmethod
     def load(cls, file: Path, reference: Reference) -> FileOnDevices:
         """Load `file`. Raises ExportError if it has other labels, or is no TFLite file."""
+        require_file(file)
+        sha256 = hash_file(file)
         model = load_file(file)
         if not isinstance(model, TFLiteModel):
             raise ExportError(f"{file.name} is no TFLite file: other files are verified on this machine's CPU alone")
         require_labels(file, model, reference.task.classes, "the model")
-        return cls(file, model, reference)
+        return cls(file, sha256, model, reference)
 
     @cached_property
     def on_this_cpu(self) -> Evaluation:
@@ -88,7 +92,7 @@ class FileOnDevices:
         """Return the verdict on what a device computed. allow_fallback: see `RunSettings`."""
         facts, comparison = measurement.facts, Comparison(self.reference, after, budget)
         provenance = self.model.card.provenance
-        measured = MeasuredFile(self.file, provenance, self.contents, measurement.cost, facts.machine)
+        measured = MeasuredFile(self.file, self.sha256, provenance, self.contents, measurement.cost, facts.machine)
         problems = tuple(_list_problems(self.file.name, facts, allow_fallback))
         verdict = measured.decide(comparison)
         known = {field.name: getattr(verdict, field.name) for field in fields(verdict)}

@@ -24,11 +24,21 @@ Display = Callable[[int | None, str, str], AbstractContextManager[Advance]]
 TIMED_STEPS, TIMED_SECONDS = 5, 1.0
 # What the second line of a message that is folded begins with.
 INDENT = "  "
+# What `log_once` has logged.
+_logged_once: set[tuple[Log, str]] = set()
 
 
 def log(message: str) -> None:
     """Write a message to standard error, or to what `set_writer` has named."""
     _writer(message)
+
+
+def log_once(message: str, write: Log = log) -> None:
+    """Let `write` have a message unless it has had it from this function before: what is said of the data of a run, for
+    one, whenever they are opened."""
+    if (write, message) not in _logged_once:
+        _logged_once.add((write, message))
+        write(message)
 
 
 def write_line(message: str, stream: TextIO) -> None:

@@ -35,7 +35,8 @@ class FittedReport(Generic[DocumentT]):
 
     document: what confidence.json holds, and `kresnet calibrate --json` prints. summary: the same in sentences and
     tables. renewed: exported files that have it in their metadata now; grown: by how many bytes each of these; stale:
-    those that have to be exported again for that.
+    those that have to be exported again for that; changed: those that were changed since they were verified, and were
+    not written to.
     """
 
     document: DocumentT
@@ -43,6 +44,7 @@ class FittedReport(Generic[DocumentT]):
     renewed: Sequence[str] = ()
     grown: Sequence[int] = ()
     stale: Sequence[str] = ()
+    changed: Sequence[str] = ()
 
     @property
     def results(self) -> list[str]:
@@ -189,4 +191,5 @@ def forget_calibration(run: RunFolder) -> list[str]:
         done.append(f"removed from the metadata of {describe_renewed(files['renewed'], files['grown'])}")
     if files["stale"]:
         done.append(f"not removed from {', '.join(files['stale'])}: write again with kresnet export {run.name}")
+    done += [f"not removed: {run.describe_changed(name)}" for name in files["changed"]]
     return done

@@ -12,7 +12,7 @@ import numpy as np
 
 from keras_resnet import progress
 from keras_resnet.api.fit_state import FitState, Position
-from keras_resnet.api.session import log_once, session
+from keras_resnet.api.session import session
 from keras_resnet.errors import UsageError
 from keras_resnet.export.settings import ExportSettings
 
@@ -175,7 +175,7 @@ class VerdictEvery(keras.callbacks.Callback):
             summary, *remarks = str(verdict).splitlines()
             progress.log(f"epoch {epoch + 1}: {summary}")
             for remark in remarks:
-                log_once(remark)
+                progress.log_once(remark)
         best = max((each.value for each in self.verdicts.values() if each.passed), default=-1.0)
         if verdict.passed and verdict.value > best:
             latest.replace(self.file)

@@ -13,7 +13,7 @@ from pydantic import TypeAdapter, ValidationError
 from keras_resnet import progress
 from keras_resnet.api.predicting import Predicting
 from keras_resnet.api.results import Score
-from keras_resnet.api.session import from_python, log_once
+from keras_resnet.api.session import from_python
 from keras_resnet.config.foreign_words import find_export_name
 from keras_resnet.errors import MissingFileError, did_you_mean
 from keras_resnet.export.formats import FORMATS
@@ -75,8 +75,10 @@ class ExportedFile(Predicting):
         from keras_resnet.export.load import load_file
         from keras_resnet.export.tta import choose_for_run
 
-        chosen = choose_for_run(tta, self.run, log_once)
-        return Score(**evaluate_on_run(lambda: load_file(self.path), self.run, split, log_once, str(self.path), chosen))
+        chosen = choose_for_run(tta, self.run, progress.log_once)
+        return Score(
+            **evaluate_on_run(lambda: load_file(self.path), self.run, split, progress.log_once, str(self.path), chosen)
+        )
 
     @property
     def _trained_by(self) -> RunFolder:

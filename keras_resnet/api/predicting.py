@@ -14,7 +14,7 @@ from PIL import Image
 
 from keras_resnet import progress
 from keras_resnet.api.results import Prediction, Predictions
-from keras_resnet.api.session import from_python, log_once
+from keras_resnet.api.session import from_python
 from keras_resnet.config.foreign_names import answer_attribute
 from keras_resnet.errors import DataError, UsageError, describe_received, did_you_mean
 from keras_resnet.runtime.image import Picture, show_in_rgb, to_picture
@@ -118,7 +118,7 @@ class Predicting:
         from keras_resnet.export.tta import choose_for_run, require_single_images
 
         require_single_images(tta, reject)
-        chosen = choose_for_run(tta, self._trained_by, log_once)
+        chosen = choose_for_run(tta, self._trained_by, progress.log_once)
         return predict_images(self._predictor.with_tta(chosen), images, top, threshold, reject)
 
 

@@ -21,7 +21,7 @@ from keras_resnet.api.options import (
 )
 from keras_resnet.api.predicting import Images, Predicting
 from keras_resnet.api.results import Score
-from keras_resnet.api.session import from_python, log_once
+from keras_resnet.api.session import from_python
 from keras_resnet.api.signatures import document_options
 from keras_resnet.config.spec import Spec
 from keras_resnet.errors import RunError
@@ -165,8 +165,8 @@ class Run(Predicting):
         def load() -> Predict:
             return keras_predictor(self.model)
 
-        chosen = choose_for_run(tta, self.stored, log_once)
-        return Score(**evaluate_on_run(load, self.stored, split, log_once, self.name, chosen))
+        chosen = choose_for_run(tta, self.stored, progress.log_once)
+        return Score(**evaluate_on_run(load, self.stored, split, progress.log_once, self.name, chosen))
 
     @document_options(ExportOptions)
     @from_python

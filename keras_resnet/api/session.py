@@ -25,8 +25,6 @@ P = ParamSpec("P")
 T = TypeVar("T")
 # Whether the command line, or a call further out, has done what `session` does.
 _is_surrounded: ContextVar[bool] = ContextVar("is_surrounded", default=False)
-# What `log_once` has logged.
-_logged_once: set[str] = set()
 # A whole command stays one; of options alone, those that switch something off stand for False.
 _TYPED = re.compile(
     r"List them with: (?P<list>kresnet [a-z]+)"
@@ -144,14 +142,6 @@ def within_command() -> Iterator[None]:
         yield
     finally:
         _is_surrounded.reset(token)
-
-
-def log_once(message: str) -> None:
-    """Log a message unless it has been logged by this function before: what is said of the data of a run, for one,
-    whenever they are opened."""
-    if message not in _logged_once:
-        _logged_once.add(message)
-        progress.log(message)
 
 
 def _write(message: str) -> None:

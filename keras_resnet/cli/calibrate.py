@@ -74,6 +74,8 @@ def calibrate(run_name: str | None, runs: str | None, as_json: bool, forget: boo
         console.log(f"written into the metadata of {describe_renewed(report.renewed, report.grown)}")
     if report.stale:
         console.log(f"not written into {', '.join(report.stale)}: write again with kresnet export {run.name}")
+    for name in report.changed:
+        console.log(f"not written: {run.describe_changed(name)}")
     if as_json:
         return
     plots = (f"report {shlex.quote(run.name)} --open", "see it in plots")

@@ -97,7 +97,7 @@ def compare(
         _print_pair(pair)
     if problem:
         console.log(problem)
-    if missing := [run.name for run in found if not run.verdicts() and not is_at_chance(run)]:
+    if missing := [run.name for run in found if not run.verdict_rows() and not is_at_chance(run)]:
         log_next_steps(*((f"export {name}", EXPORT) for name in dict.fromkeys(missing)), runs=runs)
 
 

@@ -28,7 +28,7 @@ def report(run: str | None, again: bool, opens: bool, runs: str | None) -> None:
     from keras_resnet.api.functions import write_run_report
 
     console.emit(str(write_run_report(found, again)))
-    if not found.verdicts():
+    if not found.verdict_rows():
         console.log("its files for devices are missing: nothing has been exported yet")
         if not is_at_chance(found):
             log_next_steps((f"export {found.name}", EXPORT), runs=runs)

@@ -52,7 +52,7 @@ def verify(target: str | None, of_run: str | None, runs: str | None, as_json: bo
     Verifies one FILE, or all files of a run that passed, by default of the newest run. They are evaluated on the
     validation images as they are now, on this machine's CPU. --on runs the TFLite files on other devices or in a
     browser instead, and --outputs verifies what something else computed. The exit code is 1 if a file lost more than
-    --max-drop.
+    --max-drop. The new verdict is kept only of a file that has changed since it was verified.
     """
     on, given = DeviceSettings.take(select_given(options))
     outputs, given = OutputsSettings.take(given)

@@ -12,7 +12,7 @@ from keras_resnet.reporting import confidence, score_thresholds
 from keras_resnet.reporting.charts import Chart
 from keras_resnet.run import Run
 from keras_resnet.run.calibration_documents import CalibrationDocument, ThresholdDocument
-from keras_resnet.run.documents import WARNING, without_model
+from keras_resnet.run.documents import WARNING, without_model, without_models
 from keras_resnet.runtime.plurals import counted
 
 
@@ -108,9 +108,11 @@ def read_section(run: Run, log: Log = log_message) -> CalibrationSection | None:
         log(f"left out of the report: {error}")
         return None
     if calibration is not None:
+        calibration = without_models(calibration, run.changed_files())
         summary = describe_calibration(calibration)
         return CalibrationSection(calibration, summary, confidence.confidence_charts(calibration))
     if thresholds is not None:
+        thresholds = without_models(thresholds, run.changed_files())
         return CalibrationSection(
             thresholds, describe_thresholds(thresholds), score_thresholds.threshold_charts(thresholds)
         )

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import shlex
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from keras_resnet.metrics.labels import metric_label, metric_title
 from keras_resnet.metrics.outcome import FAILED, PASSED, format_interval, is_gain, list_tested_metrics
 from keras_resnet.reporting.recommend import DescribedVerdict, Recommendation
-from keras_resnet.runtime.plurals import counted, join_words
+from keras_resnet.runtime.plurals import counted, join_words, verb
 
 
 @dataclass(frozen=True)
@@ -53,9 +54,14 @@ class Headline:
 
 
 def describe_headline(
-    run: str, verdicts: list[DescribedVerdict], recommended: Recommendation | None, doubts: Doubts = Doubts()
+    run: str,
+    verdicts: list[DescribedVerdict],
+    recommended: Recommendation | None,
+    doubts: Doubts = Doubts(),
+    changed: Sequence[str] = (),
 ) -> Headline:
-    """Return the headline of the run called `run`, whose exported files have these `verdicts`."""
+    """Return the headline of the run called `run`, whose exported files have these `verdicts`. changed: files that are
+    not the verified ones any more."""
     name = shlex.quote(run)
     if doubts.chance:
         return _describe_chance(verdicts, doubts)
@@ -63,7 +69,8 @@ def describe_headline(
         return _describe_finding_little(recommended, doubts)
     if recommended:
         return _describe_weakness(_describe_recommended(name, recommended), doubts)
-    headline = _describe_failed(name, verdicts) if verdicts else _describe_missing(name)
+    without = _describe_changed(name, changed) if changed else _describe_missing(name)
+    headline = _describe_failed(name, verdicts) if verdicts else without
     return replace(headline, cautions=doubts.weaker, stated=doubts.weaker)
 
 
@@ -84,6 +91,18 @@ def _describe_missing(name: str) -> Headline:
         "This run has no exported files yet",
         ("A verdict tells whether a file for a device still predicts like the model.",),
         (NextStep("Write TFLite files, float32 and int8, each with a verdict", f"kresnet export {name} --tflite"),),
+    )
+
+
+def _describe_changed(name: str, changed: Sequence[str]) -> Headline:
+    """Describe a run whose files have no verdict any more."""
+    are = f"{join_words([*changed])} {verb(len(changed))}"
+    return Headline(
+        "missing",
+        "NO VERDICT",
+        "The exported files have changed since they were verified",
+        (f"The verdicts were on other files than {are} now.",),
+        (NextStep("Verify the files again", f"kresnet verify {name}"),),
     )
 
 

@@ -46,7 +46,15 @@ from keras_resnet.reporting.templates import draw_charts, render_template
 from keras_resnet.reporting.tiles import describe_metric, list_tiles
 from keras_resnet.run import Run
 from keras_resnet.run.command import changed_command, training_command
-from keras_resnet.run.documents import WARNING, Analysis, BaselineRow, Diagnosis, RobustnessDocument, list_warnings
+from keras_resnet.run.documents import (
+    WARNING,
+    Analysis,
+    BaselineRow,
+    Diagnosis,
+    RobustnessDocument,
+    list_warnings,
+    without_models,
+)
 from keras_resnet.runtime.plurals import counted
 
 if TYPE_CHECKING:
@@ -70,15 +78,18 @@ class _Contents:
     diagnosis: Diagnosis | None
     robustness: RobustnessDocument | None
     fitted: CalibrationSection | None
+    changed: list[str]
 
     @classmethod
     def read(cls, run: Run) -> _Contents:
         """Read the files of `run`. Raises RunError for one that is missing or damaged."""
         run.require_finished()
-        verdicts, devices = describe_verdicts(run), run.device_verdicts()
+        verdicts, devices, changed = describe_verdicts(run), run.device_verdicts(), run.changed_files()
         fitted, classes = read_section(run), run.classes()
         analysis = with_temperature(run.analysis(), classes, find_temperature(fitted))
-        parts = (verdicts, devices, run.diagnosis(), run.robustness(), fitted)
+        if robustness := run.robustness():
+            robustness = without_models(robustness, changed)
+        parts = (verdicts, devices, run.diagnosis(), robustness, fitted, changed)
         return cls(run, run.spec(), classes, run.read_log(), analysis, *parts)
 
     @property
@@ -167,7 +178,8 @@ def _context(contents: _Contents) -> dict[str, Any]:
     document, metrics = run.document(), run.metrics()
     baselines = analysis.get("baselines", [])
     unbeaten = describe_unbeaten(baselines)
-    headline = describe_headline(run.name, verdicts, contents.recommended, _list_doubts(run, baselines))
+    doubts, changed = _list_doubts(run, baselines), contents.changed
+    headline = describe_headline(run.name, verdicts, contents.recommended, doubts, changed)
     return {
         "run": run,
         "spec": spec,
@@ -198,7 +210,8 @@ def _context(contents: _Contents) -> dict[str, Any]:
         "messages": document.get("messages", []),
         "settings": json.dumps(document["spec"], indent=2),
         "unverified": list(map(describe_unverified, run.unverified())),
-        "files": _list_files(run, verdicts),
+        "changed": [run.describe_changed(name, run.name) for name in changed],
+        "files": _list_files(run, verdicts, changed),
         **_describe_tables(contents),
         "robustness": describe_section(contents.robustness) if contents.robustness else None,
         "confidence": contents.fitted.summary if contents.fitted else None,
@@ -279,7 +292,7 @@ def _describe_tables(contents: _Contents) -> dict[str, Any]:
     }
 
 
-def _list_files(run: Run, verdicts: list[DescribedVerdict]) -> dict[str, str]:
+def _list_files(run: Run, verdicts: list[DescribedVerdict], changed: list[str]) -> dict[str, str]:
     """Return what the run's files are for, by their paths from the report, of those that there are."""
     purposes = {
         run.model_file: "trained Keras model",
@@ -291,6 +304,7 @@ def _list_files(run: Run, verdicts: list[DescribedVerdict]) -> dict[str, str]:
         run.curves_file: "loss and metric by epoch, drawn",
         **{run.exports / row["file"]: f"exported file, {row['outcome']}" for row in verdicts},
         **{run.exports / row["file"]: f"exported file, {UNVERIFIED}" for row in run.unverified()},
+        **{run.exports / name: "exported file, changed since it was verified" for name in changed},
         run.exports / "model_card.md": "model card of the exported files",
         run.verdicts_file: "verdicts on the exported files",
         run.diagnosis_file: "sensitivity of the layers to 8 bits",

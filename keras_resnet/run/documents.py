@@ -52,6 +52,11 @@ def without_model(document: DocumentT, name: str) -> DocumentT | None:
     return cast(DocumentT, {**document, "models": kept_models})
 
 
+def without_models(document: DocumentT, names: Sequence[str]) -> DocumentT:
+    """Return the document without those of its "models" that have the `names`."""
+    return cast(DocumentT, {**document, "models": [each for each in document["models"] if each["name"] not in names]})
+
+
 @kept
 class Fingerprint(TypedDict):
     """What identifies the data of one split: see `data_fingerprint.fingerprint_split`."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime
+import shlex
 import shutil
 from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager, suppress
@@ -16,7 +17,7 @@ from keras_resnet.config.section import flatten
 from keras_resnet.config.spec import Spec
 from keras_resnet.errors import RunError, UsageError, did_you_mean
 from keras_resnet.metrics.outcome import ACCEPTED
-from keras_resnet.progress import Log
+from keras_resnet.progress import Log, log_once
 from keras_resnet.progress import log as log_message
 from keras_resnet.run.calibration_documents import (
     CalibrationDocument,
@@ -43,6 +44,7 @@ from keras_resnet.run.model_file import require_model
 from keras_resnet.run.reading import parse_json, parse_log, parse_verdicts, read_bytes, read_text
 from keras_resnet.run.run_files import RunFiles
 from keras_resnet.run.verdict_documents import UnverifiedRow
+from keras_resnet.run.verified_files import has_changed, has_other_size
 from keras_resnet.runtime.confidence import UNCALIBRATED, Confidence
 from keras_resnet.runtime.missing_files import looks_like_file
 from keras_resnet.runtime.plurals import counted
@@ -274,7 +276,8 @@ class Run(RunFiles):
             spec = self.spec()
             row.update(created=self._created()[:19], network=describe_network(spec), data=spec.data.source)
             row["epochs"] = f"{len(self.read_log(log))}/{spec.training.epochs}"
-            row["exports"] = [each["file"] for each in self.verdicts(log) if each["verdict"] in ACCEPTED]
+            own = [each for each in self.verdict_rows(log) if "device" not in each and each["verdict"] in ACCEPTED]
+            row["exports"] = [each["file"] for each in own if not has_other_size(each, self._file_of(each))]
             if not self.is_finished and self.find_trainer():
                 row["state"] = "training"
             if self.is_finished:
@@ -298,18 +301,45 @@ class Run(RunFiles):
 
     def verdicts(self, log: Log = log_message) -> list[dict[str, Any]]:
         """Read the verdicts on the exported files; empty before the first export. Rows that cannot be read are left
-        out, and `log` says why."""
-        return [row for row in self.verdict_rows(log) if "device" not in row]
+        out, and those on files that have changed since; `log` says why."""
+        return self._list_current(self.verdict_rows(log), log)
 
     def device_verdicts(self, log: Log = log_message) -> list[dict[str, Any]]:
-        """Read the verdicts on the exported files on devices; empty where none was run on one."""
-        return [row for row in self.verdict_rows(log) if "device" in row]
+        """Read the verdicts on the exported files on devices; empty where none was run on one. Of the same files."""
+        return [row for row in self.verdict_rows(log) if "device" in row and not has_changed(row, self._file_of(row))]
+
+    def changed_files(self) -> list[str]:
+        """List the exported files that are not those that were verified any more, by their names in verdicts.json: they
+        have no verdict."""
+        rows = [row for row in self.verdict_rows(lambda message: None) if "device" not in row]
+        return [row["file"] for row in rows if has_changed(row, self._file_of(row))]
+
+    def describe_changed(self, name: str, run: str | None = None) -> str:
+        """Say that the exported file `name` has no verdict any more, and what to type. run: the name of the run there;
+        None for its folder, which is found from anywhere."""
+        target = shlex.quote(run or str(self.folder))
+        return f"{name} is not the file that was verified (it has changed since): kresnet verify {target}"
 
     def verdict_rows(self, log: Log = log_message) -> list[dict[str, Any]]:
-        """Read both."""
+        """Read all verdicts, those on devices and on files that have changed among them."""
         if not self.verdicts_file.is_file():
             return []
         return self._read_rows(self.verdicts_file, parse_verdicts, log)
+
+    def _list_current(self, rows: list[dict[str, Any]], log: Log) -> list[dict[str, Any]]:
+        """Return the `rows` of this machine on files that are as they were; `log` says once which are not."""
+        current = []
+        for row in rows:
+            if "device" in row:
+                continue
+            if has_changed(row, self._file_of(row)):
+                log_once(self.describe_changed(row["file"]), log)
+            else:
+                current.append(row)
+        return current
+
+    def _file_of(self, row: Mapping[str, Any]) -> Path:
+        return self.exports / str(row["file"])
 
     def unverified(self) -> list[UnverifiedRow]:
         """Read which exported files have no verdict, as this machine cannot run them."""

@@ -44,10 +44,11 @@ class Cost(TypedDict):
 
 @kept
 class _AnyVerdictRow(TypedDict):
-    """What all rows of verdicts.json have."""
+    """What all rows of verdicts.json have; those of earlier versions have no sha256."""
 
     file: FileName
     scheme: Line
+    sha256: NotRequired[Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")] | None]
     bytes: Annotated[Count, Field(gt=0)]
     gzip_bytes: Count
     metric: Line

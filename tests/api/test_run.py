@@ -10,7 +10,7 @@ from PIL import Image
 from samples import paint
 
 import keras_resnet as kr
-from keras_resnet.api import session
+from keras_resnet import progress
 from keras_resnet.api.results import Prediction
 from keras_resnet.errors import DataError, ExportError, RunError, UsageError, VerdictError
 from keras_resnet.export.verify import Reference
@@ -117,7 +117,7 @@ def test_pixels_of_another_type_are_said_to_be_converted(run, images, said):
 
 
 def test_what_is_said_of_the_data_is_said_once(run, capsys, monkeypatch):
-    monkeypatch.setattr(session, "_logged_once", set())
+    monkeypatch.setattr(progress, "_logged_once", set())
     run.evaluate()
     assert "image size: 8 pixels" in capsys.readouterr().err
     run.evaluate()

@@ -1,6 +1,7 @@
 """What kresnet calibrate fits, keeps and says, and that every runtime answers alike with it."""
 
 import base64
+import hashlib
 import html
 import io
 import json
@@ -327,6 +328,32 @@ def test_files_keep_their_networks_and_get_the_metadata(run, before, calibrated)
         assert now[:network] == content[:network] and now[network:] != content[network:] and network > 1000
     sizes = {row["file"]: row["bytes"] for row in run.verdicts()}
     assert all(file_size(run.exports / name) == sizes[name] for name in FILES)
+    assert not calibrated.changed and not run.changed_files()
+    hashes = {row["file"]: row["sha256"] for row in run.verdicts()}
+    assert hashes["int8.tflite"] == hashlib.sha256((run.exports / "int8.tflite").read_bytes()).hexdigest()
+    assert hashes["int8.tflite"] != hashlib.sha256(before["int8.tflite"]).hexdigest()
+
+
+def test_a_file_that_has_changed_is_not_written_to(run, calibrated, kresnet, tmp_path):
+    """Nor does it get its verdict back."""
+    copy = copied(run, tmp_path / "changed", ("float32.tflite", "int8.tflite"))
+    file, size = copy.exports / "int8.tflite", (run.exports / "int8.tflite").stat().st_size
+    content = bytearray(file.read_bytes())
+    content[size // 2] ^= 255
+    file.write_bytes(content)
+    rows = {row["file"]: row for row in copy.verdict_rows()}
+    code, out, err = kresnet("calibrate", copy.folder, "--forget")
+    said = f"int8.tflite is not the file that was verified (it has changed since): kresnet verify {copy.folder}"
+    assert code == 0 and f"not removed: {said}" in out.splitlines(), err
+    assert file.read_bytes() == content and copy.changed_files() == ["int8.tflite"]
+    now = {row["file"]: row for row in copy.verdict_rows()}
+    assert (
+        now["int8.tflite"] == rows["int8.tflite"]
+        and now["float32.tflite"]["sha256"] != rows["float32.tflite"]["sha256"]
+    )
+    report = kr.Run(copy).calibrate(samples=100)
+    assert (report.changed, report.renewed) == (["int8.tflite"], ["float32.tflite"]) and file.read_bytes() == content
+    assert "int8.tflite" not in report.models
 
 
 def test_every_runtime_answers_alike(run, calibrated, odd, kresnet, capsys, monkeypatch):

@@ -186,7 +186,7 @@ def test_the_files_that_are_named_and_none(hub, run, push):
     )
     (run.exports / "int8.tflite").write_bytes(b"other")
     code, _, err = push("hf:joe/cats")
-    assert code == 1 and "int8.tflite is not the file that its verdict is on" in err[-1]
+    assert code == 1 and "int8.tflite is not the file that was verified (it has changed since)" in err[-1]
 
 
 @pytest.mark.parametrize(

@@ -1,5 +1,6 @@
 """What a verdict claims: three outcomes, and the interval always beside the drop."""
 
+import hashlib
 import json
 import re
 import shutil
@@ -25,6 +26,7 @@ from keras_resnet.metrics import outcome as outcomes
 from keras_resnet.reporting.page import render_report
 from keras_resnet.reporting.recommend import describe_verdicts, recommend_file
 from keras_resnet.run import Run
+from keras_resnet.run.verified_files import hash_file
 
 # The words for what would settle 60 images on which file and model never differ.
 PROOF = "add about 134 validation images of the same kind (194 in all) to prove it"
@@ -242,3 +244,75 @@ def test_golden_images_are_of_all_classes():
     data = in_memory((images, labels), (images, labels), "abcde")
     assert set(spread_images(data, 16)[:, 0, 0, 0]) == set(range(5))
     assert len(spread_images(data, 1000)) == 150
+
+
+def damage(file):
+    """Turn bits in the middle of a file, whose size stays."""
+    content, half = bytearray(file.read_bytes()), file.stat().st_size // 2
+    content[half : half + 2000] = bytes(255 - byte for byte in content[half : half + 2000])
+    file.write_bytes(content)
+
+
+@pytest.fixture
+def damaged(exported, tmp_path):
+    """A copy of a run with verdicts on two files, one of which has changed without another size."""
+    run = Run(shutil.copytree(exported[0].folder, tmp_path / "damaged"))
+    rows = [row for row in run.verdict_rows() if row["file"] in ("float32.tflite", "int8.tflite")]
+    run.write_json(run.verdicts_file, rows)
+    damage(run.exports / "int8.tflite")
+    return run
+
+
+SAID = "int8.tflite is not the file that was verified (it has changed since): kresnet verify "
+
+
+def test_a_file_that_has_changed_has_no_verdict(damaged, kresnet):
+    run, home = damaged, damaged.folder.parent
+    assert [row["file"] for row in run.verdicts(silent)] == ["float32.tflite"]
+    assert run.changed_files() == ["int8.tflite"]
+    assert run.summary()["exports"] == ["float32.tflite", "int8.tflite"]  # which reads no files
+    code, _, err = kresnet("report", "damaged", "--runs", home)
+    page = run.report_file.read_text()
+    assert code == 0 and [line for line in err if "verified" in line] == [f"{SAID}{run.folder}"]
+    assert SAID.partition(":")[0] in page and "float32.tflite</a> is the recommended file" in page
+    assert [row["file"] for row in describe_verdicts(run)] == ["float32.tflite"]
+    files = (run.exports / "float32.tflite", run.exports / "int8.tflite")
+    code, out, _ = kresnet("compare", *files, "--runs", home, "--json")
+    former = run.verdict_rows()[0]["verdict"]
+    assert code == 0 and [row.get("verdict") for row in json.loads(out)["models"]] == [former, None]
+
+
+def test_verify_keeps_the_new_verdict_on_a_file_that_has_changed(damaged, kresnet):
+    run, home = damaged, damaged.folder.parent
+    former = {row["file"]: row for row in run.verdict_rows()}
+    code, out, err = kresnet("verify", "damaged", "--samples", "200", "--runs", home)
+    rows = {row["file"]: row for row in run.verdict_rows()}
+    (new,) = [row for name, row in rows.items() if name.endswith("int8.tflite")]
+    assert rows["float32.tflite"] == former["float32.tflite"] and new["sha256"] != former["int8.tflite"]["sha256"]
+    assert (code, new["verdict"] == "FAILED", "rejected/" in new["file"]) in ((0, False, False), (1, True, True)), err
+    assert (run.exports / new["file"]).is_file() and run.changed_files() == []
+    assert f"{new['value']:.2%}" in out and any("had changed since it was verified" in line for line in err)
+
+
+def test_a_verdict_of_an_earlier_version_is_on_a_file_of_its_size(damaged):
+    rows = [{key: value for key, value in row.items() if key != "sha256"} for row in damaged.verdict_rows()]
+    damaged.write_json(damaged.verdicts_file, rows)
+    assert damaged.changed_files() == []
+    file = damaged.exports / "int8.tflite"
+    file.write_bytes(file.read_bytes() + b"0")
+    assert damaged.changed_files() == ["int8.tflite"] and damaged.summary()["exports"] == ["float32.tflite"]
+
+
+def test_the_hash_of_a_folder_is_of_its_files_and_names(tmp_path):
+    """As `sha256sum` prints them."""
+    folder = tmp_path / "saved_model"
+    (folder / "variables").mkdir(parents=True)
+    for name in ("b.pb", "a.pb", "variables/index"):
+        (folder / name).write_text(name)
+    lines = [f"{hashlib.sha256(name.encode()).hexdigest()}  {name}\n" for name in ("a.pb", "b.pb", "variables/index")]
+    expected = hashlib.sha256("".join(lines).encode()).hexdigest()
+    assert hash_file(folder) == expected
+    (folder / ".DS_Store").touch()
+    assert hash_file(folder) == expected
+    (folder / "a.pb").rename(folder / "c.pb")
+    assert hash_file(folder) != expected
