@@ -92,8 +92,9 @@ def evaluate_on_run(
     chosen. Raises UsageError, before it is loaded, if they have no such split."""
     split = require_split(split, log)
     data = load_training_data(run, log, (split,))
+    task = load_task(run, data.classes)
     predict = add_mirror_images(load(), tta)
-    result = evaluate(predict, evaluation_batches(data, split), load_task(run, data.classes))
+    result = evaluate(predict, evaluation_batches(data, split), task)
     return {
         "model": name,
         "run": run.name,

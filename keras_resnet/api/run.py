@@ -122,6 +122,7 @@ class Run(Predicting):
     def _predictor(self) -> Predictor:
         from keras_resnet.export.predict import run_predictor
 
+        self.stored.confidence()  # or what is wrong with it, before the model is loaded
         return run_predictor(self.stored, self.model)
 
     @from_python
