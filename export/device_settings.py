@@ -12,8 +12,9 @@ from pydantic.dataclasses import dataclass
 
 from keras_resnet.config.option_groups import DEVICE
 from keras_resnet.config.section import STRICT, OptionsSection
-from keras_resnet.config.settings import Option, setting
+from keras_resnet.config.settings import Option, iterate_settings, setting
 from keras_resnet.errors import UsageError
+from keras_resnet.runtime.plurals import join_words
 
 Accelerator = Literal["cpu", "gpu", "npu"]
 Runtime = Literal["interpreter", "compiled-model", "openvino"]
@@ -87,8 +88,11 @@ class DeviceSettings(OptionsSection):
         if self.on:
             return
         defaults = DeviceSettings()
+        choices = {each.key: each.choices for each in iterate_settings(DeviceSettings)}
         for name in sorted(vars(defaults)):
             if getattr(self, name) != getattr(defaults, name):
+                allowed = f" ({join_words(choices[name], 'or')})" if choices[name] else ""
                 raise UsageError(
-                    f"{self.key(name)} is for files that run on devices: name one, such as this machine: --on local"
+                    f"{self.key(name)}{allowed} is for files that run on devices: name one, such as this machine: --on"
+                    " local"
                 )

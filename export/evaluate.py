@@ -9,7 +9,6 @@ from typing import Any
 
 from keras_resnet.config import foreign_words
 from keras_resnet.config.data import FITS
-from keras_resnet.data.load import load_dataset
 from keras_resnet.errors import KresnetError, UsageError, require_one_of
 from keras_resnet.evaluation.evaluate import evaluate, evaluation_batches, keras_predictor, load_model, load_task
 from keras_resnet.export.formats import find_format
@@ -24,6 +23,7 @@ from keras_resnet.export.verify import Reference, verify
 from keras_resnet.metrics.outcome import ACCEPTED
 from keras_resnet.progress import Log
 from keras_resnet.run import Run
+from keras_resnet.run.training_data import load_training_data
 from keras_resnet.runtime.plurals import counted
 from keras_resnet.runtime.tflite_model import TFLiteModel
 
@@ -92,9 +92,10 @@ def evaluate_on_run(
     """Return the same of what `load` returns, called `name`, on the data of `run`. tta: what `tta.choose_tta` has
     chosen. Raises UsageError, before it is loaded, if they have no such split."""
     split = require_split(split, log)
-    data = load_dataset(run.spec().data, log, (split,))
+    data = load_training_data(run, log, (split,))
+    task = load_task(run, data.classes)
     predict = add_mirror_images(load(), tta)
-    result = evaluate(predict, evaluation_batches(data, split), load_task(run, data.classes))
+    result = evaluate(predict, evaluation_batches(data, split), task)
     return {
         "model": name,
         "run": run.name,

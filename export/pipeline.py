@@ -12,7 +12,7 @@ from typing import Protocol
 
 from keras_resnet.compression.plan import find_uncompressed_run
 from keras_resnet.data.dataset import TRAINING_SPLITS
-from keras_resnet.data.load import DatasetSplits, load_dataset
+from keras_resnet.data.load import DatasetSplits
 from keras_resnet.errors import DataError, ExportError, KresnetError
 from keras_resnet.evaluation.evaluate import load_model
 from keras_resnet.export.artifacts import write_artifacts
@@ -29,6 +29,7 @@ from keras_resnet.metrics.result import Evaluation
 from keras_resnet.progress import Log, show_activity
 from keras_resnet.run import Run
 from keras_resnet.run.description import package_versions
+from keras_resnet.run.training_data import load_training_data
 from keras_resnet.runtime.metadata import ModelMetadata
 from keras_resnet.runtime.plurals import counted
 from keras_resnet.runtime.temporary_files import hidden_name, remove_leftovers
@@ -148,7 +149,7 @@ def export_files(run: Run, request: ExportRequest, log: Log) -> ExportResult:
 def load_run_data(run: Run, log: Log) -> DatasetSplits:
     """Return the data that `run` was trained on, as they are now: `Reference.from_run` tells what changed. Raises
     RunError if its labels have."""
-    data = load_dataset(run.spec().data, log, TRAINING_SPLITS)
+    data = load_training_data(run, log, TRAINING_SPLITS)
     run.require_labels(data.classes)
     return data
 

@@ -108,6 +108,7 @@ def load_predictor(
 
     run = Run.find(home, target)
     run.require_finished()
+    run.confidence()  # or what is wrong with it
     if reject:
         require_rejection(build_run_metadata(run), f"run {run.name}")
     chosen = choose_for_run(tta, run, log)

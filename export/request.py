@@ -117,7 +117,9 @@ class ExportRequest:
         for name in settings.quantize:
             if name not in possible:
                 titles = join_words([get_format(each).title for each in self.formats])
-                allowed = f"must be one of {', '.join(sorted(possible))}" if possible else "has no effect"
+                kinds = dict.fromkeys(map(_name_only_scheme, self.formats))
+                fixed = f"has no effect, because the files are always {join_words([*kinds])}: leave it out"
+                allowed = f"must be one of {', '.join(sorted(possible))}" if possible else fixed
                 meant = foreign_words.SCHEMES.get(name.lower())
                 near = f". Did you mean {meant!r}?" if meant in possible else ""
                 raise UsageError(f"--quantize of {titles} {allowed}. Received: {name}{near}")
@@ -198,6 +200,11 @@ class ExportResult:
     def failure_message(self) -> str:
         """Which files could not be made, and why."""
         return "could not make " + "; ".join(f"{name}: {error}" for name, error in self.failures.items())
+
+
+def _name_only_scheme(name: str) -> str:
+    """Return how the numbers of a format are kept that has one scheme only."""
+    return "int8" if any(each and each.is_integer for each in get_format(name).options()) else "float32"
 
 
 def _require_layers(settings: ExportSettings, run: Run) -> None:

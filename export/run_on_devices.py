@@ -12,12 +12,12 @@ from keras_resnet.export.artifacts import write_model_card
 from keras_resnet.export.bundle_manifest import hash_bytes
 from keras_resnet.export.device_settings import DeviceSettings
 from keras_resnet.export.device_verdict import DeviceVerdict
-from keras_resnet.export.devices.base import Device, NoAcceleratorError, UnusableDeviceError
-from keras_resnet.export.devices.places import Place, UsablePlaces, find_places
+from keras_resnet.export.devices.base import CPU, Device, NoAcceleratorError, UnusableDeviceError
+from keras_resnet.export.devices.places import Place, UsablePlaces, describe_missing_accelerator, find_places
 from keras_resnet.export.evaluate import RunLookup, list_passed_files
 from keras_resnet.export.formats import get_format
 from keras_resnet.export.given_outputs import GivenOutputs, read_all
-from keras_resnet.export.load import is_exported_file, read_content
+from keras_resnet.export.load import is_exported_file, load_file, read_content
 from keras_resnet.export.pipeline import load_run_data
 from keras_resnet.export.settings import ExportSettings
 from keras_resnet.export.verdict import Budget, is_tflite_file
@@ -27,6 +27,7 @@ from keras_resnet.progress import Log
 from keras_resnet.reporting.page import publish_report
 from keras_resnet.run import Run
 from keras_resnet.runtime.plurals import counted, join_words
+from keras_resnet.runtime.tflite_model import TFLiteModel
 
 
 @dataclass
@@ -73,6 +74,10 @@ def verify_on_devices(
     for sentence in unclear:
         log(sentence)
     usable = UsablePlaces.test(places, log, is_alone=not assigned)
+    if any(place.settings.accelerator != CPU for place in usable.places):
+        model = load_file(files[0])
+        if isinstance(model, TFLiteModel):
+            usable = usable.with_accelerators(model, log, is_alone=not assigned)
     work = {file: assigned.get(file, []) for file in files if places or file in assigned}
     result = DeviceContext.prepare(run, settings, log).verify(work, usable)
     return run, DeviceResult(result.verdicts, [*failures, *unclear, *result.failures])
@@ -130,9 +135,7 @@ class DeviceContext:
                 try:
                     result.verdicts.append(on_devices.verify(place.device, place.settings, self.budget, log))
                 except NoAcceleratorError as error:
-                    result.failures.append(
-                        f"no file can be run on {where}: {error}; --accelerator cpu runs files on its CPU"
-                    )
+                    result.failures.append(describe_missing_accelerator(place, error))
                     without.add(place)
                 except UnusableDeviceError as error:
                     result.failures.append(f"{file.name} on {where}: {error}; nothing else is run there")

@@ -5,17 +5,17 @@ from __future__ import annotations
 import io
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 from PIL import Image
 
 from keras_resnet.config.data import DataSpec
-from keras_resnet.data.dataset import DatasetSplits, Split
-from keras_resnet.errors import DataError, KresnetError
+from keras_resnet.data.dataset import Split
+from keras_resnet.errors import KresnetError
 from keras_resnet.progress import Log
 from keras_resnet.run import Run
+from keras_resnet.run.training_data import load_training_data
 from keras_resnet.runtime.image import read_image, show_in_rgb
 from keras_resnet.runtime.printable import make_printable
 
@@ -61,7 +61,7 @@ def load_samples(run: Run, log: Log) -> tuple[list[Sample], str]:
         log(reason)
         return [], reason
     try:
-        data = _load_validation(spec, log)
+        data = load_training_data(run, log, ("validation",))
         run.require_labels(data.classes)
         split = data.splits["validation"]
         rows = np.random.default_rng(SEED).permutation(split.count)[:SAMPLES]
@@ -70,24 +70,6 @@ def load_samples(run: Run, log: Log) -> tuple[list[Sample], str]:
         reason = f"no validation images on the page: {error}"
         log(reason)
         return [], reason
-
-
-def _load_validation(spec: DataSpec, log: Log) -> DatasetSplits:
-    """Load the validation images. Raises DataError, with what to do, for a relative path that leads nowhere."""
-    from keras_resnet.data.load import load_dataset
-    from keras_resnet.data.sources import tfds
-
-    try:
-        return load_dataset(spec, log, ("validation",))
-    except KresnetError as error:
-        path = Path(spec.source)
-        is_path = path.name != spec.source or not tfds.is_known(spec.source)
-        if path.is_absolute() or path.exists() or not is_path:
-            raise
-        raise DataError(
-            f"the run was trained on {spec.source!r}, which is not in the current folder; start kresnet demo in the"
-            " folder where the run was trained"
-        ) from error
 
 
 def make_sample(split: Split, row: int, classes: Sequence[str], data: DataSpec) -> Sample:

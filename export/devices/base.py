@@ -159,6 +159,10 @@ class Device(ABC):
         """Raise UnusableDeviceError where it is known beforehand that no file can be run there; log what else is
         noticed."""
 
+    def require_accelerator(self, model: TFLiteModel, settings: RunSettings) -> None:  # noqa: B027 (as above)
+        """Raise NoAcceleratorError where the file of `model` cannot be run on the accelerator of `settings`, because
+        the device has none. Needs no images, so that nobody waits for these in vain."""
+
     def close(self) -> None:  # noqa: B027 (most devices have nothing to do)
         """End what serves all files of a command."""
 

@@ -14,9 +14,9 @@ from contextlib import contextmanager
 from pathlib import Path, PurePath
 from typing import IO, ClassVar
 
-from keras_resnet.errors import UsageError
+from keras_resnet.errors import ExportError, UsageError
 from keras_resnet.export.devices import runner
-from keras_resnet.export.devices.base import CPU, INTERPRETER, Device, RunSettings
+from keras_resnet.export.devices.base import CPU, INTERPRETER, Device, NoAcceleratorError, RunSettings
 from keras_resnet.export.devices.connection import OtherEnd, require_answer
 from keras_resnet.export.devices.runner_session import RunnerSession
 from keras_resnet.export.flatbuffer import read_contents
@@ -68,6 +68,19 @@ class PipedDevice(Device):
         """Raise UnusableDeviceError where the runner does not start, or has not what it needs; log what a login printed
         before it answered."""
         require_answer(self._other_end(settings), settings, log)
+
+    def require_accelerator(self, model: TFLiteModel, settings: RunSettings) -> None:
+        """Raise NoAcceleratorError where there is none: LiteRT only says so when it opens a file. Other errors are left
+        to the real run."""
+        if settings.accelerator == CPU:
+            return
+        try:
+            with self.open(model, settings, lambda line: None):
+                pass
+        except NoAcceleratorError:
+            raise
+        except ExportError:
+            return
 
     def _other_end(self, settings: RunSettings) -> OtherEnd:
         return OtherEnd(self.where, self.start, self.is_emulated, self.own_runtime or settings.runtime)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import chain
 
 from keras_resnet.errors import UsageError, require_one_of
@@ -15,12 +15,14 @@ from keras_resnet.export.devices.base import (
     CPU,
     RUNTIMES,
     Device,
+    NoAcceleratorError,
     RunSettings,
     UnreachableDeviceError,
     UnusableDeviceError,
 )
 from keras_resnet.export.devices.commands import CommandDevice
 from keras_resnet.progress import Log, show_activity
+from keras_resnet.runtime.tflite_model import TFLiteModel
 
 _WITH_ACCELERATOR = re.compile(rf"(?P<where>.+):(?P<accelerator>{'|'.join(ACCELERATORS)})")
 
@@ -81,11 +83,38 @@ class UsablePlaces:
             except UnusableDeviceError as error:
                 failures[device] = f"no file can be run on {device.where}: {error}"
         usable = tuple(place for place in places if place.device not in failures)
+        return cls._of(usable, tuple(failures.values()), log, is_alone)
+
+    def with_accelerators(self, model: TFLiteModel, log: Log, is_alone: bool = True) -> UsablePlaces:
+        """Return those of the places whose device has the accelerator that is asked for, as the file of `model` shows.
+        is_alone: see `test`."""
+        usable: list[Place] = []
+        failures: list[str] = []
+        for place in self.places:
+            try:
+                with show_activity(f"looking for the {place.settings.accelerator.upper()} of {place.device.where}"):
+                    place.device.require_accelerator(model, place.settings)
+                usable.append(place)
+            except NoAcceleratorError as error:
+                failures.append(describe_missing_accelerator(place, error))
+        if not failures:
+            return self
+        found = self._of(tuple(usable), tuple(failures), log, is_alone)
+        return replace(found, failures=(*self.failures, *found.failures))
+
+    @classmethod
+    def _of(cls, usable: tuple[Place, ...], failures: tuple[str, ...], log: Log, is_alone: bool) -> UsablePlaces:
         if failures and not usable and is_alone:
-            raise UnusableDeviceError("; ".join(failures.values()))
-        for failure in failures.values():
+            raise UnusableDeviceError("; ".join(failures))
+        for failure in failures:
             log(failure)
-        return cls(usable, tuple(failures.values()))
+        return cls(usable, failures)
+
+
+def describe_missing_accelerator(place: Place, error: NoAcceleratorError) -> str:
+    """Return why no file can be run on the accelerator of a place, and what can."""
+    where = f"{place.device.where}, {place.settings.accelerator.upper()}"
+    return f"no file can be run on {where}: {str(error).rstrip('.')}; --accelerator cpu runs files on its CPU"
 
 
 def _require_used(settings: DeviceSettings, places: list[Place]) -> None:

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from keras_resnet import progress
 from keras_resnet.api.keywords import require_known, to_options
+from keras_resnet.api.numbers_by_model import NumbersByModel, map_file_names
+from keras_resnet.api.session import in_python_words
 from keras_resnet.api.signatures import CALIBRATE, names
 from keras_resnet.config.given_options import select_given
 from keras_resnet.errors import UsageError
@@ -17,7 +19,6 @@ from keras_resnet.reporting.fitted import CalibrationSummary, describe_calibrati
 from keras_resnet.reporting.text_table import format_table
 from keras_resnet.run import Run as RunFolder
 from keras_resnet.run.calibration_documents import CalibrationDocument, ThresholdDocument
-from keras_resnet.run.documents import find_model
 from keras_resnet.runtime.confidence import UNCALIBRATED
 from keras_resnet.runtime.plurals import counted
 from keras_resnet.runtime.predictions import POSTPROCESSORS
@@ -29,14 +30,16 @@ DocumentT = TypeVar("DocumentT", CalibrationDocument, ThresholdDocument)
 
 
 @dataclass(frozen=True, repr=False)
-class FittedReport(Generic[DocumentT]):
+class FittedReport(NumbersByModel, Generic[DocumentT]):
     """What was fitted to a network and what it does: the conclusion, tables, and a sentence for each detail,
     printed and in a notebook.
 
     document: what confidence.json holds, and `kresnet calibrate --json` prints. summary: the same in sentences and
     tables. renewed: exported files that have it in their metadata now; grown: by how many bytes each of these; stale:
     those that have to be exported again for that; changed: those that were changed since they were verified, and were
-    not written to.
+    not written to. file_names: the file of each name of `run.files`.
+
+    It is a mapping of all numbers by model: "Keras model", "int8.tflite", or "int8" as in `run.files`.
     """
 
     document: DocumentT
@@ -45,25 +48,17 @@ class FittedReport(Generic[DocumentT]):
     grown: Sequence[int] = ()
     stale: Sequence[str] = ()
     changed: Sequence[str] = ()
+    file_names: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def results(self) -> list[str]:
         """What was fitted and what it does, a sentence each; warnings stand beside what they are about."""
-        return self.summary.results
+        return list(map(in_python_words, self.summary.results))
 
     @property
     def warnings(self) -> list[str]:
         """What is uncertain or of no use, and what to do, a sentence each."""
-        return self.summary.warnings
-
-    @property
-    def models(self) -> Sequence[str]:
-        """The names of the models: "Keras model", then those of the files."""
-        return [each["name"] for each in self.document["models"]]
-
-    def __getitem__(self, name: str) -> Mapping[str, Any]:
-        """Return all numbers of a model. Raises KeyError, naming those there are."""
-        return find_model(self.document["models"], name)
+        return list(map(in_python_words, self.summary.warnings))
 
     def __str__(self) -> str:
         conclusion, *details = self.results
@@ -124,9 +119,11 @@ def calibrate_and_keep(run: RunFolder, given: Mapping[str, Any]) -> CalibrationR
     require_effect(run, given)
     if TASKS[run.spec().task].lists_objects():
         thresholds = measure_thresholds(run, settings, progress.log)
-        return ThresholdReport(thresholds, describe_thresholds(thresholds), **_keep(run, thresholds))
+        summary, files = describe_thresholds(thresholds), _keep(run, thresholds)
+        return ThresholdReport(thresholds, summary, **files, file_names=map_file_names(run))
     calibration = measure_calibration(run, settings, progress.log)
-    return CalibrationReport(calibration, describe_calibration(calibration), **_keep(run, calibration))
+    described, kept = describe_calibration(calibration), _keep(run, calibration)
+    return CalibrationReport(calibration, described, **kept, file_names=map_file_names(run))
 
 
 def _keep(run: RunFolder, document: CalibrationDocument | ThresholdDocument) -> RenewedFiles:

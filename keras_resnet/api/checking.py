@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
+from contextlib import nullcontext
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -61,7 +62,8 @@ def check(
     page = Path(given["save"]) if "save" in given else None
     settings = {"data_dir": given.get("data_dir"), "download": download or None, "cache": cache}
     report, splits = check_folder(given.get("data"), folder, given.get("task"), settings, _name_call)
-    report = replace(report, notes=list(map(in_python_words, report.notes)))
+    findings = [replace(each, note=in_python_words(each.note)) for each in report.findings]
+    report = replace(report, findings=findings, notes=list(map(in_python_words, report.notes)))
     if page is not None:
         write_page(report, splits, page)
     return ShownCheckReport(**vars(report))
@@ -79,12 +81,15 @@ def check_folder(
     network that suits it."""
     from keras_resnet.checking.check import check_data
     from keras_resnet.data.load import require_effect
+    from keras_resnet.run.training_data import explain_moved_data
 
     asked = {key: each for key, each in settings.items() if each is not None}
     with name_options(asked):
         spec = replace(_choose_data(data, run, task), **asked)
-        require_effect(spec, asked)
-    return check_data(spec, progress.log, run, name_label_check)
+    with explain_moved_data(run) if data is None and run is not None else nullcontext():
+        with name_options(asked):
+            require_effect(spec, asked)
+        return check_data(spec, progress.log, run, name_label_check)
 
 
 def _name_call(source: str, depth: int) -> tuple[str, ...]:

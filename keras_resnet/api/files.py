@@ -101,13 +101,15 @@ class ExportedFile(Predicting):
 
 
 class ExportedFiles(Mapping[str, ExportedFile]):
-    """Exported files by name: "int8", "float32", "onnx", … In a notebook, and printed, their verdicts.
+    """Exported files by name: "int8", "float32", "onnx", …, or that of the file, "int8.tflite". In a notebook, and
+    printed, their verdicts.
 
     unverified: files that this machine cannot run, which have none.
     """
 
     def __init__(self, files: Mapping[str, ExportedFile], unverified: Sequence[UnverifiedFile] = ()) -> None:
         self._files = dict(files)
+        self._by_file_name = {each.path.name: name for name, each in self._files.items()}
         self.unverified = tuple(unverified)
 
     @classmethod
@@ -125,9 +127,10 @@ class ExportedFiles(Mapping[str, ExportedFile]):
         return cls.of(run, verdicts, [UnverifiedFile.from_row(row) for row in run.unverified()])
 
     def __getitem__(self, name: str) -> ExportedFile:
-        if name not in self._files:
+        found = name if name in self._files else self._by_file_name.get(name)
+        if found is None:
             raise MissingFileError(self._describe_missing(name))
-        return self._files[name]
+        return self._files[found]
 
     def __getattr__(self, name: str) -> Any:
         """Raise AttributeError: a file is an item."""

@@ -217,14 +217,17 @@ def _build_compress_spec(
 ) -> Spec:
     from keras_resnet.compression.plan import spec_for_compression
     from keras_resnet.data.load import require_effect, require_source
+    from keras_resnet.run.training_data import explain_moved_data
     from keras_resnet.training.prepare import require_possible
     from keras_resnet.training.spec_request import override_spec
 
     spec = override_spec(spec_for_compression(parent, step, set(options), log), options, home)
-    require_effect(spec.data, options)
+    with explain_moved_data(parent):
+        require_effect(spec.data, options)
     with name_options(options):
         require_possible(spec)
-    require_source(spec.data)
+    with explain_moved_data(parent):
+        require_source(spec.data)
     return spec
 
 

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from keras_resnet import progress
 from keras_resnet.api.keywords import require_known, to_list, to_options
+from keras_resnet.api.numbers_by_model import NumbersByModel, map_file_names
 from keras_resnet.api.signatures import ROBUSTNESS, names
 from keras_resnet.config.given_options import select_given
 from keras_resnet.config.settings import iterate_settings
@@ -24,33 +25,28 @@ from keras_resnet.reporting.robustness import (
     robustness_rows,
 )
 from keras_resnet.run import Run as RunFolder
-from keras_resnet.run.documents import ALL, RobustnessDocument, find_model
+from keras_resnet.run.documents import ALL, RobustnessDocument
 
 _LISTS = {each.key for each in iterate_settings(RobustnessSettings) if each.is_list}
 
 
 @dataclass(frozen=True, repr=False)
-class RobustnessReport:
+class RobustnessReport(NumbersByModel):
     """How a run's model and files do on corrupted images: printed, a sentence for each; in a notebook, a table.
 
-    document: what robustness.json holds, and `kresnet robustness --json` prints.
+    document: what robustness.json holds, and `kresnet robustness --json` prints. file_names: the file of each name of
+    `run.files`.
+
+    It is a mapping of all numbers by model: "Keras model", "int8.tflite", or "int8" as in `run.files`.
     """
 
     document: RobustnessDocument
-
-    @property
-    def models(self) -> Sequence[str]:
-        """The names of the models: "Keras model", then those of the files."""
-        return [each["name"] for each in self.document["models"]]
+    file_names: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def conclusions(self) -> list[str]:
         """What it shows, a sentence for each model."""
         return list_conclusions(self.document)
-
-    def __getitem__(self, name: str) -> Mapping[str, Any]:
-        """Return all numbers of a model. Raises KeyError, naming those there are."""
-        return find_model(self.document["models"], name)
 
     def mean(self, name: str, corruption: str = ALL) -> float:
         """Return the metric, 0–1, of a model on images with a corruption, on average over severities: "all" is over all
@@ -74,7 +70,7 @@ def measure_run(run: RunFolder, keywords: Mapping[str, object]) -> RobustnessRep
     require_known("robustness", keywords, names(ROBUSTNESS))
     given = select_given(to_options(keywords))
     given = {name: to_list(value) if name in _LISTS else value for name, value in given.items()}
-    return RobustnessReport(measure_and_keep(run, RobustnessSettings(**given)))
+    return RobustnessReport(measure_and_keep(run, RobustnessSettings(**given)), map_file_names(run))
 
 
 def measure_and_keep(run: RunFolder, settings: RobustnessSettings) -> RobustnessDocument:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import webbrowser
+from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Unpack
@@ -50,7 +51,8 @@ class Run(Predicting):
     called = "run"
 
     def __init__(self, stored: RunFolder) -> None:
-        self.stored = stored
+        # The current folder may change, as in a notebook, while the run is open.
+        self.stored = replace(stored, folder=stored.folder.absolute())
 
     @property
     def name(self) -> str:
@@ -120,6 +122,7 @@ class Run(Predicting):
     def _predictor(self) -> Predictor:
         from keras_resnet.export.predict import run_predictor
 
+        self.stored.confidence()  # or what is wrong with it, before the model is loaded
         return run_predictor(self.stored, self.model)
 
     @from_python
@@ -215,9 +218,9 @@ class Run(Predicting):
     @document_options(CalibrateOptions)
     @from_python
     def calibrate(self, **options: Unpack[CalibrateOptions]) -> CalibrationReport | ThresholdReport:
-        """Fit a classifier's temperature, so that its confidences are its accuracies, and the rule by which `predict`
-        with `reject` answers "unknown"; or of a detector, or of instance segmentation, the score from which objects of
-        each class are shown. All of it on the validation images.
+        """For a classifier, fit the temperature, so that about 80% of the predictions with a confidence of 80% are
+        correct, and the rule by which `predict` with `reject=True` answers "unknown". For a detector or instance
+        segmentation, fit for each class the score from which its objects are shown. Both on the validation images.
 
         What is fitted is returned, kept in the run's folder and in its exported files, and shown in its report. Raises
         UsageError for a run of another task.

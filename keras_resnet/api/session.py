@@ -34,6 +34,9 @@ _TYPED = re.compile(
     r"|(?P<use>Use )?--(?!set )(?P<option>[a-z][a-z-]*)(?: (?P<value>[\w:./-]*\w))?"
 )
 
+# Options of a command that are a method, or a keyword of another call than the one that says so.
+CALLS = {"forget": "run.forget_calibration()", "reject": "reject=True"}
+
 
 def in_python_words(message: str) -> str:
     """Return a message with the keywords of Python in place of options: `--image-size` is `image_size`."""
@@ -59,6 +62,8 @@ def _name_keyword(match: re.Match[str]) -> str:
     from keras_resnet.config.given_options import SETTINGS  # imports pydantic, which --help does without
 
     name, value, use = match["option"].replace("-", "_"), match["value"], match["use"] or ""
+    if call := CALLS.get(name):
+        return f"{use}{call}{f' {value}' if value else ''}"
     if value and (use or _is_value(name, value)):
         return f"{use}{name}={_read_value(value)!r}"
     if name in SETTINGS and SETTINGS[name].kind is bool:
@@ -71,9 +76,12 @@ def _name_keyword(match: re.Match[str]) -> str:
 def _is_value(name: str, value: str) -> bool:
     """Return whether a word behind an option is its value."""
     from keras_resnet.config.given_options import SETTINGS
+    from keras_resnet.config.settings import iterate_settings
     from keras_resnet.config.task_rules import TASK_RULES
+    from keras_resnet.export.confidence_settings import CalibrationSettings
 
-    choices = {"task": tuple(TASK_RULES)} | {key: each.choices for key, each in SETTINGS.items()}
+    settings = {**SETTINGS, **{each.key: each for each in iterate_settings(CalibrationSettings)}}
+    choices = {"task": tuple(TASK_RULES)} | {key: each.choices for key, each in settings.items()}
     is_source = name == "weights" and (":" in value or value == "none")
     return value in choices.get(name, ()) or is_source or not isinstance(_read_value(value), str)
 

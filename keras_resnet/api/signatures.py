@@ -29,6 +29,8 @@ PATH = "StrPath"
 PATHS = ("runs", "data_dir", "weights", "deepen", "teacher", "calibration_data", "unknown")
 # Settings of an export that a verification takes.
 VERIFY_SETTINGS = ("max_drop", "require_proof", "samples")
+# What keywords are called where all are of one group, whose name would say nothing.
+ONLY_GROUP = "Options"
 # What is given by position.
 NAMED_APART = ("data", "quantize")
 
@@ -195,5 +197,6 @@ def _describe(keywords: tuple[Keyword, ...]) -> str:
     for group, members in groups.items():
         lines = [textwrap.indent(textwrap.fill(f"{each.name}: {each.help}", 116), "  ") for each in members]
         items = [f"- {line[2:]}" for line in lines]
-        parts += [f"{group}:\n\n" + "\n".join(items)] if members else []
+        title = ONLY_GROUP if len({each.group for each in keywords}) == 1 else group
+        parts += [f"{title}:\n\n" + "\n".join(items)] if members else []
     return "\n\n".join(parts)

@@ -33,6 +33,8 @@ EXTRA = ("imagehash", "cleanlab")
 # What sources log of a file that cannot be read, one line each; and of how many, which the report says itself.
 SKIPPED = "skipped: "
 OWN_FINDINGS = (SKIPPED, "skipped ")
+# How a source begins what it logs of labels or files that may not be meant as they are read.
+WARNING = "warning: "
 # What sources log of the input that a training would make of the images; a check looks at these as they are.
 INPUT_CHOICES = ("image size: ", "fit: ", "channels: ", "levels: ")
 # A network that is right less often doubts more labels than are wrong.
@@ -74,7 +76,11 @@ def check_data(
     if classifier is not None:
         _require_fitting(classifier, data)
     facts, errors = measure_images(data)
-    findings = [*_find_unreadable(lines), *(Finding("unreadable", note=str(each)) for each in errors)]
+    findings = [
+        *_find_unreadable(lines),
+        *_find_warnings(lines),
+        *(Finding("unreadable", note=str(each)) for each in errors),
+    ]
     held_out = [line for line in lines if line.startswith(HELD_OUT)]
     findings += [*find_duplicates(facts, not held_out), *find_bad_images(facts), *_find_unequal(data)]
     if classifier is not None and (at_chance := _explain_chance(classifier)):
@@ -166,7 +172,7 @@ def require_extra() -> None:
 
 def _sort(line: str, lines: list[str], log: Log) -> None:
     """Keep what the report says itself, and log what else is about the images."""
-    if line.startswith((*OWN_FINDINGS, HELD_OUT, CONFLICTING)) or COPIES in line:
+    if line.startswith((*OWN_FINDINGS, HELD_OUT, WARNING)):
         lines.append(line)
     elif not line.startswith(INPUT_CHOICES):
         log(line)
@@ -193,6 +199,16 @@ def _find_unreadable(lines: Sequence[str]) -> list[Finding]:
         Finding("unreadable", note=line.removeprefix(SKIPPED))
         for line in dict.fromkeys(lines)
         if line.startswith(SKIPPED)
+    ]
+
+
+def _find_warnings(lines: Sequence[str]) -> list[Finding]:
+    """Return what reading the data warned of, but for images that are alike: `find_duplicates` lists these."""
+    warnings = (line for line in dict.fromkeys(lines) if line.startswith(WARNING))
+    return [
+        Finding("warning", note=line.removeprefix(WARNING))
+        for line in warnings
+        if not line.startswith(CONFLICTING) and COPIES not in line
     ]
 
 

@@ -42,6 +42,11 @@ KINDS = {
         "These look like one picture, or like neighboring frames of a video. The network learns little more from all of"
         " them than from one. Check whether you want to keep them all.",
     ),
+    "warning": Kind(
+        "Warnings about labels and files",
+        "The data can be read, but may be read in another way than is meant. Correct the names or files, unless all is"
+        " as it should be.",
+    ),
     "blank": Kind("Blank images", "They show one color, so nothing can be learned from them. Remove them."),
     "dark": Kind(
         "Dark images", "Even their brightest parts are nearly black. Look at them, and brighten or remove them."

@@ -84,7 +84,7 @@ def calibrate(run_name: str | None, runs: str | None, as_json: bool, forget: boo
 
 def print_calibration(name: str, report: CalibrationReport | ThresholdReport) -> None:
     """Print what was fitted and what it does, the tables, and what their columns are."""
-    conclusion, *details = report.results
+    conclusion, *details = report.summary.results
     for line in (f"{name}: {conclusion}", *details):
         console.emit(line)
     for each in report.summary.tables:

@@ -13,7 +13,7 @@ import click
 from keras_resnet.cli import console
 from keras_resnet.cli.command import Command, GroupedOption, format_examples
 from keras_resnet.cli.options import complete_run_names, json_option, runs_option
-from keras_resnet.cli.outputs import prepare_save
+from keras_resnet.cli.outputs import prepare_page
 from keras_resnet.cli.setting_options import add_setting_options
 from keras_resnet.cli.targets import find_run, refuse_run
 from keras_resnet.config.option_groups import COMMON
@@ -96,7 +96,7 @@ def check(
     run = find_run(runs, of_run) if of_run is not None else None
     source = data if data is not None else run.spec().data.source if run else ""
     page = save or Path(f"check-{Path(source).resolve().name or 'data'}.html")
-    prepare_save(page)
+    prepare_page(page)
     try:
         report, splits = check_folder(
             data, run, task, settings, lambda source, depth: _name_label_check(source, depth, runs)

@@ -12,7 +12,7 @@ from keras_resnet.cli import console
 from keras_resnet.cli.command import Command, format_examples
 from keras_resnet.cli.next_steps import EXPORT, is_at_chance, log_next_steps
 from keras_resnet.cli.options import complete_run_names, json_option, runs_option
-from keras_resnet.cli.outputs import prepare_save
+from keras_resnet.cli.outputs import prepare_page
 from keras_resnet.cli.targets import find_target
 from keras_resnet.errors import KresnetError, UsageError
 
@@ -74,7 +74,7 @@ def compare(
     if stored and any(each.file for each in models):
         raise UsageError("--stored shows what the folders of runs hold; it takes no exported files")
     if save:
-        prepare_save(save)
+        prepare_page(save)
     result, problem = (None, _describe_stored(models)) if stored else _compare(models, samples)
     rows = _list_rows(models, result)
     pairs = result.pairs if result else []

@@ -143,7 +143,10 @@ def predict(typed: tuple[str, ...], camera: str | None, save: Path | None, runs:
     if options["threshold"] is not None and math.isnan(options["threshold"]):
         raise UsageError("--threshold must be from 0 to 1. Received: nan")
     if save:
-        prepare_save(save, is_folder=bool(sources) and sources[0].save != save)
+        is_folder = bool(sources) and sources[0].save != save
+        if is_folder and save.is_file():
+            raise UsageError(f"--save of several images must be a folder; {save} is a file")
+        prepare_save(save, is_folder)
     log_newest(target, typed and target == typed[0])
     predictor = load_predictor(
         target, runs_home(runs), options["runtime"], options["tta"], console.log, options["reject"]

@@ -132,6 +132,7 @@ def _option(setting: Setting, is_repeated: bool = False) -> Callable[[F], F]:
         words = f"{words.removesuffix('.')} [default: {setting.default_words}]."
     if setting.kind is not bool:
         is_of_points = setting.kind is float and setting.bounds.endswith("points")
+        is_text = setting.kind is str and not setting.choices
         kind = Names(setting.choices) if setting.choices else Points() if is_of_points else setting.kind
         return click.option(
             option.flag,
@@ -141,7 +142,7 @@ def _option(setting: Setting, is_repeated: bool = False) -> Callable[[F], F]:
             help=words,
             cls=GroupedOption,
             group=option.group,
-            allowed=", ".join(filter(None, (setting.type_words, setting.bounds))),
+            allowed=", ".join(filter(None, ("" if is_text else setting.type_words, setting.bounds))),
             is_share=setting.is_share,
         )
     flag = f"{option.flag}/--no-{option.flag.removeprefix('--')}" if setting.is_optional else option.flag

@@ -56,7 +56,7 @@ def require_source(spec: DataSpec) -> None:
     """Raise DataError where `spec` names what is not there, is none of the layouts, or is still to be downloaded
     without having been asked for, or of a single class where that is soon seen. Reads no images."""
     folder = _find_folder(spec.source, lambda words: None)
-    _find_source(folder, spec).require_classes(folder, spec.annotations)
+    _find_source(folder, spec).require_classes(folder, spec)
     if folder is None and spec.source.partition("/")[0] not in BUNDLED:
         require_prepared(spec)
 

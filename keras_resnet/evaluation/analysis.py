@@ -9,7 +9,7 @@ import numpy as np
 from PIL import Image
 
 from keras_resnet.data.dataset import TRAINING_SPLITS, Split
-from keras_resnet.data.load import DatasetSplits, load_dataset
+from keras_resnet.data.load import DatasetSplits
 from keras_resnet.evaluation.baselines import compare_with_baselines
 from keras_resnet.evaluation.embedded_images import encode_webp
 from keras_resnet.evaluation.evaluate import load_model, load_task, validate
@@ -19,6 +19,7 @@ from keras_resnet.models import parts
 from keras_resnet.models.parameters import count_parameters
 from keras_resnet.run import Run
 from keras_resnet.run.data_fingerprint import describe_changes, digest_fingerprint, fingerprint_splits
+from keras_resnet.run.training_data import load_training_data
 from keras_resnet.runtime.image import show_in_rgb
 from keras_resnet.runtime.printable import make_printable
 from keras_resnet.runtime.visualize import draw_predictions
@@ -73,8 +74,7 @@ def _describe_sample(split: Split, sample: SamplePrediction) -> dict[str, Any]:
 def refresh_analysis(run: Run, log: Callable[[str], None]) -> None:
     """Evaluate the model of a finished run on its data as they are now and write its analysis; log whether these have
     changed since it was trained."""
-    spec = run.spec()
-    data, model = load_dataset(spec.data, log, TRAINING_SPLITS), load_model(run)
+    data, model = load_training_data(run, log, TRAINING_SPLITS), load_model(run)
     task = load_task(run, data.classes)
     analysis = analyze_model(run, model, task, validate(model, data, task), data)
     if changed := describe_data_changes(run, data):

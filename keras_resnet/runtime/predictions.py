@@ -118,7 +118,7 @@ def require_rejection(card: ModelMetadata, name: object) -> Rejection:
     been calibrated."""
     if card.confidence.rejection is None:
         how = "kresnet calibrate sets one, in a run and in its exported files"
-        words = how if card.postprocessor.has_one_label else "classifiers of one label an image alone can have one"
+        words = how if card.postprocessor.has_one_label else "only classifiers with one label per image can have one"
         raise UsageError(f"{name} has no rule by which images are rejected as unknown; {words}")
     return card.confidence.rejection
 

@@ -22,6 +22,7 @@ from keras_resnet.run.command import find_request
 from keras_resnet.run.data_fingerprint import fingerprint_splits
 from keras_resnet.run.documents import DataChange, RunRecords
 from keras_resnet.run.folders import require_free
+from keras_resnet.run.training_data import explain_moved_data
 from keras_resnet.runtime.plurals import counted
 from keras_resnet.runtime.printable import make_printable
 from keras_resnet.training import distribute
@@ -103,7 +104,8 @@ def resume(run: Run, log: Log = print, data_changed: bool = False, goes_on: Goes
         return run
     spec, classes = run.spec(), run.classes()
     require_possible(spec)
-    require_source(spec.data)
+    with explain_moved_data(run):
+        require_source(spec.data)
     from keras_resnet.training.build_trainer import build_trainer
 
     devices, log = setup_devices(spec, log)

@@ -223,6 +223,13 @@ def test_values_become_what_a_spec_takes():
         ("Use --recipe, or --set KEY=VALUE.", "Use recipe, or set={KEY: VALUE}."),
         ("in place of --set training.seed", "in place of set={'training.seed': …}"),
         ("Type it before the command: kresnet --verbose.", "Type it before the command: kresnet --verbose."),
+        (
+            "return to a temperature of 1 with --forget, which",
+            "return to a temperature of 1 with run.forget_calibration(), which",
+        ),
+        ("Do not use --reject for such images.", "Do not use reject=True for such images."),
+        ("Calibrate again with --score energy, which", "Calibrate again with score='energy', which"),
+        ("with --unknown FOLDER, or train", "with unknown=…, or train"),
         ("try learning rates: kresnet train --find-lr", "try learning rates: keras_resnet.find_learning_rate"),
     ],
 )

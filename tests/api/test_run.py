@@ -35,6 +35,18 @@ def test_open_run_finds_it_by_name_and_by_folder(run, runs):
         kr.open_run(f"{run.name}x", runs=str(runs))
 
 
+def test_a_run_stays_open_when_the_current_folder_changes(trained, tmp_path, monkeypatch):
+    monkeypatch.chdir(trained.folder.parent.parent)
+    opened = kr.open_run(trained.name, runs=trained.folder.parent.name)
+    monkeypatch.chdir(tmp_path)
+    assert opened.is_finished and opened.metrics["samples"] > 0
+
+
+def test_the_options_of_a_function_with_one_kind_of_them_are_called_options():
+    for function, title in ((kr.Run.calibrate, "Options:"), (kr.Run.robustness, "Options:"), (kr.train, "Other:")):
+        assert title in function.__doc__.splitlines(), function
+
+
 def test_it_has_what_the_folder_has(run):
     rows = run.stored.read_log()
     assert run.history["val_loss"] == [row["val_loss"] for row in rows] and run.history["epoch"][-1] == 8

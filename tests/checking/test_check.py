@@ -317,14 +317,26 @@ def test_images_of_other_channels_than_the_run_reads_are_listed(tmp_path):
     assert len(report.by_kind["unreadable"]) == 8 and len(report.notes) == 1
 
 
-def test_a_warning_of_the_table_is_shown(tmp_path, kresnet):
+def test_a_warning_of_reading_is_a_problem(tmp_path, kresnet):
+    """In the table, in JSON, on the page and with --strict; and once."""
     for number in range(6):
         picture(number).save(tmp_path / f"{number}.png")
     labels = ["cat", "cat", "dog", "dog", "cat|dog", "cat|dog"]
     rows = [f"{number}.png,{label}" for number, label in enumerate(labels)]
     (tmp_path / "labels.csv").write_text("\n".join(["path,label", *rows]))
-    _, _, err = kresnet("check", tmp_path / "labels.csv", "--save", tmp_path / "page.html")
-    assert any("'cat|dog' is learned as one class" in line for line in err)
+    code, out, err = kresnet("check", tmp_path / "labels.csv", "--save", tmp_path / "page.html", "--strict")
+    assert code == 1 and err[-1] == "kresnet: labels.csv is not clean (--strict): warnings about labels and files"
+    assert "no problems found" not in out and "Warnings about labels and files" in out
+    assert not any("is learned as one class" in line for line in err)
+    page = (tmp_path / "page.html").read_text()
+    assert "NO PROBLEMS FOUND" not in page and "1 finding" in page and "is learned as one class" in html.unescape(page)
+    (tmp_path / "labels.csv").write_text("\n".join(["path,label", *(row.replace("cat|dog", "Cat") for row in rows)]))
+    code, out, _ = kresnet("check", tmp_path / "labels.csv", "--save", tmp_path / "page.html", "--json")
+    document = json.loads(out)
+    assert code == 0 and document["found"] == {"warning": 1}
+    assert document["findings"][0]["note"] == (
+        "classes with almost the same name: 'Cat' and 'cat', which are learned as different ones"
+    )
 
 
 def test_without_the_extra_it_says_how_to_get_it(folder, monkeypatch):

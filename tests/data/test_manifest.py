@@ -8,7 +8,7 @@ from label_tables import COLORS, paint_mixed, write_csv, write_json_lines, write
 from samples import silent
 
 from keras_resnet.config.spec import DataSpec
-from keras_resnet.data.load import load_dataset
+from keras_resnet.data.load import load_dataset, require_source
 from keras_resnet.errors import DataError
 
 
@@ -207,6 +207,18 @@ def test_an_image_that_is_not_there_is_named_as_in_its_row(folder, annotations):
     words = rf"labels\.csv, line 26: deep/gone\.png: no such file in {root} or {root}/images$"
     with pytest.raises(DataError, match=words):
         opened(root / "labels.csv", annotations)
+
+
+def test_files_that_are_not_there_are_named_before_images_are_read(folder, monkeypatch):
+    """By the table in the current folder, whose path would be a dot."""
+    root, truth = folder
+    rows = [{"filename": each["filename"], "class": ("cat", "dog")[n % 2]} for n, each in enumerate(boxes_of(truth))]
+    write_csv(root / "labels.csv", [*rows, {"filename": "gone.png", "class": "cat"}])
+    monkeypatch.chdir(root)
+    words = rf"1 of \d+ images cannot be read .*gone\.png: no such file in {root} or images$"
+    with pytest.raises(DataError, match=words):
+        require_source(DataSpec("labels.csv"))
+    require_source(DataSpec("labels.csv", max_unreadable=0.5))
 
 
 @pytest.mark.parametrize("annotations", ["labels", "label_sets"])

@@ -167,3 +167,36 @@ def test_an_analysis_is_made_again_whatever_became_of_them_and_of_the_data(few, 
         found = run.analysis()
         assert found["data"] == before and sum(map(sum, found["confusion"])) == 27
     assert before["train"]["sha256"][:16] in run.report_file.read_text()
+
+
+@pytest.mark.parametrize("words", ["calibrate", "evaluate", "export --quantize int8", "robustness"])
+def test_data_out_of_reach_are_said_to_be_so(trained, kresnet, tmp_path, monkeypatch, words):
+    """None of these commands has --data; the folder of the training is named where the run shows it."""
+    home = tmp_path / "project" / "saved_models"
+    run = Run(shutil.copytree(trained.folder, home / "moved"))
+    command, *options = words.split()
+    call = (command, run.folder, *options)
+    (elsewhere := tmp_path / "elsewhere").mkdir()
+    monkeypatch.chdir(elsewhere)
+    again = f"which is not in {elsewhere}: run this again from the folder in which it was trained"
+    for source, end in (
+        ("photos/", again),
+        ("labels.csv", again),
+        (
+            f"{tmp_path}/gone",
+            "which is no longer there: bring the data back to that place, or put a link to them there",
+        ),
+    ):
+        document = run.document()
+        document["spec"]["data"]["source"] = source
+        run.write_json(run.spec_file, document)
+        code, out, err = kresnet(*call)
+        assert (code, out, err[-1]) == (1, "", f"kresnet: run moved was trained on {source}, {end}")
+    document["spec"]["data"]["source"] = "photos/"
+    run.write_json(run.spec_file, document)
+    (tmp_path / "project" / "photos").mkdir()
+    for each in (call, ("report", run.folder, "--again"), ("compress", run.folder, "--prune", "0.5")):
+        code, _, err = kresnet(*each)
+        assert code == 1 and err[-1] == f"kresnet: run moved was trained on photos/, {again} ({tmp_path}/project)", err
+    code, _, err = kresnet("check", "--run", run.folder)
+    assert code == 1 and err[-1].startswith("kresnet: run moved was trained on photos/, "), err

@@ -18,6 +18,7 @@ from PIL import Image
 from samples import silent
 
 import keras_resnet as kr
+from keras_resnet.api.session import in_python_words
 from keras_resnet.data.load import load_dataset
 from keras_resnet.data.odd_images import KINDS, generate_odd_images
 from keras_resnet.evaluation.evaluate import load_model
@@ -247,13 +248,13 @@ def test_a_model_with_few_mistakes_warns_everywhere(exported, kresnet, tmp_path)
     assert document["mistakes"] == round(
         40 * (1 - sum(each["accuracy"] * each["images"] for each in document["before"]["bins"]) / 40)
     )
-    assert document["warnings"] == report.warnings
+    assert list(map(in_python_words, document["warnings"])) == report.warnings
     low, high = document["temperature_interval"]
     assert (high > 2 * low) == any("is uncertain" in words for words in report.warnings)
     page = render_report(run)
     read = html.unescape(re.sub("<[^>]*>", "", page))
-    for words in report.warnings:
-        assert f"warning: {words}" in str(report) and f"{words[0].upper()}{words[1:]}." in read
+    for words in document["warnings"]:
+        assert f"warning: {in_python_words(words)}" in str(report) and f"{words[0].upper()}{words[1:]}." in read
     section = page.split('id="confidence"')[1].split("</section>")[0]
     assert section.count('class="note"') == len(report.warnings) > 0
     assert 'with <code class="option">--reject</code>, the answer is' in section
@@ -397,6 +398,18 @@ def test_python_says_unknown_when_it_is_asked(run, calibrated, odd):
     assert "unknown" in unknown[0]._repr_html_() and "unknown 0.0%" not in unknown[0]._repr_html_()
     assert not any(each.label == "unknown" for each in opened.predict(images))
     assert opened.files["int8"].predict(Image.open(images[0]), reject=True).predictions[-1]["probability"] >= 0
+
+
+def test_a_report_and_the_files_of_a_run_take_each_others_names(run, calibrated):
+    files = kr.Run(run).files
+    assert list(calibrated) == calibrated.models and len(calibrated) == len(calibrated.models)
+    assert dict(calibrated)["int8.tflite"] is calibrated["int8.tflite"] and "float16" not in calibrated
+    for name, file in (("int8", "int8.tflite"), ("onnx", "model.onnx")):
+        assert calibrated[name] is calibrated[file] and name in calibrated
+        assert files[file].path == files[name].path and file in files
+    with pytest.raises(KeyError) as caught:
+        calibrated["int8.tflit"]
+    assert str(caught.value).endswith("Did you mean 'int8.tflite'?") and "Keras model" in str(caught.value)
 
 
 def test_probabilities_are_of_the_temperature(run, calibrated):

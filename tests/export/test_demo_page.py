@@ -307,8 +307,8 @@ def test_a_relative_path_that_leads_nowhere_is_told_on_the_page(
     told = []
     site = build_site(copy, told.append)
     assert told[0] == (
-        f"no validation images on the page: the run was trained on {source!r}, which is not in the current folder;"
-        " start kresnet demo in the folder where the run was trained"
+        f"no validation images on the page: run moved was trained on {source}, which is not in {tmp_path}: run this"
+        " again from the folder in which it was trained"
     )
     with opened(browser, site) as page:
         assert page.inner_text("#no-samples") == f"N{told[0][1:]}."

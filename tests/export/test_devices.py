@@ -267,14 +267,14 @@ def test_an_export_opens_the_data_and_evaluates_the_keras_model_once(run, kresne
     from keras_resnet.export import pipeline, verify
 
     calls = []
-    for module, name in ((pipeline, "load_dataset"), (verify, "load_model")):
+    for module, name in ((pipeline, "load_training_data"), (verify, "load_model")):
         genuine = getattr(module, name)
         monkeypatch.setattr(
             module, name, lambda *given, genuine=genuine, name=name: (calls.append(name), genuine(*given))[1]
         )
     options = ["--on", "local", "--samples", "100", "--max-drop", "5", "--runs", run.folder.parent]
     code, out, err = kresnet("export", run.name, "--quantize", "float32", *options)
-    assert code == 0 and calls == ["load_dataset", "load_model"], err
+    assert code == 0 and calls == ["load_training_data", "load_model"], err
     (verdict,) = run.device_verdicts()
     (own,) = (row for row in run.verdicts() if row["file"] == "float32.tflite")
     assert verdict["file"] == own["file"] and verdict["samples"] == 100 and "as this CPU" in out
@@ -291,7 +291,7 @@ def test_one_file_that_fails_fails_the_command(run, kresnet, broken):
 
 @pytest.mark.parametrize("command", [["verify"], ["export", "--quantize", "float32"]], ids=" ".join)
 def test_a_device_that_cannot_be_reached_is_tried_once_before_data_are_read(run, kresnet, monkeypatch, command):
-    monkeypatch.setattr("keras_resnet.export.pipeline.load_dataset", lambda *given: pytest.fail("data were read"))
+    monkeypatch.setattr("keras_resnet.export.pipeline.load_training_data", lambda *given: pytest.fail("data were read"))
     monkeypatch.setattr("keras_resnet.export.verify.load_model", lambda *given: pytest.fail("a model was loaded"))
     tries, written = run.folder / "tries", run.verdicts_file.read_bytes()
     where = f"sh -c 'echo tried >> {tries}; echo no route to host >&2; exit 255'"
@@ -313,7 +313,7 @@ def test_a_device_that_goes_is_given_up_and_others_go_on(run, kresnet, broken, m
 def test_what_a_browser_needs_here_is_asked_before_data_are_read(run, kresnet, monkeypatch):
     monkeypatch.setattr("keras_resnet.export.devices.chromium.PROGRAMS", ())
     monkeypatch.setattr("keras_resnet.export.demo.page.require_litert_js", lambda: None)
-    monkeypatch.setattr("keras_resnet.export.pipeline.load_dataset", lambda *given: pytest.fail("data were read"))
+    monkeypatch.setattr("keras_resnet.export.pipeline.load_training_data", lambda *given: pytest.fail("data were read"))
     code, _, err = kresnet("verify", run.name, "--runs", run.folder.parent, "--on", "chromium")
     assert code == 1 and "no file can be run on chromium: there is no Chromium on PATH" in err[-1]
 
@@ -321,7 +321,7 @@ def test_what_a_browser_needs_here_is_asked_before_data_are_read(run, kresnet, m
 @pytest.mark.parametrize(
     ("options", "words"),
     [
-        (["--accelerator", "gpu"], "--accelerator is for files that run on devices: name one, such as"),
+        (["--accelerator", "gpu"], "--accelerator (cpu, gpu or npu) is for files that run on devices: name"),
         (["--minutes", "3"], "--minutes is for files that run on devices: name one, such as this machine: --on local"),
         (["--on", "local", "--accelerator", "tpu"], "--accelerator must be one of cpu, gpu, npu"),
         (["--on", "tflm:gpu"], "--accelerator of tflm must be one of cpu. Received: gpu"),
@@ -351,6 +351,16 @@ def test_accelerators_that_are_not_there_are_a_sentence_each(run, kresnet, monke
     assert "local, GPU: no GPU was found: LiteRT asked Vulkan (Metal on a Mac, Direct3D on Windows) for one" in gpu
     assert "local, NPU: no NPU was found: LiteRT found no dispatch library and compiler plugin of a vendor" in npu
     assert err[-1].count("was found") == 2 and "operators" not in err[-1]
+
+
+def test_an_accelerator_is_looked_for_before_data_are_read(run, kresnet, monkeypatch):
+    monkeypatch.setattr("keras_resnet.export.pipeline.load_training_data", lambda *given: pytest.fail("data were read"))
+    monkeypatch.setattr("keras_resnet.export.verify.load_model", lambda *given: pytest.fail("a model was loaded"))
+    code, out, err = kresnet("verify", run.name, "--runs", run.folder.parent, "--on", "local:npu")
+    assert (code, out) == (1, "") and re.fullmatch(
+        r"kresnet: no file can be run on local, NPU: no NPU was found: .*[^.]; --accelerator cpu runs files on its CPU",
+        err[-1],
+    )
 
 
 @pytest.mark.parametrize(

@@ -311,7 +311,7 @@ def test_outputs_that_cannot_be_used_stop_no_others(run, kresnet, tmp_path):
 
 
 def test_outputs_of_which_none_can_be_used_are_an_error_before_data_are_read(run, kresnet, tmp_path, monkeypatch):
-    monkeypatch.setattr("keras_resnet.export.pipeline.load_dataset", lambda *given: pytest.fail("data were read"))
+    monkeypatch.setattr("keras_resnet.export.pipeline.load_training_data", lambda *given: pytest.fail("data were read"))
     (tmp_path / "bad.npz").write_text("nothing")
     outputs = ("--outputs", tmp_path / "bad.npz", "--outputs", tmp_path / "gone.npy")
     code, out, err = kresnet("verify", run.name, *outputs, "--runs", run.folder.parent)

@@ -180,7 +180,10 @@ def test_a_network_of_others_is_refused(written, tmp_path):
             "of OpenVINO must be one of float16, float32, int8. Received: dynamic",
         ),
         (["--onnx", "--quantize", "int16x8"], "--quantize of ONNX must be one of float32, int8. Received: int16x8"),
-        (["--savedmodel", "--quantize", "int8"], "--quantize of SavedModel has no effect. Received: int8"),
+        (
+            ["--savedmodel", "--quantize", "int8"],
+            "--quantize of SavedModel has no effect, because the files are always float32",
+        ),
     ],
 )
 def test_bad_schemes(kresnet, trained, options, words):

@@ -164,7 +164,11 @@ def test_what_cannot_be_compared_is_said(exported, worse, kresnet, tmp_path):
     gone.write_json(gone.spec_file, document)
     code, out, err = kresnet("compare", run.folder, gone.folder)
     assert code == 0 and "network" in out
-    assert err[-1].startswith("not compared on the same images: ") and "no such file or folder" in err[-1]
+    assert (
+        err[-1].startswith("not compared on the same images: ")
+        and "run gone was trained on" in err[-1]
+        and "no longer there" in err[-1]
+    )
     for words, said in (
         (["--stored", "--samples", "9"], "--stored evaluates nothing; it takes no --samples"),
         (["--run", run.name], "--run says which run exported files are of; no file is named"),

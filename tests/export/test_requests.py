@@ -76,6 +76,9 @@ def test_tflite_is_what_an_export_writes_by_default(kresnet, trained, monkeypatc
         ("predict RUN IMAGE --reject", "has no rule by which images are rejected as unknown"),
         ("predict RUN IMAGE --explain --label 11", "--label must be one of 0, 1, 2, "),
         ("predict RUN IMAGE --explain --object 2", "--object is for networks that find several objects"),
+        ("predict RUN FOLDER --save IMAGE", "--save of several images must be a folder; "),
+        ("compare RUN RUN --save page.txt", "--save writes a page, whose name must end in .html. Received: page.txt"),
+        ("export RUN --c-array --quantize float16", "has no effect, because the files are always int8: leave it out"),
         ("export RUN --quantize int8 --keep-float logit", "Received: 'logit'. Did you mean 'logits'?"),
     ],
 )
@@ -87,9 +90,22 @@ def test_what_a_run_has_not_is_refused_before_its_model_is_loaded(
 
     monkeypatch.setattr("keras.saving.load_model", refuse)
     Image.new("RGB", (8, 8)).save(tmp_path / "image.png")
-    names = {"RUN": trained.name, "IMAGE": tmp_path / "image.png"}
+    names = {"RUN": trained.name, "IMAGE": tmp_path / "image.png", "FOLDER": tmp_path}
     code, out, err = kresnet(*(names.get(word, word) for word in typed.split()), "--runs", runs)
     assert (code, out) == (2, "") and words in err[-1]
+
+
+def test_a_damaged_calibration_is_named_before_the_model_is_loaded(kresnet, trained, tmp_path, monkeypatch):
+    def refuse(*_):
+        raise AssertionError("the model is loaded")
+
+    run = shutil.copytree(trained.folder, tmp_path / "damaged")
+    (run / "confidence.json").write_text("{")
+    Image.new("RGB", (8, 8)).save(tmp_path / "image.png")
+    monkeypatch.setattr("keras.saving.load_model", refuse)
+    for words in (("predict", run, tmp_path / "image.png"), ("evaluate", run)):
+        code, out, err = kresnet(*words)
+        assert (code, out) == (1, "") and "confidence.json" in err[-1] and "kresnet calibrate damaged" in err[-1]
 
 
 def test_what_cannot_be_exported(kresnet, exported, runs, tmp_path):

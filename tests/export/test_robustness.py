@@ -134,7 +134,7 @@ def test_what_is_wrong_is_said_at_once(run, measured, kresnet):
         kr.Run(run).robustness(severities=7)
     with pytest.raises(UsageError, match="robustness takes no keyword 'severity'"):
         kr.Run(run).robustness(severity=3)
-    with pytest.raises(KeyError, match="is none of Keras model"):
+    with pytest.raises(KeyError, match="there are those of Keras model"):
         measured["int4"]
 
 

@@ -183,6 +183,11 @@ def find_file_by_suffix(name: str, folders: Sequence[Path], root: Path) -> Path 
     return None
 
 
+def name_folder(folder: Path) -> str:
+    """Return a folder's path, absolute where it is the current one, whose path would be a dot."""
+    return str(folder.absolute() if folder == Path() else folder)
+
+
 def is_file(path: Path) -> bool:
     """Return whether there is a regular file at `path`, whatever its name."""
     try:

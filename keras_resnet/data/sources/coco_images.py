@@ -18,6 +18,7 @@ from keras_resnet.data.sources.annotation_files import (
     NO_AREA,
     Tally,
     count_outside,
+    name_folder,
     parse_finite,
     parse_flag,
 )
@@ -82,7 +83,8 @@ class ImageReader:
             size = _parse_size(image)
             if file is None:
                 bad.append(
-                    f"cannot read image {self.source.folders[0] / image['file_name']}: no such file in {self.root}"
+                    f"cannot read image {self.source.folders[0] / image['file_name']}: no such file in"
+                    f" {name_folder(self.root)}"
                 )
             elif size is None:
                 sides = " × ".join(quote_entry(image.get(side)) for side in ("width", "height"))

@@ -74,7 +74,7 @@ class DetectionFolder(ABC):
         """Return whether `folder` is in this layout, if boxes or masks are wanted, or the labels of all objects."""
         return folder is not None and annotations != "labels" and self.is_layout(folder)
 
-    def require_classes(self, folder: Path | None, annotations: str) -> None:  # noqa: B027 - most layouts have no more
+    def require_classes(self, folder: Path | None, spec: DataSpec) -> None:  # noqa: B027 - most layouts have no more
         """Pass: a detector may learn a single class."""
 
     def open(self, spec: DataSpec, log: Log, only: Collection[str] | None = None) -> DatasetSplits:

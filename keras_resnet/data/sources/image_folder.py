@@ -61,10 +61,10 @@ class ImageFolder:
         """Return whether `folder` is one at all, if class labels are wanted: what does not fit is an error."""
         return folder is not None and annotations == "labels"
 
-    def require_classes(self, folder: Path | None, annotations: str) -> None:
+    def require_classes(self, folder: Path | None, spec: DataSpec) -> None:
         """Raise DataError for a single class folder, or a folder without any, which is seen without a list of all
         images."""
-        if folder is None or annotations != "labels" or not folder.is_dir():
+        if folder is None or spec.annotations != "labels" or not folder.is_dir():
             return
         inner = subfolders(folder)
         train = next((each for each in inner if split_of(each.name) == "train"), None)

@@ -18,7 +18,7 @@ from keras_resnet.config.spec import DataSpec
 from keras_resnet.config.task_rules import needs_boxes
 from keras_resnet.data.annotations import Annotation, ImageAnnotation
 from keras_resnet.data.class_names import OneClassError
-from keras_resnet.data.dataset import DatasetSplits
+from keras_resnet.data.dataset import TRAINING_SPLITS, DatasetSplits, check_unreadable
 from keras_resnet.data.sources.annotation_files import FolderAnnotations, Tally
 from keras_resnet.data.sources.detection_folder import DetectionFolder
 from keras_resnet.data.sources.label_sets import LayoutReader, list_label_sets
@@ -55,12 +55,16 @@ class Manifest(DetectionFolder):
         known = [name_columns(read_columns(file)) for _, file in found.files]
         return any(columns is not None and columns.has_boxes for columns in known)
 
-    def require_classes(self, folder: Path | None, annotations: str) -> None:
-        """Raise DataError for tables of a single label, unless it takes long to read them."""
-        if folder is None or annotations != "labels":
+    def require_classes(self, folder: Path | None, spec: DataSpec) -> None:
+        """Raise DataError for tables of a single label, or of too many files that are not there, unless it takes long
+        to read them."""
+        if folder is None or spec.annotations != "labels":
             return
         if sum(file.stat().st_size for _, file in _require_tables(folder).files) <= SMALL_BYTES:
-            _find_layout(folder, False, lambda line: None)
+            layout = _find_layout(folder, False, lambda line: None)
+            named = [file for name, each in layout.listings.items() if name in TRAINING_SPLITS for file in each.files]
+            bad = [layout.missing[file] for file in named if file in layout.missing]
+            check_unreadable(bad, len(named), spec.max_unreadable, lambda line: None)
 
     def is_layout(self, root: Path) -> bool:
         """Return whether `root` is, or holds, a table of images."""

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TypeGuard
 
-from keras_resnet.data.sources.annotation_files import find_file, subfolders
+from keras_resnet.data.sources.annotation_files import find_file, name_folder, subfolders
 from keras_resnet.data.sources.manifest_columns import name_columns
 from keras_resnet.data.sources.manifest_table import READERS, is_table, read_columns
 from keras_resnet.data.sources.split_names import split_of
@@ -83,7 +83,7 @@ def _of_config(file: Path) -> TableFiles | None:
             continue
         table = find_file(entry, [*folders, file.parent], file.parent)
         if table is None:
-            raise DataError(f"{file}: {key} names {entry}; there is no such file in {file.parent}")
+            raise DataError(f"{file}: {key} names {entry}; there is no such file in {name_folder(file.parent)}")
         found.append((split, table))
     if not found:
         return None

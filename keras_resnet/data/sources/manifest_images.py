@@ -9,7 +9,7 @@ from pathlib import Path
 from reprlib import repr as quote
 from typing import Any
 
-from keras_resnet.data.sources.annotation_files import Tally, find_file, is_file, resolve_inside
+from keras_resnet.data.sources.annotation_files import Tally, find_file, is_file, name_folder, resolve_inside
 from keras_resnet.data.sources.manifest_columns import Columns, find_columns
 from keras_resnet.data.sources.manifest_files import TableFiles
 from keras_resnet.data.sources.manifest_table import DELIMITERS, Row, Table, read_table
@@ -111,7 +111,7 @@ class TableImages:
                 f"{name} is outside {root}, the folder of the table; images elsewhere can only be given as absolute"
                 f" paths{named}"
             )
-        return f"{name}: no such file in {join_words([str(each) for each in folders], 'or')}"
+        return f"{name}: no such file in {join_words([name_folder(each) for each in folders], 'or')}"
 
 
 def _describe_delimiter(table: Table) -> str:

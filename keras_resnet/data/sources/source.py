@@ -24,7 +24,7 @@ class Source(Protocol):
         folder: where the dataset lies; None where `DataSpec.source` is the name of a TFDS dataset.
         """
 
-    def require_classes(self, folder: Path | None, annotations: str) -> None:
+    def require_classes(self, folder: Path | None, spec: DataSpec) -> None:
         """Raise DataError for a dataset of a single class where that is soon seen, before anything is logged of it."""
 
     def open(self, spec: DataSpec, log: Log, only: Collection[str] | None) -> DatasetSplits:

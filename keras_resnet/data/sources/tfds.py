@@ -67,7 +67,7 @@ class TFDS:
         """Return whether the dataset is named, or TFDS prepared it in `folder`."""
         return folder is None or (folder / "dataset_info.json").is_file()
 
-    def require_classes(self, folder: Path | None, annotations: str) -> None:
+    def require_classes(self, folder: Path | None, spec: DataSpec) -> None:
         """Leave it to `open`: nobody publishes a dataset of one class."""
 
     def open(self, spec: DataSpec, log: Log, only: Collection[str] | None = None) -> DatasetSplits:
