@@ -26,17 +26,17 @@ def test_what_cannot_be_written_is_refused(tmp_path):
 
 
 @pytest.mark.parametrize(
-    "typed",
+    ("typed", "name"),
     [
-        ("check", "digits"),
-        ("compare", "RUN", "RUN"),
-        ("predict", "RUN", "IMAGE"),
+        (("check", "digits"), "x.html"),
+        (("compare", "RUN", "RUN"), "x.html"),
+        (("predict", "RUN", "IMAGE"), "x.png"),
     ],
 )
-def test_each_command_that_saves_a_file_asks_first(kresnet, trained, tmp_path, typed):
+def test_each_command_that_saves_a_file_asks_first(kresnet, trained, tmp_path, typed, name):
     from PIL import Image
 
     Image.new("RGB", (8, 8)).save(tmp_path / "image.png")
     named = {"RUN": trained.folder, "IMAGE": tmp_path / "image.png"}
-    code, out, err = kresnet(*(named.get(each, each) for each in typed), "--save", tmp_path / "image.png" / "x.png")
+    code, out, err = kresnet(*(named.get(each, each) for each in typed), "--save", tmp_path / "image.png" / name)
     assert code == 1 and out == "" and err[-1].endswith("image.png: Not a directory")
