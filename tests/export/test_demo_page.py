@@ -289,7 +289,7 @@ def test_gone_data_leaves_the_page_without_samples(litert, exported, tmp_path):
     told = []
     site = build_site(copy, told.append)
     assert json.loads(site.pages["run.json"])["samples"] == []
-    assert told[0].startswith("no validation images on the page: --data")
+    assert told[0].startswith("no validation images on the page: run moved was trained on ")
 
 
 @pytest.mark.parametrize(

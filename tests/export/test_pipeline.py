@@ -329,7 +329,7 @@ def test_an_export_shows_which_file_it_is_at(monkeypatch):
         return nullcontext(lambda steps, words: None)
 
     files = [SimpleNamespace(name=name, format=SimpleNamespace(runs_here=True)) for name in ("a.tflite", "b.onnx")]
-    run = SimpleNamespace(verdicts=list, unverified=list)
+    run = SimpleNamespace(verdict_rows=list, unverified=list)
     context = ExportContext(run, None, None, None, None, None, silent)
     monkeypatch.setattr(ExportContext, "export", lambda context, file: file.name)
     former = progress.set_display(display)
