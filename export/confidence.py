@@ -167,7 +167,7 @@ def renew_files(run: Run, confidence: Confidence, log: Log) -> RenewedFiles:
     grown: list[int] = []
     stale: list[str] = []
     changed = run.changed_files()
-    verified = [row["file"] for row in run.verdict_rows() if "device" not in row]
+    verified = [row["file"] for row in run.own_rows()]
     for name in dict.fromkeys([*verified, *(row["file"] for row in run.unverified())]):
         path = run.exports / name
         if not path.exists() or name in changed:

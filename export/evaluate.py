@@ -130,7 +130,7 @@ def verify_run(run: Run, budget: Budget, log: Log, samples: int | None = None) -
     """Return new verdicts on the exported files of `run` that passed or have changed since, as `verify_file` has them,
     and why others could not be verified, a sentence each. Raises UsageError if there is no such file."""
     run.require_finished()
-    changed, rows = run.changed_files(), [row for row in run.verdict_rows() if "device" not in row]
+    changed, rows = run.changed_files(), run.own_rows()
     names = [row["file"] for row in rows if row["file"] in changed or row["verdict"] in ACCEPTED]
     names = [name for name in names if (run.exports / name).exists()]
     if not names:

@@ -74,7 +74,7 @@ class GivenOutputs:
 
     def check(self, model: TFLiteModel, file: Path, images: DrawnImages, log: Log) -> CheckedOutputs:
         """Return the outputs of `file`, whose `model` is loaded, for the `images`. Raises ExportError, in one sentence,
-        for what is not that; logs what is taken for what."""
+        where they do not fit the file or the images; logs how an ambiguous table of numbers is read."""
         own = hash_bytes(model.content)
         if self.model_hash and self.model_hash != own:
             raise ExportError(

@@ -59,8 +59,8 @@ class Connection:
         self._pipes = Pipes(self._process.stdout, self._process.stdin)
 
     def ask(self, kind: str, payload: bytes = b"", *, expect: str, **fields: object) -> Message:
-        """Send a message and return the answer of the kind `expect`. Raises ExportError for a sentence of the device,
-        or an answer that is none, and BrokenConnectionError where none comes."""
+        """Send a message and return the answer of the kind `expect`. Raises ExportError for an error that the
+        device reports, or an answer of another kind, and BrokenConnectionError where none comes."""
         self.send(kind, payload, **fields)
         return self.receive(expect)
 

@@ -26,6 +26,7 @@ from keras_resnet.metrics.labels import metric_label
 from keras_resnet.metrics.outcome import find_unbeaten_constant
 from keras_resnet.progress import Log
 from keras_resnet.run import Run
+from keras_resnet.run.documents import WARNING
 from keras_resnet.runtime.image_files import readable_name, to_path
 from keras_resnet.runtime.plurals import counted, verb
 
@@ -33,8 +34,6 @@ EXTRA = ("imagehash", "cleanlab")
 # What sources log of a file that cannot be read, one line each; and of how many, which the report says itself.
 SKIPPED = "skipped: "
 OWN_FINDINGS = (SKIPPED, "skipped ")
-# How a source begins what it logs of labels or files that may not be meant as they are read.
-WARNING = "warning: "
 # What sources log of the input that a training would make of the images; a check looks at these as they are.
 INPUT_CHOICES = ("image size: ", "fit: ", "channels: ", "levels: ")
 # A network that is right less often doubts more labels than are wrong.

@@ -46,10 +46,8 @@ def find_model(models: Sequence[Mapping[str, Any]], name: str) -> Mapping[str, A
 
 def without_model(document: DocumentT, name: str) -> DocumentT | None:
     """Return the document without that of its "models" which has the `name`; None where it has no such model."""
-    kept_models = [each for each in document["models"] if each["name"] != name]
-    if len(kept_models) == len(document["models"]):
-        return None
-    return cast(DocumentT, {**document, "models": kept_models})
+    others = without_models(document, [name])
+    return None if len(others["models"]) == len(document["models"]) else others
 
 
 def without_models(document: DocumentT, names: Sequence[str]) -> DocumentT:

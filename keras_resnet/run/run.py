@@ -276,8 +276,8 @@ class Run(RunFiles):
             spec = self.spec()
             row.update(created=self._created()[:19], network=describe_network(spec), data=spec.data.source)
             row["epochs"] = f"{len(self.read_log(log))}/{spec.training.epochs}"
-            own = [each for each in self.verdict_rows(log) if "device" not in each and each["verdict"] in ACCEPTED]
-            row["exports"] = [each["file"] for each in own if not has_other_size(each, self._file_of(each))]
+            passed = [each for each in self.own_rows(log) if each["verdict"] in ACCEPTED]
+            row["exports"] = [each["file"] for each in passed if not has_other_size(each, self._file_of(each))]
             if not self.is_finished and self.find_trainer():
                 row["state"] = "training"
             if self.is_finished:
@@ -301,8 +301,14 @@ class Run(RunFiles):
 
     def verdicts(self, log: Log = log_message) -> list[dict[str, Any]]:
         """Read the verdicts on the exported files; empty before the first export. Rows that cannot be read are left
-        out, and those on files that have changed since; `log` says why."""
-        return self._list_current(self.verdict_rows(log), log)
+        out, and those on files that have changed since; `log` says why, of changed files once."""
+        current = []
+        for row in self.own_rows(log):
+            if has_changed(row, self._file_of(row)):
+                log_once(self.describe_changed(row["file"]), log)
+            else:
+                current.append(row)
+        return current
 
     def device_verdicts(self, log: Log = log_message) -> list[dict[str, Any]]:
         """Read the verdicts on the exported files on devices; empty where none was run on one. Of the same files."""
@@ -311,7 +317,7 @@ class Run(RunFiles):
     def changed_files(self) -> list[str]:
         """List the exported files that are not those that were verified any more, by their names in verdicts.json: they
         have no verdict."""
-        rows = [row for row in self.verdict_rows(lambda message: None) if "device" not in row]
+        rows = self.own_rows(lambda message: None)
         return [row["file"] for row in rows if has_changed(row, self._file_of(row))]
 
     def describe_changed(self, name: str, run: str | None = None) -> str:
@@ -326,17 +332,9 @@ class Run(RunFiles):
             return []
         return self._read_rows(self.verdicts_file, parse_verdicts, log)
 
-    def _list_current(self, rows: list[dict[str, Any]], log: Log) -> list[dict[str, Any]]:
-        """Return the `rows` of this machine on files that are as they were; `log` says once which are not."""
-        current = []
-        for row in rows:
-            if "device" in row:
-                continue
-            if has_changed(row, self._file_of(row)):
-                log_once(self.describe_changed(row["file"]), log)
-            else:
-                current.append(row)
-        return current
+    def own_rows(self, log: Log = log_message) -> list[dict[str, Any]]:
+        """Read the verdicts of this machine, those on files that have changed among them."""
+        return [row for row in self.verdict_rows(log) if "device" not in row]
 
     def _file_of(self, row: Mapping[str, Any]) -> Path:
         return self.exports / str(row["file"])
