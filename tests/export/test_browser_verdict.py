@@ -104,7 +104,7 @@ def test_a_phone_shows_its_progress_and_may_be_reloaded(exported, pixels, monkey
         assert browser.new_page().goto(address.rpartition("/")[0][:-1]).status == 403
         second = browser.new_page()
         second.goto(address)
-        until(second, "document.querySelector('#status').textContent.startsWith('Another page is at work.')")
+        until(second, "document.querySelector('#status').textContent.startsWith('Another page is already running')")
         second.close()
         go.set()
         until(page, "document.querySelector('#progress').value > 0")
