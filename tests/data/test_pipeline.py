@@ -134,6 +134,19 @@ def test_workers_make_the_parts_of_one_batch(augment):
         np.testing.assert_allclose(targets, np.concatenate([part[1] for part in each]), atol=1e-6)
 
 
+def test_no_iterator_waits_for_the_autotuner_when_it_ends():
+    split = numbered(13, 12)
+    training = pipeline.TrainPipeline(
+        split, image_size=8, batch_size=4, augment=AugmentSpec(), seed=0, encode_targets=lambda labels: labels
+    )
+    for batches in (
+        training.batches(0, 3),
+        pipeline.evaluation_batches(split, 8, 4),
+        pipeline.validation_batches(split, 8, 4, lambda labels: labels),
+    ):
+        assert batches.options().autotune.enabled is False
+
+
 def test_validation_shows_each_image_once_whatever_the_workers():
     split = numbered(13, 12)
     for ranks in (1, 2):
