@@ -11,6 +11,8 @@ from contextlib import AbstractContextManager, nullcontext
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
+from keras_resnet.machine.onednn import enable_onednn
+
 if TYPE_CHECKING:
     from keras_resnet.api import callbacks as callbacks
     from keras_resnet.api.bundling import bundle as bundle
@@ -57,6 +59,8 @@ if TYPE_CHECKING:
     from keras_resnet.training.precision import choose_precision as choose_precision
 
 __version__ = "0.1.0"
+
+enable_onednn()  # before anything imports TensorFlow
 
 _DEPTHS = (8, 10, 18, 20, 32, 34, 44, 50, 56, 101, 110, 152, 200)
 _ZOO = (

@@ -29,7 +29,7 @@ def env(runs: str | None, as_json: bool) -> None:
         ["python", facts["python"]],
         *([package, version] for package, version in facts["versions"].items()),
         *([f"extra: {name}", "installed" if there else "not installed"] for name, there in facts["extras"].items()),
-        *([name, str(facts[name])] for name in ("devices", "precision", "runs")),
+        *([name, str(facts[name])] for name in ("devices", "onednn", "precision", "runs")),
     ]
     console.print_table("", ["", ""], rows, prose=[""])
 

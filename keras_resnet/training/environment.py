@@ -9,6 +9,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from keras_resnet.machine.onednn import describe_onednn
 from keras_resnet.progress import show_activity
 from keras_resnet.run import runs_home
 from keras_resnet.run.description import package_versions
@@ -38,7 +39,8 @@ def describe_machine() -> str:
 
 
 def describe_environment(runs: str | None = None) -> dict[str, Any]:
-    """Return {"machine", "cores", "memory_gib", "python", "versions", "extras", "devices", "precision", "runs"}.
+    """Return {"machine", "cores", "memory_gib", "python", "versions", "extras", "devices", "onednn", "precision",
+    "runs"}.
 
     Starts TensorFlow and, on a CPU that computes in bfloat16, times training steps.
     """
@@ -54,6 +56,7 @@ def describe_environment(runs: str | None = None) -> dict[str, Any]:
         "versions": package_versions(),
         "extras": {name: find_spec(module) is not None for name, module in EXTRAS.items()},
         "devices": devices.reason,
+        "onednn": describe_onednn(),
         "precision": f"{precision}: {reason}",
         "runs": str(runs_home(runs).resolve()),
     }

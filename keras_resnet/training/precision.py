@@ -5,9 +5,9 @@ from __future__ import annotations
 import platform
 import time
 from collections.abc import Callable, Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from keras_resnet.machine.processor import read_processor_flags
 from keras_resnet.native_logs import quiet
 
 if TYPE_CHECKING:
@@ -25,7 +25,6 @@ BFLOAT16_CAPABILITY = (8, 0)
 # AVX-NE-CONVERT, which have AVX-VNNI too (https://uxlfoundation.github.io/oneDNN/dev_guide_data_types.html). By their
 # names in Linux, which does not list AVX-NE-CONVERT.
 BFLOAT16_FLAGS = {"avx512f": "AVX-512", "avx_vnni": "AVX-VNNI"}
-PROCESSOR_FILE = Path("/proc/cpuinfo")
 
 
 @quiet
@@ -56,15 +55,6 @@ def choose_by_hardware() -> tuple[str, str] | None:
         names = " nor ".join(BFLOAT16_FLAGS.values())
         return "float32", f"this CPU has neither {names}, without which it is slower in bfloat16"
     return None
-
-
-def read_processor_flags() -> set[str]:
-    """Return what Linux says that the processor can do; nothing where that is not known."""
-    try:
-        lines = PROCESSOR_FILE.read_text(encoding="utf-8").splitlines()
-    except OSError:
-        return set()
-    return next((set(line.partition(":")[2].split()) for line in lines if line.startswith("flags")), set())
 
 
 def choose_cpu_precision(speedup: float) -> tuple[str, str]:

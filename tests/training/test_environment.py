@@ -7,6 +7,7 @@ import sys
 
 import pytest
 
+from keras_resnet.machine import onednn, processor
 from keras_resnet.training import environment, precision
 
 
@@ -27,7 +28,7 @@ def test_what_there_is(kresnet, monkeypatch, tmp_path):
 def test_a_processor_without_bfloat16_is_not_tried(monkeypatch, tmp_path, flags, is_known):
     file = tmp_path / "cpuinfo"
     file.write_text(f"processor\t: 0\nmodel name\t: x\nflags\t\t: {flags}\nbugs\t\t: avx512f\n")
-    monkeypatch.setattr(precision, "PROCESSOR_FILE", file)
+    monkeypatch.setattr(processor, "PROCESSOR_FILE", file)
     monkeypatch.setattr(precision.platform, "machine", lambda: "x86_64")
     chosen = precision.choose_by_hardware()
     assert (chosen is not None) == is_known
@@ -36,8 +37,37 @@ def test_a_processor_without_bfloat16_is_not_tried(monkeypatch, tmp_path, flags,
         assert precision.choose_precision(None, 8, 2) == chosen  # which builds no network to try
         monkeypatch.setattr(precision.platform, "machine", lambda: "aarch64")
         assert precision.choose_by_hardware() is None
-    monkeypatch.setattr(precision, "PROCESSOR_FILE", tmp_path / "none")
+    monkeypatch.setattr(processor, "PROCESSOR_FILE", tmp_path / "none")
     assert precision.choose_by_hardware() is None
+
+
+@pytest.mark.parametrize(
+    ("flags", "before", "after"),
+    [("sse2 avx2", None, "1"), ("sse2 avx", None, None), ("sse2 avx2", "0", "0"), ("sse2 avx", "1", "1")],
+)
+def test_onednn_is_on_where_the_processor_has_avx2(monkeypatch, tmp_path, flags, before, after):
+    (tmp_path / "cpuinfo").write_text(f"flags\t\t: {flags}\n")
+    monkeypatch.setattr(processor, "PROCESSOR_FILE", tmp_path / "cpuinfo")
+    monkeypatch.setattr(onednn.platform, "machine", lambda: "x86_64")
+    monkeypatch.setattr(onednn.sys, "platform", "linux")
+    monkeypatch.setattr(onednn.sys, "modules", {})
+    monkeypatch.delenv(onednn.VARIABLE, raising=False)
+    if before is not None:
+        monkeypatch.setenv(onednn.VARIABLE, before)
+    onednn.enable_onednn()
+    assert os.environ.get(onednn.VARIABLE) == after
+    words = {"1": "on, because this CPU has AVX2", "0": "off", None: "TensorFlow's default"}
+    assert onednn.describe_onednn().startswith(words[after])
+
+
+@pytest.mark.skipif("avx2" not in processor.read_processor_flags(), reason="this processor has no AVX2")
+def test_tensorflow_uses_onednn_from_its_import_on():
+    script = (
+        "import keras_resnet; from tensorflow.python.util import _pywrap_util_port as port; print(port.IsMklEnabled())"
+    )
+    variables = {name: value for name, value in os.environ.items() if name != onednn.VARIABLE}
+    done = subprocess.run([sys.executable, "-c", script], env=variables, capture_output=True, text=True)
+    assert done.stdout.strip() == "True", done.stderr
 
 
 @pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])

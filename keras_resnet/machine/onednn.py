@@ -1,0 +1,36 @@
+"""oneDNN's kernels in TensorFlow.
+
+On Linux, TensorFlow uses them by default only on x86 processors with instructions for products of 8 or 16 bits
+(AVX512-VNNI, AVX512-BF16, AVX-VNNI, AMX). On a processor that has AVX2 alone, they make training steps up to twice as
+fast: see benchmarks/train.py.
+"""
+
+from __future__ import annotations
+
+import os
+import platform
+import sys
+
+from keras_resnet.machine.processor import read_processor_flags
+
+VARIABLE = "TF_ENABLE_ONEDNN_OPTS"
+
+
+def enable_onednn() -> None:
+    """Have TensorFlow use oneDNN's kernels on x86 processors with AVX2, on Linux.
+
+    A setting of the user stays as it is. Once TensorFlow is imported, this changes nothing: it has read the variable.
+    """
+    is_open = VARIABLE not in os.environ and "tensorflow" not in sys.modules
+    if is_open and sys.platform == "linux" and platform.machine() == "x86_64" and "avx2" in read_processor_flags():
+        os.environ[VARIABLE] = "1"
+
+
+def describe_onednn() -> str:
+    """Return whether oneDNN's kernels are on, and why."""
+    value = os.environ.get(VARIABLE)
+    if value is None:
+        return "TensorFlow's default"
+    if value == "1":
+        return f"on, because this CPU has AVX2 ({VARIABLE}=0 turns it off)"
+    return f"off ({VARIABLE}={value})"
