@@ -1,6 +1,7 @@
 """Shared data: folders of generated images, a private home for TFDS, one trained run."""
 
 import contextlib
+import gc
 import os
 import pickle
 import pty
@@ -52,6 +53,12 @@ def pytest_collection_modifyitems(items):
     counts = Counter(item.path for item in items)
     places = {name: place for place, name in enumerate(LONGEST)}
     items.sort(key=lambda item: (places.get(item.path.name, len(LONGEST)), -counts[item.path], item.path))
+
+
+def pytest_collection_finish():
+    """Keep the garbage collector from looking again and again at what stays: TensorFlow's modules and the tests."""
+    gc.collect()
+    gc.freeze()
 
 
 @pytest.fixture(autouse=True)

@@ -123,6 +123,9 @@ class TrainOptions(TypedDict, total=False):
     or sqrt (in proportion to the square root of their images) [default: natural]."""
     accumulate_steps: int | None
     """Gradient accumulation: number of parts of a batch that are computed one after another [default: 1]."""
+    recompute: bool | None
+    """Activation recomputation (gradient checkpointing): keep the activations of one residual unit at a time and
+    compute them again in the backward pass. Takes less memory and more time, and gives the same weights."""
     ema: float | None
     """Decay of an exponential moving average of the weights, which is validated and kept."""
     patience: int | None
@@ -222,6 +225,9 @@ class CompressOptions(TypedDict, total=False):
     accumulate_steps: int | None
     """Gradient accumulation: number of parts of a batch that are computed one after another [default: as in the
     run]."""
+    recompute: bool | None
+    """Activation recomputation (gradient checkpointing): keep the activations of one residual unit at a time and
+    compute them again in the backward pass. Takes less memory and more time, and gives the same weights."""
     ema: float | None
     """Decay of an exponential moving average of the weights, which is validated and kept."""
     patience: int | None

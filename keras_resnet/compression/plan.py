@@ -107,7 +107,9 @@ def spec_for_compression(run: Run, step: CompressionStep, requested: set[str], l
         for name in ("ema", "patience"):
             if getattr(training, name) is not None:
                 log(f"{name}: none (tensorflow-model-optimization's networks have their own state)")
-        training = replace(training, precision="auto", ema=None, patience=None)
+        if training.recompute:
+            log("recompute: off (tensorflow-model-optimization's networks keep all activations)")
+        training = replace(training, precision="auto", ema=None, patience=None, recompute=False)
     origin = str(run.model_file.resolve())
     start = StartSpec(weights=origin) if step.kept_filters is None else StartSpec(narrow=origin)
     keep_ratio = parent.network.keep_ratio * (step.kept_filters or 1)

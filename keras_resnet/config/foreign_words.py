@@ -32,6 +32,7 @@ OPTIONS: dict[str, tuple[str, ...]] = {
     **dict.fromkeys(("--model-ema", "--ema-decay"), ("--ema",)),
     **dict.fromkeys(("--clip-grad", "--grad-clip", "--clipnorm"), ("--clip-grad-norm",)),
     **dict.fromkeys(("--grad-accum-steps", "--accumulate", "--gradient-accumulation"), ("--accumulate-steps",)),
+    **dict.fromkeys(("--grad-checkpointing", "--gradient-checkpointing", "--remat"), ("--recompute",)),
     **dict.fromkeys(("--reprob", "--erasing", "--cutout"), ("--random-erase",)),
     **dict.fromkeys(("--aa", "--augment", "--augmentation"), ("--auto-augment",)),
     **dict.fromkeys(("--fliplr", "--hflip", "--horizontal-flip"), ("--flip",)),

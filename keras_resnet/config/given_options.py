@@ -50,6 +50,7 @@ COMPRESS_SETTINGS = {
         "steps",
         "stop_after",
         "accumulate_steps",
+        "recompute",
         "ema",
         "patience",
         "freeze_bn",

@@ -178,6 +178,8 @@ class Spec(Section):
             raise not_allowed("training.ema", training.ema, f"left out {reason}")
         if training.patience is not None:
             raise not_allowed("training.patience", training.patience, f"left out {reason}")
+        if training.recompute:
+            raise not_allowed("training.recompute", training.recompute, f"left out {reason}")
 
     def override(self, key: str, value: object) -> Spec:
         """Return a copy in which one dotted `key`, such as "optimizer.learning_rate", has another value.

@@ -254,6 +254,12 @@ class TrainingSpec(Section):
         Option("--accumulate-steps", TRAINING),
         ge=1,
     )
+    recompute: bool = setting(
+        False,
+        "Activation recomputation (gradient checkpointing): keep the activations of one residual unit at a time and"
+        " compute them again in the backward pass. Takes less memory and more time, and gives the same weights.",
+        Option("--recompute", TRAINING),
+    )
     ema: float | None = setting(
         None,
         "Decay of an exponential moving average of the weights, which is validated and kept.",

@@ -33,6 +33,8 @@ class Backbone(ABC):
     min_size: ClassVar[int]
     # A regular expression for the names of all layers with weights; its one group is the part they belong to.
     layer_pattern: ClassVar[str]
+    # Another one, whose group is the residual unit or the block: what is recomputed at a time to save memory.
+    unit_pattern: ClassVar[str]
     # The family that adds shortcuts to this one, and whether this one has them.
     residual_family: ClassVar[str | None] = None
     has_shortcuts: ClassVar[bool] = False

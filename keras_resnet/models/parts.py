@@ -27,6 +27,7 @@ class Part:
 
 
 _BACKBONE = re.compile("|".join(dict.fromkeys(family.layer_pattern for family in get_families())))
+_UNITS = re.compile("|".join(dict.fromkeys(family.unit_pattern for family in get_families())))
 _OTHERS = (
     (Part("logits", HEADS, "the classifier"), re.compile(build.CLASSIFIER)),
     (Part("neck", NECK, "the neck"), re.compile(fpn.NECK)),
@@ -44,6 +45,13 @@ def get_part(layer: str) -> Part | None:
         name = next(filter(None, match.groups()))
         return Part(name, BACKBONE, name)
     return next((part for part, pattern in _OTHERS if pattern.fullmatch(layer)), None)
+
+
+def get_unit(layer: str) -> str | None:
+    """Return the residual unit or the block of a backbone that the layer of that name belongs to: of
+    "stage3_unit2_conv1" "stage3_unit2". None for all other layers."""
+    match = _UNITS.fullmatch(layer)
+    return next(filter(None, match.groups())) if match else None
 
 
 def get_group(layer: str) -> str | None:

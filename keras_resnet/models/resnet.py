@@ -60,6 +60,7 @@ class ResNet(Backbone):
     # Five halvings: fewer pixels than this leave a stage of the ImageNet networks empty.
     min_size: ClassVar[int] = 8
     layer_pattern: ClassVar[str] = r"(stem|stage\d+|final)_\w+"
+    unit_pattern: ClassVar[str] = r"(stem|stage\d+_unit\d+|final)_\w+"
     has_shortcuts: ClassVar[bool] = True
     # How an error calls what it refuses.
     depth_kind: ClassVar[str] = "a ResNet depth"

@@ -38,6 +38,7 @@ class VGG(Backbone):
     # Five poolings halve the image five times.
     min_size: ClassVar[int] = 32
     layer_pattern: ClassVar[str] = r"(block\d+|fc\d+)(?:_\w+)?"
+    unit_pattern: ClassVar[str] = r"(block\d+)_\w+"
 
     def __init__(self, network: NetworkSpec, image_size: int) -> None:
         if network.depth not in BLOCKS:

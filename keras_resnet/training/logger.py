@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -28,6 +29,8 @@ PROFILED_STEPS = (10, 20)
 SAMPLE_IMAGES = 16
 # Seconds so short that they are not announced.
 SOON = 60
+# Seconds between two drawings of the curves: each takes half a second, which epochs of seconds would notice.
+CURVES_INTERVAL = 10
 
 
 class Logger:
@@ -48,6 +51,8 @@ class Logger:
         self._curves = Curves(task.train_metric_names[0], task.eval_metric_names[:1])
         self._table, self._has_heading = EpochTable(epochs, task.train_metric_names, task.eval_metric_names), False
         self._is_profiling = False
+        # A process that was killed may have left the curves behind its rows.
+        self._drawn_at, self._is_drawn = time.monotonic(), not rows
 
     def on_first_batch(self, images: tf.Tensor, graph: tf.Graph) -> None:
         """Write some of the images as the network sees them, and its graph."""
@@ -81,7 +86,9 @@ class Logger:
         """Log one epoch: {"epoch", "step", "loss", "val_loss", …}."""
         self._rows.append(row)
         self._run.write_text(self._run.log_file, "".join(json.dumps(each) + "\n" for each in self._rows))
-        self._run.write_with(self._run.curves_file, lambda path: self._curves.save(self._rows, path))
+        self._is_drawn = False
+        if time.monotonic() - self._drawn_at > CURVES_INTERVAL:
+            self._draw_curves()
         self._write_summaries(row, weights)
         for track in self._trackers:
             track(row)
@@ -91,11 +98,17 @@ class Logger:
         self._log(self._table.format_row(row))
 
     def close(self) -> None:
-        """Stop profiling and close the event files."""
+        """Stop profiling, close the event files and draw the last curves."""
         with translate_disk_errors(self._run.tensorboard):
             if self._is_profiling:
                 self._stop_profiling()
             self._writer.close()
+        if not self._is_drawn:
+            self._draw_curves()
+
+    def _draw_curves(self) -> None:
+        self._run.write_with(self._run.curves_file, lambda path: self._curves.save(self._rows, path))
+        self._drawn_at, self._is_drawn = time.monotonic(), True
 
     def _stop_profiling(self) -> None:
         import tensorflow as tf

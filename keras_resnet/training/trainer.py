@@ -13,6 +13,7 @@ import keras
 import tensorflow as tf
 
 from keras_resnet.config.spec import Spec
+from keras_resnet.training.recompute import Recomputation
 from keras_resnet.training.train_state import Tensors, TrainState
 
 if TYPE_CHECKING:
@@ -36,6 +37,7 @@ class Trainer:
         self.accumulate_steps, self.clip_norm = spec.training.accumulate_steps, spec.optimizer.clip_grad_norm
         # (targets (B, …), outputs (B, …)) → losses (B,)
         self._loss = task.loss(spec)
+        self._recomputation = Recomputation(self.model) if spec.training.recompute else None
 
     @property
     def metric_names(self) -> tuple[str, ...]:
@@ -87,19 +89,27 @@ class Trainer:
 
     def compute_gradients(self, images: tf.Tensor, targets: Tensors, share: float) -> tuple[list[tf.Tensor], tf.Tensor]:
         """Return the gradients of `share` of the mean loss, and of the mean metrics: (1 + metrics,)."""
-        with tf.GradientTape() as tape:
-            outputs = self.model(images, training=True)
-            losses = tf.cast(self._loss(targets, outputs), tf.float32)
-            losses = self.method.training_loss(losses, images, outputs)
-            loss = share * (tf.reduce_mean(losses) + tf.add_n(self.model.losses or [0.0]))
-            scaled = loss * self._loss_scale()
-        # tfmot's clustered kernels are no part of the graph: what they are made of is trained.
-        gradients = tape.gradient(
-            scaled, self.model.trainable_variables, unconnected_gradients=tf.UnconnectedGradients.ZERO
-        )
+        if self._recomputation:
+            compute_loss = partial(self._compute_loss, images, targets, share)
+            gradients, loss, outputs = self._recomputation.differentiate(images, compute_loss, self._loss_scale())
+        else:
+            with tf.GradientTape() as tape:
+                outputs = self.model(images, training=True)
+                loss = self._compute_loss(images, targets, share, outputs)
+                scaled = loss * self._loss_scale()
+            # tfmot's clustered kernels are no part of the graph: what they are made of is trained.
+            gradients = tape.gradient(
+                scaled, self.model.trainable_variables, unconnected_gradients=tf.UnconnectedGradients.ZERO
+            )
         metrics = self.compute_metrics(targets, outputs)
         means = [share * tf.reduce_mean(tf.cast(metric, tf.float32)) for metric in metrics]
         return gradients, tf.stack([loss, *means])
+
+    def _compute_loss(self, images: tf.Tensor, targets: Tensors, share: float, outputs: Tensors) -> tf.Tensor:
+        """Return `share` of the mean loss of `outputs`, float32 ()."""
+        losses = tf.cast(self._loss(targets, outputs), tf.float32)
+        losses = self.method.training_loss(losses, images, outputs)
+        return share * (tf.reduce_mean(losses) + tf.add_n(self.model.losses or [0.0]))
 
     def accumulate_gradients(
         self, images: tf.Tensor, targets: Tensors, share: float

@@ -130,6 +130,7 @@ def test_nothing_is_undone(trained):
         ({"training.precision": "mixed_bfloat16"}, "training.precision must be float32 for pruning"),
         ({"training.ema": 0.9}, "training.ema must be left out"),
         ({"training.patience": 2}, "training.patience must be left out"),
+        ({"training.recompute": True}, "training.recompute must be left out"),
         ({"optimizer.name": "muon"}, "muon moves the zeros"),
         ({"compress.qat": "native"}, "compress.qat must be tfmot for clustered weights"),
     ):

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 from ai_edge_litert.interpreter import Interpreter
 
+from keras_resnet.compression.quantization.activation_ranges import split_into_batches
 from keras_resnet.export.flatbuffer import find_layer_outputs
 from keras_resnet.export.formats.activation_ranges import BINS, LEVELS, NARROWING
 from keras_resnet.export.formats.tflite import write_tflite
@@ -90,3 +91,11 @@ def test_layers_are_kept_in_float_beside(model, images, tmp_path):
     (first,), second = find_layer_outputs(file.read_bytes(), ("first", "second")).values()
     types = {each["name"]: each["dtype"] for each in Interpreter(str(file)).get_tensor_details()}
     assert types[first] == np.int8 and np.float32 in [types[name] for name in second]
+
+
+@pytest.mark.parametrize(("shape", "sizes"), [((8, 8), [100]), ((32, 32), [64, 36]), ((448, 224), [16] * 6 + [4])])
+def test_a_batch_holds_as_many_pixels_as_16_images_of_64_by_64(shape, sizes):
+    images = np.arange(100, dtype=np.uint8)[:, None, None, None] * np.ones((*shape, 1), np.uint8)
+    batches = split_into_batches(images)
+    assert [len(batch) for batch in batches] == sizes
+    np.testing.assert_array_equal(np.concatenate(batches), images)

@@ -243,16 +243,19 @@ def test_listing():
         summarize_models(depth=51)
 
 
-def chosen(names):
-    return [pytest.param(parse_model_name(n), id=n, marks=[] if n in FAST else pytest.mark.slow) for n in names]
+def chosen(names, fast):
+    return [pytest.param(parse_model_name(n), id=n, marks=[] if n in fast else pytest.mark.slow) for n in names]
 
 
 def every():
+    """All networks; of VGG, whose hidden layers have 130 million weights, a narrow one stands for all in every run."""
+    names = [name for name in NAMES if name not in DEEPEST]
+    narrow = pytest.param(NetworkSpec(11, "vgg", batch_norm=True, width=0.25), id="narrow vgg11_bn")
     flags = [
         pytest.param(network, id=f"flags{index}", marks=[] if index < 2 else pytest.mark.slow)
         for index, network in enumerate(FLAGS)
     ]
-    return chosen(n for n in NAMES if n not in DEEPEST) + flags
+    return [*chosen(names, FAST - {"vgg11_bn"}), narrow, *flags]
 
 
 def built(bricks, network):

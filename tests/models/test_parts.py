@@ -126,8 +126,15 @@ def assert_changed(model, before, theirs, filled):
             np.testing.assert_array_equal(ours, other, err_msg=name)
 
 
-@pytest.mark.parametrize("origin", ORIGINS)
-@pytest.mark.parametrize("task", TASKS)
+# Each task and each origin in every run, all pairs with -m slow.
+PAIRS = [
+    pytest.param(task, origin, marks=[] if task == "classify" or origin == "run" else pytest.mark.slow)
+    for task in TASKS
+    for origin in ORIGINS
+]
+
+
+@pytest.mark.parametrize(("task", "origin"), PAIRS)
 def test_a_classifier_is_where_any_task_starts(task, origin, home):
     where, theirs = written(home, origin)
     network = DEEP if origin == "timm" else NET

@@ -65,7 +65,7 @@ def test_nothing_makes_a_deleted_folder_again(short, tmp_path, monkeypatch):
         ("_write_summaries", "tensorboard"),
         pytest.param("on_first_batch", "step-000000010.safetensors", marks=pytest.mark.slow),
         pytest.param("on_epoch_end", "log.jsonl", marks=pytest.mark.slow),
-        pytest.param("close", "metrics.json", marks=pytest.mark.slow),
+        pytest.param("close", "curves.png", marks=pytest.mark.slow),
     ],
 )
 def test_a_full_disk_is_a_sentence_and_the_training_goes_on(short, tmp_path, monkeypatch, place, file):

@@ -34,7 +34,7 @@ kresnet env
 kresnet completion *
 kresnet inspect *
 kresnet verify *exports/int8.tflite
-kresnet verify * --on tflm
+kresnet verify *int8-int8-io.tflite --on tflm
 kresnet verify * --on local --runtime openvino
 kresnet bundle *
 kresnet evaluate
@@ -123,6 +123,7 @@ kresnet robustness
 kresnet robustness RUN
 kresnet robustness *exports/int8.tflite
 kresnet verify RUN --on chromium*
+kresnet verify *exports/int8.tflite --on tflm
 kresnet verify *exports/int8.tflite --on chromium
 kresnet search --data photos/ --budget *
 kresnet search --data digits --budget *

@@ -40,10 +40,10 @@ def test_two_mirrored_devices_train_as_one(seen, case):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("case", ["adamw", "lamb", "muon", "segment"])
+@pytest.mark.parametrize("case", ["adamw", "lamb", "muon", "segment", "recomputed"])
 def test_two_mirrored_devices_train_as_one_by_other_steps(tmp_path, case):
     """Adam's differences grow the most: it divides by roots of gradients near zero."""
-    compare(look(tmp_path, case), case, 2e-6 if case == "segment" else 5e-5)
+    compare(look(tmp_path, case), case, 2e-6 if case in ("segment", "recomputed") else 5e-5)
 
 
 def test_clipping_did_something(seen):
@@ -58,7 +58,7 @@ def test_averages_lag_behind_the_weights(seen):
 @pytest.mark.parametrize("count", ["one", "two"])
 def test_accumulated_parts_make_the_big_batch(seen, count):
     """Batch norms kept as they are: their statistics are those of each part."""
-    np.testing.assert_allclose(seen[f"accumulated-4-{count}"], seen["accumulated-1-one"], rtol=0, atol=1e-6)
+    np.testing.assert_allclose(seen[f"accumulated-2-{count}"], seen["accumulated-1-one"], rtol=0, atol=1e-6)
 
 
 def test_an_infinity_on_one_replica_changes_no_weight(seen):

@@ -7,9 +7,11 @@ import keras
 import numpy as np
 import pytest
 import tensorflow as tf
+from parallel_checks import SPEC
+from parallel_checks import trained as trained_by
 
+from keras_resnet.training.distribute import Devices
 from keras_resnet.training.fused_batch_norm import FusedBatchNormalization
-from keras_resnet.training.train import train
 
 LAYERS = (keras.layers.BatchNormalization, FusedBatchNormalization)
 
@@ -67,15 +69,16 @@ def test_a_frozen_one_uses_and_keeps_its_statistics():
         np.testing.assert_array_equal(ours, theirs)
 
 
-def test_training_is_that_of_keras_and_nothing_saved_tells_of_it(quick_spec, tmp_path, monkeypatch):
-    spec = quick_spec.override("training.epochs", 1).override("training.stop_after", 5)
-    runs = {"fused": train(spec, tmp_path, "fused", log=lambda message: None)}
-    monkeypatch.setattr(
-        "keras_resnet.training.fused_batch_norm.FusedBatchNormalization", keras.layers.BatchNormalization
-    )
-    runs["stock"] = train(spec, tmp_path, "stock", log=lambda message: None)
-    weights = [keras.saving.load_model(run.model_file, compile=False).get_weights() for run in runs.values()]
-    for ours, theirs in zip(*weights, strict=True):
+def test_training_is_that_of_keras(monkeypatch):
+    one, models = Devices(tf.distribute.get_strategy(), "one"), []
+    for kind in reversed(LAYERS):
+        monkeypatch.setattr("keras_resnet.training.fused_batch_norm.FusedBatchNormalization", kind)
+        models.append(trained_by(one, SPEC, 5).model)
+    assert [type(model.get_layer("stem_norm")) for model in models] == [FusedBatchNormalization, LAYERS[0]]
+    for ours, theirs in zip(*(model.get_weights() for model in models), strict=True):
         np.testing.assert_allclose(ours, theirs, rtol=1e-3, atol=1e-4)
-    config = json.loads(zipfile.ZipFile(runs["fused"].model_file).read("config.json"))
-    assert "Fused" not in json.dumps(config)
+
+
+def test_nothing_saved_tells_of_it(trained):
+    config = json.loads(zipfile.ZipFile(trained.model_file).read("config.json"))
+    assert "BatchNormalization" in json.dumps(config) and "Fused" not in json.dumps(config)

@@ -20,7 +20,8 @@ from keras_resnet.config.spec import AugmentSpec, DataSpec, NetworkSpec, Spec, T
 from keras_resnet.data.sources import shapes
 from keras_resnet.errors import DataError, RunError, TrainingError, TrainingInterrupted, UsageError
 from keras_resnet.run import Run
-from keras_resnet.training import precision
+from keras_resnet.training import logger, precision
+from keras_resnet.training.curves import Curves
 from keras_resnet.training.logger import Logger
 from keras_resnet.training.optimizers import create_optimizer
 from keras_resnet.training.train import resume, train
@@ -230,7 +231,12 @@ def test_logs(quick_spec, tmp_path, monkeypatch):
     )
     monkeypatch.setitem(sys.modules, "mlflow", fake)
     spec = quick_spec.override("log.track", ("mlflow",)).override("log.histograms", True).override("training.epochs", 2)
+    # The curves are drawn once at the end, with all epochs, where nothing is drawn meanwhile.
+    drawn, save = [], Curves.save
+    monkeypatch.setattr(Curves, "save", lambda self, rows, path: (drawn.append(len(rows)), save(self, rows, path)))
+    monkeypatch.setattr(logger, "CURVES_INTERVAL", 1e9)
     run = train(spec.override("log.profile", True), tmp_path, "seen", log=silent)
+    assert drawn == [2] and run.curves_file.read_bytes().startswith(b"\x89PNG")
     assert runs[:2] == ["kresnet", "seen"] and runs[2]["optimizer.learning_rate"] == 0.1
     assert rows == [(row["epoch"], row["val_loss"]) for row in run.read_log()]
     from tensorboard.backend.event_processing.event_accumulator import EventAccumulator

@@ -7,7 +7,15 @@ import numpy as np
 
 from keras_resnet.progress import track
 
-BATCH_SIZE = 16
+# What a batch may hold: the pixels of 16 images of 64 × 64, or 16 larger images. All activations are kept meanwhile.
+BATCH_SIZE, BATCH_PIXELS = 16, 16 * 64 * 64
+
+
+def split_into_batches(images: np.ndarray) -> list[np.ndarray]:
+    """Return `images` (N, H, W, C) in batches: many small ones, of which each call of a model costs more time than each
+    image, and few large ones, whose activations take memory."""
+    size = max(BATCH_SIZE, BATCH_PIXELS // (images.shape[1] * images.shape[2]))
+    return [images[start : start + size] for start in range(0, len(images), size)]
 
 
 def channel_min_max(model: keras.Model, tensors: list[keras.KerasTensor], images: np.ndarray) -> list[np.ndarray]:
@@ -21,9 +29,8 @@ def channel_min_max(model: keras.Model, tensors: list[keras.KerasTensor], images
         )
     probe = keras.Model(model.input, extremes)
     # Not by `predict`, which would keep the graph of what was switched on first.
-    with track(range(0, len(images), BATCH_SIZE), "ranges of layers", "batches") as starts:
-        batches = (images[start : start + BATCH_SIZE].astype("float32") for start in starts)
-        parts = [[np.asarray(each) for each in probe(batch, training=False)] for batch in batches]
+    with track(split_into_batches(images), "ranges of layers", "batches") as batches:
+        parts = [[np.asarray(each) for each in probe(batch.astype("float32"), training=False)] for batch in batches]
     return [np.concatenate(each) for each in zip(*parts, strict=True)]
 
 

@@ -9,7 +9,7 @@ import keras
 import numpy as np
 from keras import tree
 
-from keras_resnet.compression.quantization.activation_ranges import BATCH_SIZE, channel_min_max
+from keras_resnet.compression.quantization.activation_ranges import channel_min_max, split_into_batches
 from keras_resnet.compression.quantization.fake_quantizers import FakeQuantizer
 from keras_resnet.compression.quantization.graph import Nested
 from keras_resnet.compression.quantization.layers import QuantizedNorm, RoundedKernel
@@ -84,11 +84,8 @@ class QuantizationSimulator:
     def _predict(self, images: np.ndarray) -> Nested:
         """Return the outputs for `images`: (N, …), or a dict of such."""
         # Not by `predict`, as in `channel_min_max`.
-        starts = range(0, len(images), BATCH_SIZE)
-        batches = [
-            self._model(images[start : start + BATCH_SIZE].astype("float32"), training=False) for start in starts
-        ]
-        return tree.map_structure(lambda *parts: np.concatenate([np.asarray(part) for part in parts]), *batches)
+        outputs = [self._model(batch.astype("float32"), training=False) for batch in split_into_batches(images)]
+        return tree.map_structure(lambda *parts: np.concatenate([np.asarray(part) for part in parts]), *outputs)
 
     def _enable(self, operations: tuple[QuantizedOp, ...]) -> None:
         """Round these operations and no others."""
