@@ -20,6 +20,7 @@ from keras_resnet.export.formats.base import Conversion
 from keras_resnet.export.load import file_size, load_file
 from keras_resnet.export.micro_needs import measure_needs
 from keras_resnet.export.verify import TIMING_IMAGES
+from keras_resnet.gpu_memory import share_gpu_memory
 from keras_resnet.models.flops import Cost
 from keras_resnet.network_search.budget import Budget, format_costs
 from keras_resnet.network_search.candidates import Architecture
@@ -152,6 +153,7 @@ class CostProbe:
         from keras_resnet.models.layers import Layers
         from keras_resnet.tasks import get_task
 
+        share_gpu_memory()
         data, size = self.spec.data, architecture.image_size
         normalization = DataSpec().normalization.adapt(architecture.channels)
         data = replace(data, image_size=size, resize=size, channels=architecture.channels, normalization=normalization)

@@ -7,6 +7,9 @@ import shutil
 import subprocess
 from itertools import takewhile
 
+from keras_resnet.errors import UsageError
+from keras_resnet.runtime.plurals import counted
+
 
 def list_gpus() -> list[str]:
     """Return the numbers of the GPUs that the driver lists; none where there is no driver."""
@@ -23,6 +26,22 @@ def list_visible_gpus() -> list[str]:
     if names is None:
         return list_gpus()
     return list(takewhile(lambda name: name != "-1", filter(None, map(str.strip, names.split(",")))))
+
+
+def describe_shares(workers: int) -> str:
+    """Return in words how many GPUs each of the `workers` gets; "" where there are none.
+
+    Raises UsageError for fewer GPUs than workers: NCCL refuses to sum over two processes that use the same GPU.
+    """
+    count = len(list_visible_gpus())
+    if 0 < count < workers:
+        raise UsageError(
+            f"each worker needs a GPU of its own, or all train on the CPU with CUDA_VISIBLE_DEVICES=-1. Received:"
+            f" --workers {workers}, and {counted(count, 'GPU')}"
+        )
+    share = count // workers
+    unused = f", {count - share * workers} unused" if count % workers else ""
+    return f"{counted(share, 'GPU')} for each worker (of {count}{unused})" if share else ""
 
 
 def assign_gpus(rank: int, workers: int) -> dict[str, str]:
