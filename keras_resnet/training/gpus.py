@@ -19,6 +19,15 @@ def list_gpus() -> list[str]:
     return [str(number) for number, line in enumerate(listed.stdout.splitlines()) if line.startswith("GPU ")]
 
 
+def describe_driver() -> list[str]:
+    """Return a line for each GPU by the driver: name, memory, version of the driver; none where there is no driver."""
+    if not shutil.which("nvidia-smi"):
+        return []
+    query = ["nvidia-smi", "--query-gpu=name,memory.total,driver_version", "--format=csv,noheader"]
+    told = subprocess.run(query, capture_output=True, text=True, encoding="utf-8", check=False)
+    return told.stdout.splitlines() if told.returncode == 0 else []
+
+
 def list_visible_gpus() -> list[str]:
     """Return the GPUs that this process and those it starts may use: what CUDA_VISIBLE_DEVICES names, up to -1 as CUDA
     reads it; if that is not set, all of the machine."""

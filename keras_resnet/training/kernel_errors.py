@@ -30,9 +30,9 @@ def explain_missing_kernels(spec: Spec, devices: Devices) -> Iterator[None]:
 
         if not isinstance(error, tf.errors.OpError):
             raise
-        if spec.training.deterministic and isinstance(error, tf.errors.UnimplementedError):
-            if said := _find_sentence("determini", str(error)):
-                raise UsageError(f"--deterministic is not possible for this training: {said}") from error
+        is_missing = spec.training.deterministic and isinstance(error, tf.errors.UnimplementedError)
+        if is_missing and (said := _find_sentence("determini", str(error))):
+            raise UsageError(f"--deterministic is not possible for this training: {said}") from error
         if devices.jit_compile and (said := _find_sentence("XLA", str(error))):
             raise UsageError(f"XLA cannot compile this training, so use --jit-compile off: {said}") from error
         raise

@@ -67,8 +67,8 @@ def _enable_determinism(spec: Spec, devices: Devices) -> None:
 
     if devices.kind == "GPU" and spec.compress.qat == "tfmot":
         raise UsageError(
-            "--deterministic does not go with --qat tfmot on GPUs: the gradients of TensorFlow's fake quantization, which"
-            " tfmot takes, are not deterministic there; --qat native has others"
+            "--deterministic does not go with --qat tfmot on GPUs, because tfmot takes the gradients of TensorFlow's"
+            " fake quantization, which are not deterministic there; --qat native has others"
         )
     tf.config.experimental.enable_op_determinism()
 
