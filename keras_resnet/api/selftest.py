@@ -14,7 +14,7 @@ import time
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Final, Literal
 
 from keras_resnet.progress import show_activity
 from keras_resnet.runtime.child_process import (
@@ -31,7 +31,9 @@ from keras_resnet.training.precision import BFLOAT16_CAPABILITY
 TIME_LIMIT = 120.0
 # Characters of an error that are kept.
 MAX_QUOTED = 300
-PASS, FAIL, SKIPPED = "PASS", "FAIL", "SKIPPED"
+PASS: Final = "PASS"
+FAIL: Final = "FAIL"
+SKIPPED: Final = "SKIPPED"
 
 
 @dataclass(frozen=True)

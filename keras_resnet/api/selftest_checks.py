@@ -110,7 +110,7 @@ def resume_a_run(home: Path) -> Found:
 def train_with_8_bits(home: Path) -> Found:
     """Train on, quantization-aware and deterministic."""
     run = _finished_run(home).compress(qat=True, deterministic=True, epochs=1, runs=home, name="int8")
-    return {"reason": f"top-1 {run.metrics['top1']:.0%}"}
+    return {"reason": f"{run.metrics['metric']} {run.metrics['value']:.0%}"}
 
 
 def export_beside_a_training(home: Path) -> Found:
@@ -179,7 +179,8 @@ def _finished_run(home: Path) -> Run:
 
     if not (home / "float32" / "model.keras").is_file():
         options = {**_options(), "epochs": EPOCHS, "precision": "float32", "devices": _first_device()}
-        return train(name="base", runs=home, **options)
+        train(name="base", runs=home, **options)
+        return open_run("base", runs=home)
     return open_run("float32", runs=home)
 
 
