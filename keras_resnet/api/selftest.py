@@ -90,7 +90,7 @@ class SelfTest:
 
 def run_selftest() -> SelfTest:
     """Run all checks in a temporary folder, which is removed."""
-    with tempfile.TemporaryDirectory(prefix="kresnet-selftest-") as folder:
+    with tempfile.TemporaryDirectory(prefix="kresnet-selftest-", ignore_cleanup_errors=True) as folder:
         rows, found = [], {}
         for row, facts in _run_checks(Path(folder)):
             rows.append(row)

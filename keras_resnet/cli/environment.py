@@ -7,6 +7,7 @@ import click
 from keras_resnet.cli import console
 from keras_resnet.cli.command import Command, format_examples
 from keras_resnet.cli.options import json_option, runs_option
+from keras_resnet.errors import UsageError
 
 
 @click.command(cls=Command, epilog=format_examples("kresnet env", "kresnet env --selftest"))
@@ -24,6 +25,8 @@ def env(selftest: bool, runs: str | None, as_json: bool) -> None:
     The precision is the one that --precision auto would choose, with the reason. With --selftest, the exit code is 1 if
     a check failed.
     """
+    if selftest and runs is not None:
+        raise UsageError("--selftest trains in a temporary folder; it takes no --runs")
     if selftest:
         from keras_resnet.cli.selftest import print_selftest
 

@@ -176,8 +176,9 @@ def require_understood(requested: str) -> None:
 
 def _setup(requested: str) -> Devices:
     require_understood(requested)
-    memory = share_gpu_memory()
     kind, _, name = requested.partition(":")
+    if requested != "auto":
+        share_gpu_memory()
     if requested.isdigit():
         devices = _use_number(int(requested), requested)
     elif kind == "cpu":
@@ -188,12 +189,13 @@ def _setup(requested: str) -> Devices:
         devices = _use_tpu(name)
     else:
         devices = _use_workers() or _use_all()
-    return replace(devices, memory=memory) if devices.kind == "GPU" else devices
+    return replace(devices, memory=share_gpu_memory()) if devices.kind == "GPU" else devices
 
 
 def _use_all() -> Devices:
     import tensorflow as tf
 
+    share_gpu_memory()
     names = tf.config.list_logical_devices("GPU") or tf.config.list_logical_devices("CPU")
     return _mirror([device.name for device in names], "all there are")
 
@@ -272,6 +274,7 @@ def _use_workers() -> Devices | None:
     role = (resolver.task_type, resolver.task_id)
     if role not in processes:
         raise UsageError(f"{source} gives this process the role {role}; training has roles chief and worker only")
+    share_gpu_memory()  # not before: SLURM's resolver decides which GPUs this process may see
     kind: Literal["CPU", "GPU"] = "GPU" if tf.config.get_visible_devices("GPU") else "CPU"
     try:
         strategy = tf.distribute.MultiWorkerMirroredStrategy(

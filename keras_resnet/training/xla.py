@@ -54,9 +54,11 @@ def decide_jit_compile(spec: Spec, devices: Devices, log: Log) -> bool:
 
 def _decide(spec: Spec, devices: Devices) -> tuple[bool, str]:
     """Return whether XLA compiles on GPUs where that is left to kresnet, and why."""
+    from tensorflow.python.framework.config import is_op_determinism_enabled
+
     if devices.replicas > 1:
         return False, "it compiles for one GPU only"
-    if spec.training.deterministic:
+    if spec.training.deterministic or is_op_determinism_enabled():
         return False, "it is not deterministic"
     if spec.compress.uses_tfmot:
         return False, "tensorflow-model-optimization was not tried with it"

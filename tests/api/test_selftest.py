@@ -85,6 +85,11 @@ def test_the_command_fails_with_a_check(kresnet, checks):
     assert code == 1 and not found["passed"] and found["gpus"][0]["name"] == "T4"
 
 
+def test_it_takes_no_folder_of_runs(kresnet, tmp_path):
+    code, _, err = kresnet("env", "--selftest", "--runs", tmp_path)
+    assert code == 2 and "--selftest trains in a temporary folder" in err
+
+
 def test_every_check_is_there():
     assert {check.name for check in selftest.CHECKS} == set(selftest_checks.CHECKS) - {selftest_checks.BUSY}
 

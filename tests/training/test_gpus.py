@@ -188,3 +188,18 @@ def test_xla_and_determinism_exclude_each_other_before_anything_is_read():
     with pytest.raises(UsageError, match="--jit-compile on does not go with --deterministic"):
         prepare.require_possible(spec)
     prepare.require_possible(replace(spec, training=TrainingSpec(deterministic=True)))
+
+
+def test_slurm_says_which_gpus_there_are_before_tensorflow_is_asked(monkeypatch, two_gpus):
+    """TensorFlow finds GPUs once: a list that was made before SLURM's resolver would be all of the machine."""
+    order = []
+    resolver = SimpleNamespace(
+        cluster_spec=lambda: SimpleNamespace(as_dict=lambda: {"worker": ["a:1", "b:1"]}), task_type="worker", task_id=0
+    )
+    monkeypatch.setattr(distribute, "_create_slurm_resolver", lambda: order.append("resolver") or resolver)
+    monkeypatch.setattr(tf.config, "list_physical_devices", lambda kind=None: order.append("list") or GPUS)
+    strategy = SimpleNamespace(num_replicas_in_sync=4)
+    monkeypatch.setattr(tf.distribute, "MultiWorkerMirroredStrategy", lambda **options: strategy)
+    for name, value in (("SLURM_PROCID", "0"), ("SLURM_STEP_NUM_TASKS", "2")):
+        monkeypatch.setenv(name, value)
+    assert distribute.setup("auto").kind == "GPU" and order[0] == "resolver"
