@@ -1,7 +1,9 @@
 """Whether XLA compiles the training step, decided with a reason.
 
 Keras' `jit_compile="auto"` compiles where TensorFlow has a GPU, nothing is distributed and nothing has to be
-deterministic (Trainer._resolve_auto_jit_compile and model_supports_jit of Keras 3.15); so does this.
+deterministic (Trainer._resolve_auto_jit_compile and model_supports_jit of Keras 3.15); so does this. NVIDIA's figures
+for a ResNet-50 on an A100 are 18 hours with XLA and 19.5 without, in mixed precision (DeepLearningExamples,
+TensorFlow 1).
 """
 
 from __future__ import annotations
