@@ -9,6 +9,7 @@ import tensorflow as tf
 from tensorflow.python.framework import config, kernels
 
 from keras_resnet.config.spec import Spec
+from keras_resnet.training import xla
 from keras_resnet.training.distribute import Devices
 
 # Operators whose GPU kernels refuse to be deterministic: all sentences with "determini" in TensorFlow 2.21's library.
@@ -44,9 +45,9 @@ def trace(spec: Spec):
 
 
 @cache
-def gpu_kernels(op):
+def gpu_kernels(op, *device_types):
     found = kernels.get_registered_kernels_for_op(op).kernel
-    return [kernel for kernel in found if kernel.device_type in ("GPU", "DEFAULT")]
+    return [kernel for kernel in found if kernel.device_type in device_types]
 
 
 def matches(kernel, node):
@@ -62,36 +63,45 @@ def matches(kernel, node):
     return True
 
 
-def lacking(nodes):
-    """The operators for which there is no GPU kernel of their dtypes."""
+def lacking(nodes, *device_types):
+    """The operators for which these devices have no kernel of their dtypes."""
     return sorted(
         {
             f"{node.op} {[tf.dtypes.as_dtype(each.type).name for each in node.attr.values() if each.type]}"
             for node in nodes
-            if node.op not in STRUCTURE and not any(matches(kernel, node) for kernel in gpu_kernels(node.op))
+            if node.op not in STRUCTURE
+            and not any(matches(kernel, node) for kernel in gpu_kernels(node.op, *device_types))
         }
     )
 
 
-pytestmark = pytest.mark.skipif(not gpu_kernels("Conv2D"), reason="this TensorFlow was built without GPUs")
+pytestmark = pytest.mark.skipif(not gpu_kernels("Conv2D", "GPU"), reason="this TensorFlow was built without GPUs")
 QAT = parallel_checks.SPEC.override("compress.qat", "native")
+SPECS = {"classify": parallel_checks.SPEC, "segment": parallel_checks.SEGMENTING, "8 bits": QAT}
 
 
-@pytest.mark.parametrize("precision", ["float32", "mixed_bfloat16", "mixed_float16"])
-@pytest.mark.parametrize(
-    "spec", [parallel_checks.SPEC, parallel_checks.SEGMENTING, QAT], ids=["classify", "segment", "8 bits"]
-)
-def test_every_operator_of_a_step_has_a_kernel_for_gpus(spec, precision):
-    """Else it would run on the CPU, and the GPU wait for it."""
-    assert lacking(trace(spec.override("training.precision", precision))) == []
+def cases(*quick):
+    """All combinations as parameters; those not named in `quick` are slow."""
+    seconds = ("float32", "mixed_bfloat16", "mixed_float16") if isinstance(quick[0][1], str) else (False, True)
+    return [
+        pytest.param(name, second, marks=[] if (name, second) in quick else pytest.mark.slow)
+        for name in SPECS
+        for second in seconds
+    ]
 
 
-@pytest.mark.parametrize(
-    "spec", [parallel_checks.SPEC, parallel_checks.SEGMENTING, QAT], ids=["classify", "segment", "8 bits"]
-)
-@pytest.mark.parametrize("frozen", [False, True])
-def test_none_refuses_to_be_deterministic(spec, frozen):
-    spec = spec.override("training.deterministic", True).override("start.freeze_bn", frozen)
+@pytest.mark.parametrize(("name", "precision"), cases(("classify", "mixed_bfloat16"), ("classify", "mixed_float16")))
+def test_every_operator_of_a_step_has_a_kernel_for_gpus_and_one_of_xla(name, precision):
+    """Else it would run on the CPU, and the GPU wait for it; and XLA would refuse it."""
+    nodes = trace(SPECS[name].override("training.precision", precision))
+    assert lacking(nodes, "GPU", "DEFAULT") == []
+    assert xla.find_obstacle() is None  # which lets XLA register what it has
+    assert lacking(nodes, "XLA_GPU_JIT") == []
+
+
+@pytest.mark.parametrize(("name", "frozen"), cases(("classify", True), ("8 bits", False)))
+def test_none_refuses_to_be_deterministic(name, frozen):
+    spec = SPECS[name].override("training.deterministic", True).override("start.freeze_bn", frozen)
     tf.config.experimental.enable_op_determinism()
     try:
         nodes = trace(spec)
@@ -99,4 +109,11 @@ def test_none_refuses_to_be_deterministic(spec, frozen):
         config.disable_op_determinism()
     assert sorted({node.op for node in nodes} & REFUSED) == []
     norms = [node for node in nodes if node.op == "FusedBatchNormGradV3"]
-    assert all(node.attr["is_training"].b for node in norms) and bool(norms) != (frozen or spec is QAT)
+    assert all(node.attr["is_training"].b for node in norms) and bool(norms) != (frozen or name == "8 bits")
+
+
+def test_an_operator_without_a_kernel_is_seen():
+    with tf.Graph().as_default() as graph:
+        tf.strings.length(tf.strings.as_string(tf.constant(1.0)))
+    found = lacking(graph.as_graph_def().node, "GPU", "DEFAULT")
+    assert [each.split()[0] for each in found] == ["AsString", "StringLength"]
