@@ -33,7 +33,7 @@ def find_devices(home: Path) -> Found:
     """Start TensorFlow and compute on each GPU, or on the CPU; list what it says of them and of itself."""
     import tensorflow as tf
 
-    from keras_resnet.gpu_memory import share_gpu_memory
+    from keras_resnet.evaluation.gpu_memory import share_gpu_memory
 
     share_gpu_memory()
     gpus = tf.config.list_physical_devices("GPU")

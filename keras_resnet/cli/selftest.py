@@ -6,13 +6,15 @@ import platform
 from typing import TYPE_CHECKING
 
 from keras_resnet.cli import console
+from keras_resnet.errors import TrainingError
+from keras_resnet.runtime.plurals import counted
 
 if TYPE_CHECKING:
     from keras_resnet.api.selftest import Row, SelfTest
 
 
 def print_selftest(as_json: bool) -> None:
-    """Run the self-test and print it. Raises SystemExit with the exit code 1 if a check failed."""
+    """Run the self-test and print it. Raises TrainingError if a check failed."""
     from keras_resnet.api.selftest import run_selftest
     from keras_resnet.run.description import package_versions
     from keras_resnet.training.environment import describe_machine
@@ -33,12 +35,12 @@ def print_selftest(as_json: bool) -> None:
             versions,
             *_describe_gpus(test),
             *_format_rows(test.rows),
-            "self-test: passed" if test.passed else "self-test: FAILED",
+            "self-test: FAILED" if test.failed else "self-test: passed",
         ]
         for line in lines:
             console.emit(line)
-    if not test.passed:
-        raise SystemExit(1)
+    if test.failed:
+        raise TrainingError(f"{counted(len(test.failed), 'check')} failed: {', '.join(test.failed)}")
 
 
 def _describe_gpus(test: SelfTest) -> list[str]:

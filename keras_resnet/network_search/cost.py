@@ -14,13 +14,13 @@ import numpy as np
 from keras_resnet.atomic_write import write_atomically
 from keras_resnet.config.spec import DataSpec, Spec
 from keras_resnet.errors import ExportError, UsageError
+from keras_resnet.evaluation.gpu_memory import share_gpu_memory
 from keras_resnet.export.benchmark import count_threads, measure_cost
 from keras_resnet.export.convert import convert
 from keras_resnet.export.formats.base import Conversion
 from keras_resnet.export.load import file_size, load_file
 from keras_resnet.export.micro_needs import measure_needs
 from keras_resnet.export.verify import TIMING_IMAGES
-from keras_resnet.gpu_memory import share_gpu_memory
 from keras_resnet.models.flops import Cost
 from keras_resnet.network_search.budget import Budget, format_costs
 from keras_resnet.network_search.candidates import Architecture

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from keras_resnet.data.read_errors import take_read_error
 from keras_resnet.errors import DataError, KresnetError, TrainingError, UsageError, describe_received
-from keras_resnet.gpu_memory import share_gpu_memory
+from keras_resnet.evaluation.gpu_memory import share_gpu_memory
 from keras_resnet.progress import show_activity
 from keras_resnet.runtime.plurals import counted
 from keras_resnet.training import gpus

@@ -39,6 +39,6 @@ def explain_missing_kernels(spec: Spec, devices: Devices) -> Iterator[None]:
 
 
 def _find_sentence(word: str, message: str) -> str | None:
-    """Return the line of `message` that has `word`, without the name of the node and its end."""
+    """Return the line of `message` that has `word`, without the number of the error."""
     line = next((line for line in message.splitlines() if word.lower() in line.lower()), None)
-    return line and re.sub(r"^\(\d+\)|^\s+|\s+$", "", line)[:MAX_QUOTED]
+    return line and re.sub(r"^\s*(\(\d+\)\s*)?", "", line).rstrip()[:MAX_QUOTED]

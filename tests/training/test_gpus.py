@@ -8,7 +8,7 @@ import tensorflow as tf
 
 from keras_resnet.config.spec import CompressSpec, Spec, TrainingSpec
 from keras_resnet.errors import UsageError
-from keras_resnet.gpu_memory import share_gpu_memory
+from keras_resnet.evaluation.gpu_memory import share_gpu_memory
 from keras_resnet.training import all_reduce, distribute, gpus, prepare, xla
 from keras_resnet.training.distribute import Devices
 
