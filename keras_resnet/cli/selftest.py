@@ -1,4 +1,4 @@
-"""Print what `kresnet env --selftest` found, as text to paste into a bug report, or as JSON."""
+"""Print what `kresnet env --selftest` sees, as text to paste into a bug report, or as JSON."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def print_selftest(as_json: bool) -> None:
         versions = ", ".join(f"{name} {version}" for name, version in package_versions().items())
         lines = [
             f"{system['machine']}, {system['system']}, Python {system['python']}",
-            versions,
+            f"packages: {versions}",
             *_describe_gpus(test),
             *_format_rows(test.rows),
             "self-test: FAILED" if test.failed else "self-test: passed",

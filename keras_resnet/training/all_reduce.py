@@ -1,4 +1,4 @@
-"""How gradients are summed over devices: on GPUs by NCCL, which TensorFlow takes by itself in neither case safely."""
+"""How gradients are summed over devices: on GPUs by NCCL, which has to be asked for."""
 
 from __future__ import annotations
 
