@@ -1,4 +1,4 @@
-"""`kresnet env --selftest`: what kresnet does with this machine's GPUs, tried in two minutes. Imports no TensorFlow.
+"""`kresnet env --selftest`: what kresnet does with this machine's GPUs, tried in a few minutes. Imports no TensorFlow.
 
 Each check is a process of its own with a time limit, because what is wrong with a GPU or its driver may hang or end the
 process.

@@ -15,7 +15,7 @@ from keras_resnet.errors import UsageError
     "--selftest",
     is_flag=True,
     help="Train, resume and export on the bundled digits, in each precision and on all GPUs, and print what worked, for"
-    " a bug report. Takes about two minutes and leaves nothing behind.",
+    " a bug report. Takes a few minutes and leaves nothing behind.",
 )
 @runs_option
 @json_option
