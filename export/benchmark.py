@@ -15,7 +15,7 @@ import numpy as np
 from keras_resnet.errors import ExportError, KresnetError
 from keras_resnet.progress import track
 from keras_resnet.runtime import sandbox
-from keras_resnet.runtime.child_process import EXPECTED_ERROR_CODE, child_command, describe_exit
+from keras_resnet.runtime.child_process import EXPECTED_ERROR_CODE, child_command, describe_exit, without_gpus
 
 
 @dataclass(frozen=True)
@@ -62,7 +62,10 @@ def _measure_in_child(file: Path, images: np.ndarray, threads: int) -> Cost:
         sample = Path(scratch, "images.npy")
         np.save(sample, images)
         done = subprocess.run(
-            child_command(__name__, str(file), str(sample), str(threads)), capture_output=True, check=False
+            child_command(__name__, str(file), str(sample), str(threads)),
+            env=without_gpus(),  # the times are those of the CPU
+            capture_output=True,
+            check=False,
         )
     printed = done.stdout.decode(errors="replace").splitlines()
     if done.returncode:

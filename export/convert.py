@@ -27,7 +27,7 @@ from keras_resnet.evaluation.evaluate import load_keras_file
 from keras_resnet.export.formats import get_format
 from keras_resnet.export.formats.base import Conversion, Format
 from keras_resnet.progress import show_activity
-from keras_resnet.runtime.child_process import EXPECTED_ERROR_CODE, child_command, describe_exit
+from keras_resnet.runtime.child_process import EXPECTED_ERROR_CODE, child_command, describe_exit, without_gpus
 from keras_resnet.runtime.confidence import Confidence
 from keras_resnet.runtime.metadata import ModelMetadata
 
@@ -58,7 +58,7 @@ class Converter:
                 self._output = tempfile.TemporaryFile()  # noqa: SIM115 (closed in `end`)
                 self._process = subprocess.Popen(
                     child_command(__name__),
-                    env=_build_environment(),
+                    env=without_gpus(),
                     stdin=subprocess.PIPE,
                     stdout=subprocess.PIPE,
                     stderr=self._output,
@@ -72,7 +72,7 @@ class Converter:
             assert self._process is not None and self._process.stdin is not None and self._process.stdout is not None
             self._cancel_timer()
             paths = [str(path.absolute()) for path in (model_file, job, target, log)]
-            message = {"paths": paths, "folder": os.getcwd(), "environment": _build_environment()}
+            message = {"paths": paths, "folder": os.getcwd(), "environment": without_gpus()}
             try:
                 with contextlib.suppress(BrokenPipeError):
                     self._process.stdin.write(json.dumps(message).encode() + b"\n")
@@ -165,11 +165,6 @@ def _read_job(folder: Path) -> tuple[Format, Conversion]:
     options = file_format.read_options(job["options"]) if job["options"] else None
     images = np.load(folder / IMAGES) if (folder / IMAGES).is_file() else None
     return file_format, Conversion(metadata, options, images)
-
-
-def _build_environment() -> dict[str, str]:
-    """Return the child's environment. No GPU: the memory of one belongs to this process, and nothing is trained."""
-    return {**os.environ, "CUDA_VISIBLE_DEVICES": "-1"}
 
 
 def main(arguments: list[str]) -> int:

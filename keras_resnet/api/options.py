@@ -181,6 +181,8 @@ class TrainOptions(TypedDict, total=False):
     """Keras dtype policy: auto (by the hardware), float32, mixed_bfloat16 or mixed_float16 [default: auto]."""
     devices: str | None
     """Devices to train on: auto, N, cpu:N, gpu:0,1 or tpu [default: auto]."""
+    jit_compile: Literal["auto", "on", "off"] | None
+    """Compile the training step with XLA: auto (on one GPU, as Keras does), on or off [default: auto]."""
     deterministic: bool | None
     """Give bit-identical results each time on the same devices, which is slower."""
     histograms: bool | None
@@ -252,6 +254,8 @@ class CompressOptions(TypedDict, total=False):
     run]."""
     devices: str | None
     """Devices to train on: auto, N, cpu:N, gpu:0,1 or tpu [default: as in the run]."""
+    jit_compile: Literal["auto", "on", "off"] | None
+    """Compile the training step with XLA: auto (on one GPU, as Keras does), on or off [default: as in the run]."""
     deterministic: bool | None
     """Give bit-identical results each time on the same devices, which is slower."""
     histograms: bool | None

@@ -7,16 +7,31 @@ import click
 from keras_resnet.cli import console
 from keras_resnet.cli.command import Command, format_examples
 from keras_resnet.cli.options import json_option, runs_option
+from keras_resnet.errors import UsageError
 
 
-@click.command(cls=Command, epilog=format_examples("kresnet env"))
+@click.command(cls=Command, epilog=format_examples("kresnet env", "kresnet env --selftest"))
+@click.option(
+    "--selftest",
+    is_flag=True,
+    help="Train, resume and export on the bundled digits, in each precision and on all GPUs, and print what worked, for"
+    " a bug report. Takes a few minutes and leaves nothing behind.",
+)
 @runs_option
 @json_option
-def env(runs: str | None, as_json: bool) -> None:
+def env(selftest: bool, runs: str | None, as_json: bool) -> None:
     """Print the machine, its packages and devices, and the precision.
 
-    The precision is the one that --precision auto would choose, with the reason.
+    The precision is the one that --precision auto would choose, with the reason. With --selftest, the exit code is 1 if
+    a check failed.
     """
+    if selftest and runs is not None:
+        raise UsageError("--selftest trains in a temporary folder; it takes no --runs")
+    if selftest:
+        from keras_resnet.cli.selftest import print_selftest
+
+        print_selftest(as_json)
+        return
     from keras_resnet.runtime.plurals import counted
     from keras_resnet.training.environment import describe_environment
 

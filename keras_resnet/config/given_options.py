@@ -61,6 +61,7 @@ COMPRESS_SETTINGS = {
         "clip_grad_norm",
         "precision",
         "devices",
+        "jit_compile",
         "deterministic",
         "seed",
         "histograms",

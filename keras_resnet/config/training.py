@@ -287,6 +287,11 @@ class TrainingSpec(Section):
     devices: str = setting(
         "auto", "Devices to train on: auto, N, cpu:N, gpu:0,1 or tpu.", Option("--devices", DEVICES, metavar="DEVICES")
     )
+    jit_compile: Literal["auto", "on", "off"] = setting(
+        "auto",
+        "Compile the training step with XLA: auto (on one GPU, as Keras does), on or off.",
+        Option("--jit-compile", DEVICES),
+    )
     deterministic: bool = setting(
         False,
         "Give bit-identical results each time on the same devices, which is slower.",

@@ -214,6 +214,7 @@ class DataServer:
         """
         import tensorflow as tf
 
+        tf.config.set_visible_devices([], "GPU")  # their memory is for the trainings beside it
         service = tf.data.experimental.service
         if dispatcher is not None:
             target = require_service(dispatcher, "--dispatcher").removeprefix("grpc://")

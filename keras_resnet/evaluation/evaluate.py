@@ -12,6 +12,7 @@ from keras_resnet.atomic_write import describe_error
 from keras_resnet.data import pipeline
 from keras_resnet.data.load import DatasetSplits
 from keras_resnet.errors import RunError
+from keras_resnet.evaluation.gpu_memory import share_gpu_memory
 from keras_resnet.metrics.result import Evaluation, GroundTruthT, OutputsT, PredictionT
 from keras_resnet.models.layers import deep_graphs
 from keras_resnet.progress import show_activity, track
@@ -159,4 +160,5 @@ def load_keras_file(file: Path) -> keras.Model:
 
         import keras_resnet.compression.quantization.layers  # noqa: F401  registers them with Keras
 
+        share_gpu_memory()
         return keras.saving.load_model(file, compile=False)

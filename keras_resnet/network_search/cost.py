@@ -14,6 +14,7 @@ import numpy as np
 from keras_resnet.atomic_write import write_atomically
 from keras_resnet.config.spec import DataSpec, Spec
 from keras_resnet.errors import ExportError, UsageError
+from keras_resnet.evaluation.gpu_memory import share_gpu_memory
 from keras_resnet.export.benchmark import count_threads, measure_cost
 from keras_resnet.export.convert import convert
 from keras_resnet.export.formats.base import Conversion
@@ -152,6 +153,7 @@ class CostProbe:
         from keras_resnet.models.layers import Layers
         from keras_resnet.tasks import get_task
 
+        share_gpu_memory()
         data, size = self.spec.data, architecture.image_size
         normalization = DataSpec().normalization.adapt(architecture.channels)
         data = replace(data, image_size=size, resize=size, channels=architecture.channels, normalization=normalization)

@@ -34,6 +34,12 @@ def child_command(module: str, *arguments: str) -> list[str]:
     return [sys.executable, "-I", "-c", _START, json.dumps(sys.path), str(os.getpid()), module, *arguments]
 
 
+def without_gpus() -> dict[str, str]:
+    """Return the environment of a child that needs no GPU: the memory of those belongs to this process, and a second
+    TensorFlow that looks for some of it fails or crawls."""
+    return {**os.environ, "CUDA_VISIBLE_DEVICES": "-1"}
+
+
 def signal_session(process: subprocess.Popen[bytes], number: int) -> None:
     """Send a signal to a process that was started in a session of its own, and to all that it has started there."""
     with contextlib.suppress(OSError):

@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from .child_process import EXPECTED_ERROR_CODE, child_command, describe_end
+from .child_process import EXPECTED_ERROR_CODE, child_command, describe_end, without_gpus
 from .errors import ExportError, KresnetError
 from .signature import require_outputs
 from .temporary_files import final_name
@@ -46,11 +46,9 @@ def start_check(file: Path, kind: type) -> Callable[[], None]:
     if _checks_are_skipped or not sys.executable or getattr(sys, "frozen", False):  # there is no Python to be started
         return lambda: None
     command = child_command(__name__, kind.__module__, kind.__qualname__, str(file))
-    # No GPU: the memory of one belongs to this process.
-    environment = {**os.environ, "CUDA_VISIBLE_DEVICES": "-1"}
     try:
         trying = subprocess.Popen(
-            command, env=environment, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL
+            command, env=without_gpus(), stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL
         )
     except OSError as error:
         raise ExportError(f"cannot start a process to open {file} in: {error.strerror}") from error

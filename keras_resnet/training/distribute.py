@@ -7,14 +7,16 @@ import os
 import re
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any, Literal
 
 from keras_resnet.data.read_errors import take_read_error
 from keras_resnet.errors import DataError, KresnetError, TrainingError, UsageError, describe_received
+from keras_resnet.evaluation.gpu_memory import share_gpu_memory
 from keras_resnet.progress import show_activity
 from keras_resnet.runtime.plurals import counted
 from keras_resnet.training import gpus
+from keras_resnet.training.all_reduce import BY_NCCL, choose_communication, choose_cross_device_ops
 
 if TYPE_CHECKING:
     import tensorflow as tf
@@ -30,12 +32,16 @@ MESSAGE_SIZE = 1024
 @dataclass(frozen=True)
 class Devices:
     """strategy: of tf.distribute, TensorFlow's default one for a single device. reason: why these devices.
-    rank: which of `world_size` processes this is."""
+    rank: which of `world_size` processes this is. kind: what computes. memory: how this process takes the memory of
+    GPUs, in words. jit_compile: whether XLA compiles the training step, see `xla`."""
 
     strategy: tf.distribute.Strategy
     reason: str
     rank: int = 0
     world_size: int = 1
+    kind: Literal["CPU", "GPU", "TPU"] = "CPU"
+    memory: str = ""
+    jit_compile: bool = False
 
     @property
     def replicas(self) -> int:
@@ -171,20 +177,25 @@ def require_understood(requested: str) -> None:
 def _setup(requested: str) -> Devices:
     require_understood(requested)
     kind, _, name = requested.partition(":")
+    if requested != "auto":
+        share_gpu_memory()
     if requested.isdigit():
-        return _use_number(int(requested), requested)
-    if kind == "cpu":
-        return _use_cpus(int(name), requested)
-    if kind == "gpu":
-        return _use_gpus([int(part) for part in name.split(",")], requested)
-    if kind == "tpu":
-        return _use_tpu(name)
-    return _use_workers() or _use_all()
+        devices = _use_number(int(requested), requested)
+    elif kind == "cpu":
+        devices = _use_cpus(int(name), requested)
+    elif kind == "gpu":
+        devices = _use_gpus([int(part) for part in name.split(",")], requested)
+    elif kind == "tpu":
+        devices = _use_tpu(name)
+    else:
+        devices = _use_workers() or _use_all()
+    return replace(devices, memory=share_gpu_memory()) if devices.kind == "GPU" else devices
 
 
 def _use_all() -> Devices:
     import tensorflow as tf
 
+    share_gpu_memory()
     names = tf.config.list_logical_devices("GPU") or tf.config.list_logical_devices("CPU")
     return _mirror([device.name for device in names], "all there are")
 
@@ -222,20 +233,24 @@ def _use_gpus(numbers: list[int], requested: str) -> Devices:
         raise UsageError(
             f"--devices {requested}: this machine has {counted(len(physical), 'GPU')} that TensorFlow can use"
         )
-    tf.config.set_visible_devices([physical[number] for number in numbers], "GPU")
+    try:
+        tf.config.set_visible_devices([physical[number] for number in numbers], "GPU")
+    except RuntimeError as error:
+        raise UsageError(
+            f"--devices {requested} must be asked for before TensorFlow has computed anything in this process"
+        ) from error
     return _mirror([device.name for device in tf.config.list_logical_devices("GPU")], f"as asked: {requested}")
 
 
 def _mirror(names: list[str], reason: str) -> Devices:
     import tensorflow as tf
 
-    kind = "GPU" if "GPU" in names[0] else "CPU"
+    kind: Literal["CPU", "GPU"] = "GPU" if "GPU" in names[0] else "CPU"
     if len(names) == 1:
-        return Devices(tf.distribute.get_strategy(), f"one {kind} ({reason})")
-    # The default way to add up fails on logical CPUs with a second model in the process.
-    ops = None if kind == "GPU" else tf.distribute.ReductionToOneDevice()
+        return Devices(tf.distribute.get_strategy(), f"one {kind} ({reason})", kind=kind)
+    ops, means = choose_cross_device_ops(kind)
     strategy = tf.distribute.MirroredStrategy(names, cross_device_ops=ops)
-    return Devices(strategy, f"mirrored over {len(names)} {kind}s ({reason})")
+    return Devices(strategy, f"mirrored over {len(names)} {kind}s ({reason}){means}", kind=kind)
 
 
 def _use_workers() -> Devices | None:
@@ -259,15 +274,20 @@ def _use_workers() -> Devices | None:
     role = (resolver.task_type, resolver.task_id)
     if role not in processes:
         raise UsageError(f"{source} gives this process the role {role}; training has roles chief and worker only")
+    share_gpu_memory()  # not before: SLURM's resolver decides which GPUs this process may see
+    kind: Literal["CPU", "GPU"] = "GPU" if tf.config.get_visible_devices("GPU") else "CPU"
     try:
-        strategy = tf.distribute.MultiWorkerMirroredStrategy(cluster_resolver=resolver)
+        strategy = tf.distribute.MultiWorkerMirroredStrategy(
+            cluster_resolver=resolver, communication_options=choose_communication(kind)
+        )
     except Exception as error:
         raise TrainingError(
             f"{counted(len(processes), 'worker')} cannot connect: {' '.join(str(error).split())}"
         ) from error
     replicas = counted(strategy.num_replicas_in_sync, "device")
     reason = f"{counted(len(processes), 'worker')}, {replicas} in all (of {source})"
-    return Devices(strategy, reason, processes.index(role), len(processes))
+    reason += BY_NCCL if kind == "GPU" else ""
+    return Devices(strategy, reason, processes.index(role), len(processes), kind)
 
 
 def _create_slurm_resolver() -> tf.distribute.cluster_resolver.ClusterResolver:
@@ -291,4 +311,4 @@ def _use_tpu(name: str) -> Devices:
         reason = " ".join(str(error).split())[:200] or type(error).__name__
         raise TrainingError(f"no TPU {name or 'here'} can be used: {reason}") from error
     strategy = tf.distribute.TPUStrategy(resolver)
-    return Devices(strategy, f"a TPU with {strategy.num_replicas_in_sync} cores (as asked)")
+    return Devices(strategy, f"a TPU with {strategy.num_replicas_in_sync} cores (as asked)", kind="TPU")

@@ -24,8 +24,12 @@ class FusedBatchNormalization(keras.layers.BatchNormalization):
     def call(self, inputs: tf.Tensor, training: bool | None = None, mask: tf.Tensor | None = None) -> tf.Tensor:
         """Return normalized (B, H, W, C) in the layer's compute dtype. Training updates the moving statistics."""
         import tensorflow as tf
+        from tensorflow.python.framework.config import is_op_determinism_enabled
 
         is_training = bool(training and self.trainable)
+        if training and not is_training and is_op_determinism_enabled():
+            # The kernel of this gradient, with statistics that are kept, refuses to be deterministic on a GPU.
+            return super().call(inputs, training=training, mask=mask)
         statistics = [[], []] if is_training else [self.moving_mean, self.moving_variance]
         outputs, mean, variance, *_ = tf.raw_ops.FusedBatchNormV3(
             x=inputs,

@@ -7,6 +7,9 @@ import shutil
 import subprocess
 from itertools import takewhile
 
+from keras_resnet.errors import UsageError
+from keras_resnet.runtime.plurals import counted
+
 
 def list_gpus() -> list[str]:
     """Return the numbers of the GPUs that the driver lists; none where there is no driver."""
@@ -16,6 +19,15 @@ def list_gpus() -> list[str]:
     return [str(number) for number, line in enumerate(listed.stdout.splitlines()) if line.startswith("GPU ")]
 
 
+def describe_driver() -> list[str]:
+    """Return a line for each GPU by the driver: name, memory, version of the driver; none where there is no driver."""
+    if not shutil.which("nvidia-smi"):
+        return []
+    query = ["nvidia-smi", "--query-gpu=name,memory.total,driver_version", "--format=csv,noheader"]
+    told = subprocess.run(query, capture_output=True, text=True, encoding="utf-8", check=False)
+    return told.stdout.splitlines() if told.returncode == 0 else []
+
+
 def list_visible_gpus() -> list[str]:
     """Return the GPUs that this process and those it starts may use: what CUDA_VISIBLE_DEVICES names, up to -1 as CUDA
     reads it; if that is not set, all of the machine."""
@@ -23,6 +35,22 @@ def list_visible_gpus() -> list[str]:
     if names is None:
         return list_gpus()
     return list(takewhile(lambda name: name != "-1", filter(None, map(str.strip, names.split(",")))))
+
+
+def describe_shares(workers: int) -> str:
+    """Return in words how many GPUs each of the `workers` gets; "" where there are none.
+
+    Raises UsageError for fewer GPUs than workers: NCCL refuses to sum over two processes that use the same GPU.
+    """
+    count = len(list_visible_gpus())
+    if 0 < count < workers:
+        raise UsageError(
+            f"each worker needs a GPU of its own, or all train on the CPU with CUDA_VISIBLE_DEVICES=-1. Received:"
+            f" --workers {workers}, and {counted(count, 'GPU')}"
+        )
+    share = count // workers
+    unused = f", {count - share * workers} unused" if count % workers else ""
+    return f"{counted(share, 'GPU')} for each worker (of {count}{unused})" if share else ""
 
 
 def assign_gpus(rank: int, workers: int) -> dict[str, str]:

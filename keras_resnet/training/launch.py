@@ -46,8 +46,10 @@ def launch(workers: int, arguments: list[str], policy: RestartPolicy, log: Log, 
     isolated: whether they have a network of their own; None: if possible.
 
     After a failure all continue with --resume if there is a run yet, else start again. Raises TrainingError when they
-    have failed more often than `policy` allows.
+    have failed more often than `policy` allows, UsageError for fewer GPUs than workers.
     """
+    if shares := gpus.describe_shares(workers):
+        log(f"GPUs: {shares}")
     network = _create_network(isolated, arguments, log)
     try:
         return _run_attempts(workers, arguments, policy, log, network)

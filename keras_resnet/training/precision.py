@@ -68,7 +68,10 @@ def choose_cpu_precision(speedup: float) -> tuple[str, str]:
 
 def choose_gpu_precision(details: list[dict[str, Any]]) -> tuple[str, str]:
     """Return the policy and the reason for GPUs with these details (`tf.config.experimental.get_device_details`)."""
-    capability = min(tuple(d.get("compute_capability", (0, 0))) for d in details)
+    capabilities = [tuple(each["compute_capability"]) for each in details if "compute_capability" in each]
+    if len(capabilities) < len(details):
+        return "float32", "TensorFlow does not say which compute capability this GPU has"
+    capability = min(capabilities)
     version = ".".join(map(str, capability))
     if capability >= BFLOAT16_CAPABILITY:
         return "mixed_bfloat16", f"compute capability {version} has bfloat16 tensor cores"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import os
+from dataclasses import replace
 
 from keras_resnet.config.image_size import format_size, height_and_width
 from keras_resnet.config.spec import Spec
@@ -18,7 +19,7 @@ from keras_resnet.progress import Log
 from keras_resnet.run import Run
 from keras_resnet.run.data_fingerprint import describe_changes, fingerprint_splits
 from keras_resnet.runtime.plurals import counted
-from keras_resnet.training import distribute
+from keras_resnet.training import distribute, xla
 from keras_resnet.training.distribute import Devices
 from keras_resnet.training.initialize import require_parts
 from keras_resnet.training.trackers import require_trackers
@@ -35,21 +36,41 @@ def require_possible(spec: Spec) -> None:
     require_trackers(spec.log.track)
     require_usable(spec.data)
     distribute.require_understood(spec.training.devices)
+    xla.require_consistent(spec)
     if spec.data.image_size is not None:
         build.require_size(spec.network, min(height_and_width(spec.data.image_size)))
 
 
 def setup_devices(spec: Spec, log: Log) -> tuple[Devices, Log]:
-    """Return the devices, and `log` for the first of several workers; the others log nothing."""
+    """Return the devices, and `log` for the first of several workers; the others log nothing.
+
+    Raises UsageError for what is impossible on them.
+    """
     devices = distribute.setup(spec.training.devices)
     if spec.training.deterministic:
-        import tensorflow as tf
-
-        tf.config.experimental.enable_op_determinism()
-    if not devices.is_chief:
-        return devices, lambda message: None
+        _enable_determinism(spec, devices)
+    log = log if devices.is_chief else _log_nothing
     log(f"devices: {devices.reason}")
-    return devices, log
+    if devices.memory:
+        log(f"GPU memory: {devices.memory}")
+    return replace(devices, jit_compile=xla.decide_jit_compile(spec, devices, log)), log
+
+
+def _log_nothing(message: str) -> None:
+    pass
+
+
+def _enable_determinism(spec: Spec, devices: Devices) -> None:
+    """Let TensorFlow's operators give the same bits each time. Raises UsageError for a training of which it is known
+    that some refuse that on GPUs."""
+    import tensorflow as tf
+
+    if devices.kind == "GPU" and spec.compress.qat == "tfmot":
+        raise UsageError(
+            "--deterministic does not go with --qat tfmot on GPUs, because tfmot takes the gradients of TensorFlow's"
+            " fake quantization, which are not deterministic there; --qat native has others"
+        )
+    tf.config.experimental.enable_op_determinism()
 
 
 def load_data_chief_first(spec: Spec, devices: Devices, log: Log) -> DatasetSplits:

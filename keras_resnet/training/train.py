@@ -29,6 +29,7 @@ from keras_resnet.training import distribute
 from keras_resnet.training.checkpoint import Checkpoints, Progress, manifests
 from keras_resnet.training.distribute import Devices
 from keras_resnet.training.finish import write_finished_model
+from keras_resnet.training.kernel_errors import explain_missing_kernels
 from keras_resnet.training.prepare import (
     check_data_unchanged,
     keep_uncropped_chief_first,
@@ -184,7 +185,7 @@ class _Training:
             f"run: {self.run.folder} ({parameters:,} parameters, {images},"
             f" from step {progress.step + 1} of {loop.schedule.last_step})"
         )
-        with _explain_how_to_resume(self.run):
+        with _explain_how_to_resume(self.run), explain_missing_kernels(self.spec, self.devices):
             loop.fit(progress)
             self._load_final_weights(loop, log)
             if self.devices.is_chief:

@@ -87,6 +87,7 @@ kresnet export RUN --tflite
 kresnet train --model plain34
 kresnet train --teacher RUN
 kresnet train --devices 4
+kresnet env --selftest
 kresnet train --recipe timm-a2 --quick
 kresnet train --task detect
 kresnet train --task multilabel

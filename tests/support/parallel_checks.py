@@ -68,13 +68,17 @@ def batches(count, spec):
         yield images, tf.nest.map_structure(np.asarray, encoded)
 
 
-def trained(here, spec, steps, spoiled=0, before_each=lambda trainer: None):
-    """The trainer after so many steps; the last image of each of the first `spoiled` batches holds an infinity."""
+def untrained(here, spec):
+    """The trainer before its first step."""
     labels = np.arange(BATCH) % CLASSES
     size = spec.data.image_size
     splits = {name: Split(name, labels) for name in ("train", "validation")}
-    data = DatasetSplits("random", tuple("abcd"), splits, False, size, size)
-    trainer = build_trainer(spec, data, here)
+    return build_trainer(spec, DatasetSplits("random", tuple("abcd"), splits, False, size, size), here)
+
+
+def trained(here, spec, steps, spoiled=0, before_each=lambda trainer: None):
+    """The trainer after so many steps; the last image of each of the first `spoiled` batches holds an infinity."""
+    trainer = untrained(here, spec)
     step = trainer.make_train_function()
     share = BATCH // here.replicas
     for number, (images, targets) in enumerate(batches(steps, spec)):

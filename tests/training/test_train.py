@@ -104,11 +104,24 @@ def test_weight_decay_spares_norms_and_biases(quick_spec):
 
 
 @pytest.mark.parametrize(
-    ("capability", "policy"), [((9, 0), "mixed_bfloat16"), ((7, 5), "mixed_float16"), ((6, 1), "float32")]
+    ("capability", "policy"),
+    [
+        ((12, 0), "mixed_bfloat16"),
+        ((8, 0), "mixed_bfloat16"),
+        ((7, 5), "mixed_float16"),
+        ((7, 0), "mixed_float16"),
+        ((6, 1), "float32"),
+    ],
 )
 def test_precision_of_gpus(capability, policy):
-    chosen, why = precision.choose_gpu_precision([{"compute_capability": (9, 9)}, {"compute_capability": capability}])
+    chosen, why = precision.choose_gpu_precision([{"compute_capability": (99, 0)}, {"compute_capability": capability}])
     assert chosen == policy and f"{capability[0]}.{capability[1]}" in why
+
+
+def test_a_gpu_of_unknown_capability_gets_float32():
+    """Those of other makers than NVIDIA have none."""
+    chosen, why = precision.choose_gpu_precision([{"compute_capability": (9, 0)}, {"device_name": "other"}])
+    assert chosen == "float32" and "does not say" in why
 
 
 def test_bfloat16_trains_and_is_saved_in_float32(quick_spec, tmp_path):

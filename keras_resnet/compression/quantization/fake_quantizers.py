@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import keras
 import numpy as np
 
+from keras_resnet.compression.quantization.fake_quantize import fake_quantize
 from keras_resnet.errors import UsageError
 
 if TYPE_CHECKING:
@@ -69,7 +70,7 @@ class FakeQuantizer(keras.layers.Layer):
         if training:  # also where weights are frozen: ranges are still to be known
             self.update_range(values)
         low, high = tf.convert_to_tensor(self.low), tf.convert_to_tensor(self.high)
-        rounded = tf.quantization.fake_quant_with_min_max_vars(values, low, tf.maximum(high, low + MIN_RANGE))
+        rounded = fake_quantize(values, low, tf.maximum(high, low + MIN_RANGE))
         return tf.cast(tf.where(high > low, rounded, values), inputs.dtype)
 
     def update_range(self, values: tf.Tensor) -> None:

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 import keras
 import numpy as np
 
+from keras_resnet.compression.quantization.fake_quantize import fake_quantize
 from keras_resnet.compression.quantization.fake_quantizers import MIN_RANGE, FakeQuantizer, register
 
 if TYPE_CHECKING:
@@ -28,12 +29,8 @@ MIN_RANGE_SHARE = 1e-4
 def round_kernel(kernel: tf.Tensor) -> tf.Tensor:
     """Round float32 (height, width, inputs, outputs) to 8 bits for each output; (inputs, outputs) as a whole: the
     converter transposes the latter and cannot follow a scale for each output."""
-    import tensorflow as tf
-
-    quantization, largest = tf.quantization, kernel_ranges(kernel)
-    if len(kernel.shape) == 4:
-        return quantization.fake_quant_with_min_max_vars_per_channel(kernel, -largest, largest, narrow_range=True)
-    return quantization.fake_quant_with_min_max_vars(kernel, -largest, largest, narrow_range=True)
+    largest = kernel_ranges(kernel)
+    return fake_quantize(kernel, -largest, largest, narrow_range=True)
 
 
 def kernel_ranges(kernel: tf.Tensor) -> tf.Tensor:
