@@ -26,6 +26,11 @@ def enable_onednn() -> None:
         os.environ[VARIABLE] = "1"
 
 
+def is_set() -> bool:
+    """Return whether the user or kresnet has decided on oneDNN's kernels, and not TensorFlow."""
+    return VARIABLE in os.environ
+
+
 def describe_onednn() -> str:
     """Return whether oneDNN's kernels are on, and why."""
     value = os.environ.get(VARIABLE)

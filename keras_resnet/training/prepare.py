@@ -13,6 +13,7 @@ from keras_resnet.data.load import DatasetSplits, load_dataset
 from keras_resnet.data.service import require_usable
 from keras_resnet.data.uncropped import keep_uncropped
 from keras_resnet.errors import RunError, UsageError
+from keras_resnet.machine import onednn
 from keras_resnet.models import build
 from keras_resnet.models.flops import count_cost
 from keras_resnet.progress import Log
@@ -51,6 +52,8 @@ def setup_devices(spec: Spec, log: Log) -> tuple[Devices, Log]:
         _enable_determinism(spec, devices)
     log = log if devices.is_chief else _log_nothing
     log(f"devices: {devices.reason}")
+    if devices.kind == "CPU" and onednn.is_set():
+        log(f"oneDNN: {onednn.describe_onednn()}")
     if devices.memory:
         log(f"GPU memory: {devices.memory}")
     return replace(devices, jit_compile=xla.decide_jit_compile(spec, devices, log)), log
