@@ -47,7 +47,7 @@ SEARCHES = {
     "label errors": "check",
     "early stopping": "training",
     "mAP": "detection",
-    "GPU out of memory": "troubleshooting",
+    "GPU out of memory": "gpu troubleshooting",
     "raspberry": "raspberry-pi",
     "esp32": "microcontroller",
     "arduino": "microcontroller",
