@@ -147,8 +147,9 @@ def _small_pixel_classifiers(
         name = f"the most similar of {counted(len(train_rows), 'training image', ',')}"
     model.fit(train_pixels, train.labels[train_rows])
     side = round((train_pixels.shape[1] / train.channels) ** 0.5)
-    predictions = list(np.eye(len(classes), dtype=np.float32)[model.predict(pixels)])
-    yield _Baseline(f"{name} on {side} × {side} pixels", False, validation_rows, predictions)
+    predictions = np.zeros((len(pixels), len(classes)), np.float32)
+    predictions[np.arange(len(pixels)), model.predict(pixels)] = 1
+    yield _Baseline(f"{name} on {side} × {side} pixels", False, validation_rows, list(predictions))
 
 
 def _label_set_baselines(
