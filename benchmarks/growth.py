@@ -112,11 +112,11 @@ def fit_exponent(costs: Mapping[int, float], least: float) -> float | None:
     if len(sizes) < 3 or costs[sizes[-1]] < max(2 * base, least):
         return None
     upper = sizes[-max(3, math.ceil(len(sizes) / 2)) :]
-    grown = [(math.log(size - first), math.log(costs[size] - base)) for size in upper if costs[size] > base > 0]
-    grown = [pair for pair, size in zip(grown, upper, strict=False) if size > first]
-    if len(grown) < 2:
+    upper = [size for size in upper if size > first and costs[size] > base]
+    if len(upper) < 2:
         return None
-    return float(np.polyfit(*zip(*grown, strict=True), 1)[0])
+    grown = np.log([costs[size] - base for size in upper])
+    return float(np.polyfit(np.log([size - first for size in upper]), grown, 1)[0])
 
 
 def make_table(measured: Mapping[str, Costs], rounds: int) -> Table:

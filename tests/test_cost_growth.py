@@ -13,6 +13,7 @@ from sklearn.model_selection import train_test_split
 from keras_resnet.checking import similar_images
 from keras_resnet.checking.unlearned import FOLDS, _assign_folds
 from keras_resnet.data.dataset import SPLIT_SEED, Split, split_stratified
+from keras_resnet.data.pipeline import sample_balanced_rows
 from keras_resnet.data.sources.parallel_decode import MOST_WAITING, decode_in_parallel
 from keras_resnet.errors import DataError
 from keras_resnet.metrics.classification import MAX_PAIRS, count_pairs, describe_confusion
@@ -108,6 +109,9 @@ def test_numbers_by_class_are_those_of_each_class():
     assert accuracy_by_class(correct, labels, names) == pytest.approx(expected)
     counts = fingerprint_split(Split("train", labels, pixels=np.zeros((400, 1, 1, 3), np.uint8)), names)["labels"]
     assert counts == {name: int((labels == label).sum()) for label, name in enumerate(names)}
+    rows = sample_balanced_rows(Split("train", labels), per_class=3, classes=50, seed=1)
+    order = np.random.default_rng(1).permutation(400)
+    assert rows.tolist() == sorted(row for label in range(50) for row in order[labels[order] == label][:3])
     folds = _assign_folds(labels)
     for label in np.unique(labels):
         rows = np.flatnonzero(labels == label)

@@ -122,10 +122,6 @@ class Split:
             _tensors={},
         )
 
-    def has_label(self, label: int) -> np.ndarray:
-        """Return which images have the label of that number: bool (count,)."""
-        return self.labels == label if self.label_sets is None else self.label_sets[:, label] > 0
-
     def count_labels(self, classes: int) -> np.ndarray:
         """Return how many images have each label, int64 (classes,); of images with objects, that of the first one."""
         if self.label_sets is not None:
