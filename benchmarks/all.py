@@ -30,6 +30,7 @@ from results_page import PAGES, RESULTS, MachineResults, Measurement, find_diffe
 
 HERE = Path(__file__).resolve().parent
 PINS = HERE / "peers.txt"
+FIGURES = ("--figures", str(PAGES / "images"))
 
 
 class Benchmark(NamedTuple):
@@ -53,7 +54,8 @@ BENCHMARKS = {
     "detect": Benchmark("detect.py", peers="--torch-python"),
     "input": Benchmark("input.py", peers="--torch-python"),
     "scaling": Benchmark("scaling.py"),
-    "growth": Benchmark("growth.py"),
+    "growth-network": Benchmark("growth.py", (("--only", "build,depth,pixels,batch,classes", *FIGURES),)),
+    "growth-data": Benchmark("growth.py", (("--only", "labels,folder,table,similar,objects,decode", *FIGURES),)),
     "memory": Benchmark("peak_memory.py", peers="--torch-python"),
 }
 

@@ -1,9 +1,10 @@
 """How time and memory grow with depth, image size, batch, classes, images and objects: linearly, or faster?
 
-    python benchmarks/growth.py [--only depth,folder] [--largest 100000] [--rounds 1] [--figure FILE.png]
+    python benchmarks/growth.py [--only depth,folder] [--largest 100000] [--rounds 1] [--home DIR] [--figures FOLDER]
 
 Each size of each axis of growth_axes.py is measured in a process of its own; the least seconds and MiB of the rounds
-count. Memory is the highest resident memory beyond that before the work. The growth of a part is an exponent: 1 is
+count. Seconds are CPU time of all threads, so that other work on the machine matters little, and waiting for a disk is
+left out. Memory is the highest resident memory beyond that before the work. The growth of a part is an exponent: 1 is
 linear, 2 quadratic. It is the slope of the logarithm of (cost - least cost) over the logarithm of (size - least size),
 fitted to the upper half of the sizes, three or more; the cost of the smallest size, which is mostly fixed, is taken off
 so that it does not hide the growth. A part that does not double has none. Exits 1 where time or memory grow faster than
@@ -23,7 +24,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
-from growth_axes import AXES, Axis, Watch
+from growth_axes import AXES, DATA, NETWORK, Axis, Watch
 from result_tables import Cell, Column, Table, add_json_option, describe_rounds, publish
 
 MOST = 1.2
@@ -32,6 +33,7 @@ MEMORY = "memory"
 # What is too little to be measured: seconds and MiB.
 LEAST = {MEMORY: 20.0}
 LEAST_SECONDS = 0.01
+TITLES = {NETWORK: "Growth with the network and its input", DATA: "Growth with the data"}
 # Costs by part and size: seconds, and MiB of MEMORY.
 Costs = dict[str, dict[int, float]]
 
@@ -40,13 +42,16 @@ def main() -> int:
     """Measure, print, draw; return the exit code."""
     options = parse_options()
     if options.child:
-        run_child(options.child, options.size)
+        run_child(options.child, options.size, options.home)
         return 0
     measured = {name: measure(name, AXES[name], options) for name in options.only}
-    tables = [make_table(measured, options.rounds)]
+    tables = []
+    for group in dict.fromkeys(AXES[name].group for name in measured):
+        in_group = {name: costs for name, costs in measured.items() if AXES[name].group == group}
+        tables.append(make_table(group, in_group, options.rounds))
+        if options.figures:
+            draw(in_group, options.figures / f"growth-{group}.png")
     publish(tables, options.json)
-    if options.figure:
-        draw(measured, options.figure)
     steep = [
         f"{AXES[name].title}: {part} grows with an exponent of {exponent:.2f}"
         for name, costs in measured.items()
@@ -64,7 +69,8 @@ def parse_options() -> argparse.Namespace:
     parser.add_argument("--only", type=choose, default=list(AXES), help=f"some of {','.join(AXES)}")
     parser.add_argument("--largest", type=int, default=10**9, help="leave out larger sizes")
     parser.add_argument("--rounds", type=int, default=1)
-    parser.add_argument("--figure", type=Path)
+    parser.add_argument("--home", type=Path, help="where folders of images are made [default: for temporary files]")
+    parser.add_argument("--figures", type=Path, help="a folder, for a picture of each table")
     add_json_option(parser)
     parser.add_argument("--child", choices=list(AXES), help=argparse.SUPPRESS)
     parser.add_argument("--size", type=int, help=argparse.SUPPRESS)
@@ -79,9 +85,9 @@ def choose(names: str) -> list[str]:
     return chosen
 
 
-def run_child(name: str, size: int) -> None:
+def run_child(name: str, size: int, parent: Path | None) -> None:
     """Measure one size of one axis, and print seconds and MiB as JSON."""
-    with tempfile.TemporaryDirectory() as home:
+    with tempfile.TemporaryDirectory(dir=parent) as home:
         os.environ["XDG_CACHE_HOME"] = f"{home}/cache"
         watch = Watch(Path(home))
         AXES[name].run(size, watch)
@@ -94,6 +100,7 @@ def measure(name: str, axis: Axis, options: argparse.Namespace) -> Costs:
     for _ in range(options.rounds):
         for size in (size for size in axis.sizes if size <= options.largest):
             command = [sys.executable, __file__, "--child", name, "--size", str(size)]
+            command += ["--home", str(options.home)] if options.home else []
             done = subprocess.run(command, capture_output=True, text=True, check=False)
             if done.returncode:
                 raise SystemExit(f"{axis.title}, {size} {axis.unit}: {done.stderr[-2000:]}")
@@ -119,22 +126,22 @@ def fit_exponent(costs: Mapping[int, float], least: float) -> float | None:
     return float(np.polyfit(np.log([size - first for size in upper]), grown, 1)[0])
 
 
-def make_table(measured: Mapping[str, Costs], rounds: int) -> Table:
+def make_table(group: str, measured: Mapping[str, Costs], rounds: int) -> Table:
     """Return a row for each part: its cost at the smallest, a middle and the largest size, and how it grows."""
     rows: list[list[Cell]] = []
     for name, costs in measured.items():
         axis = AXES[name]
         for part, by_size in costs.items():
             sizes = sorted(by_size)
-            unit = "MiB" if part == MEMORY else "s"
+            unit = "MiB" if part == MEMORY else "CPU s"
             texts = [f"{format_cost(by_size[size])} {unit}" for size in (sizes[0], sizes[len(sizes) // 2], sizes[-1])]
             ends = f"{sizes[0]:,} … {sizes[len(sizes) // 2]:,} … {sizes[-1]:,} {axis.unit}"
             exponent = fit_exponent(by_size, LEAST.get(part, LEAST_SECONDS))
             rows.append([f"{axis.title}: {part}", ends, " … ".join(texts), exponent])
     columns = [Column("what"), Column("sizes"), Column("cost"), Column("exponent", ".2f")]
-    note = f"{describe_rounds(rounds)} Each size is a process of its own. No exponent: the cost does not double."
+    note = f"{describe_rounds(rounds)} Seconds are CPU time. Parts without an exponent do not double."
     packages = ("tensorflow", "keras", "numpy", "scikit-learn")
-    return Table("growth", "Growth of time and memory", columns, rows, packages, note, rounds)
+    return Table(f"growth-{group}", TITLES[group], columns, rows, packages, note, rounds)
 
 
 def format_cost(cost: float) -> str:

@@ -1,7 +1,7 @@
 """What growth.py measures: a function for each axis, which takes a size and times its parts.
 
-Each runs in a process of its own: `measured` gets the seconds of each part as soon as it is done. What is made to be
-measured, such as a folder, is made before the first part, with `watch.start()` behind it.
+Each runs in a process of its own. What is made to be measured, such as a folder, and what is done once, such as
+imports, comes before `watch.start()`.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ SCENES, SCORED = 100, 2000
 
 @dataclass
 class Watch:
-    """Measures the seconds of parts, and memory: MiB at the highest beyond those at the start."""
+    """Measures the CPU seconds of parts, of all threads; and memory: MiB at the highest beyond those at the start."""
 
     home: Path
     seconds: dict[str, float] = field(default_factory=dict)
@@ -44,17 +44,17 @@ class Watch:
     @contextmanager
     def part(self, name: str) -> Iterator[None]:
         """Time what is done in the context, as the part `name`."""
-        begin = time.perf_counter()
+        begin = time.process_time()
         yield
-        self.seconds[name] = time.perf_counter() - begin
+        self.seconds[name] = time.process_time() - begin
 
     def least(self, name: str, run: Callable[[], object], times: int = 3) -> None:
         """Time `run`, the part `name`, several times; the least counts."""
         taken = []
         for _ in range(times):
-            begin = time.perf_counter()
+            begin = time.process_time()
             run()
-            taken.append(time.perf_counter() - begin)
+            taken.append(time.process_time() - begin)
         self.seconds[name] = min(taken)
 
 
@@ -266,8 +266,9 @@ def _ignore(message: str) -> None:
 
 @dataclass(frozen=True)
 class Axis:
-    """What grows, in words, with its sizes; and what is measured at each of them."""
+    """What grows, in words, with its sizes; and what is measured at each of them. group: the table it stands in."""
 
+    group: str
     title: str
     unit: str
     sizes: tuple[int, ...]
@@ -276,17 +277,18 @@ class Axis:
 
 DEPTHS, FOLDERS = (8, 20, 56, 110, 302, 602, 1202), (1000, 10_000, 100_000, 1_000_000)
 KINDS = (10, 100, 1000, 10_000, 21_841)
+NETWORK, DATA = "network", "data"
 AXES = {
-    "build": Axis("building a network", "layers", DEPTHS, build),
-    "depth": Axis("training, by depth", "layers", DEPTHS, train),
-    "pixels": Axis("training, by image size", "pixels per image", (32**2, 64**2, 128**2, 256**2, 512**2), enlarge),
-    "batch": Axis("training, by batch size", "images", (16, 64, 256, 1024, 4096), batch),
-    "classes": Axis("training, by classes", "classes", KINDS, classify),
-    "labels": Axis("splitting and scoring, by classes", "classes", KINDS, name_classes),
-    "folder": Axis("opening a folder", "images", FOLDERS, open_folder),
-    "table": Axis("opening a table", "images", FOLDERS, open_table),
-    "similar": Axis("near duplicates", "images", FOLDERS, find_similar),
-    "objects": Axis("scoring a detector", "objects per image", (1, 10, 30, 100, 300, 1000), detect),
-    "decode": Axis("decoding detections", "candidates", (10, 30, 100, 300, 1000, 3000), postprocess),
+    "build": Axis(NETWORK, "building", "layers", DEPTHS, build),
+    "depth": Axis(NETWORK, "training, by depth", "layers", DEPTHS, train),
+    "pixels": Axis(NETWORK, "training, by image size", "pixels", (32**2, 64**2, 128**2, 256**2, 512**2), enlarge),
+    "batch": Axis(NETWORK, "training, by batch size", "images", (16, 64, 256, 1024, 4096), batch),
+    "classes": Axis(NETWORK, "training, by classes", "classes", KINDS, classify),
+    "labels": Axis(DATA, "classifying", "classes", KINDS, name_classes),
+    "folder": Axis(DATA, "a folder of images", "images", FOLDERS, open_folder),
+    "table": Axis(DATA, "a table of images", "images", FOLDERS, open_table),
+    "similar": Axis(DATA, "near duplicates", "images", FOLDERS, find_similar),
+    "objects": Axis(DATA, "detecting", "objects per image", (1, 10, 30, 100, 300, 1000), detect),
+    "decode": Axis(DATA, "decoding detections", "candidates", (10, 30, 100, 300, 1000, 3000), postprocess),
 }
 assert os.name == "posix", "memory is read from /proc"

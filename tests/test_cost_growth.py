@@ -169,7 +169,10 @@ def test_growth_faster_than_linear_fails(growth, monkeypatch, capsys, tmp_path):
     def linear(size, watch):
         watch.seconds["each"] = 1e-3 * size
 
-    axes = {name: growth.Axis(name, "things", (10, 100, 1000), run) for name, run in (("q", quadratic), ("l", linear))}
+    axes = {
+        name: growth.Axis("data", name, "things", (10, 100, 1000), run)
+        for name, run in (("q", quadratic), ("l", linear))
+    }
     monkeypatch.setattr(growth, "AXES", axes)
 
     def measure(name, axis, options):
@@ -182,11 +185,10 @@ def test_growth_faster_than_linear_fails(growth, monkeypatch, capsys, tmp_path):
         return costs
 
     monkeypatch.setattr(growth, "measure", measure)
-    figure = tmp_path / "growth.png"
-    monkeypatch.setattr(sys, "argv", ["growth.py", "--only", "l,q", "--figure", str(figure)])
+    monkeypatch.setattr(sys, "argv", ["growth.py", "--only", "l,q", "--figures", str(tmp_path)])
     assert growth.main() == 1
     printed = capsys.readouterr()
     assert "q: pairs grows with an exponent of 2.0" in printed.err and "l: each" not in printed.err
-    assert figure.stat().st_size > 1000
+    assert (tmp_path / "growth-data.png").stat().st_size > 1000
     monkeypatch.setattr(sys, "argv", ["growth.py", "--only", "l"])
     assert growth.main() == 0
