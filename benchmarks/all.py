@@ -55,7 +55,7 @@ BENCHMARKS = {
     "input": Benchmark("input.py", peers="--torch-python"),
     "scaling": Benchmark("scaling.py"),
     "growth-network": Benchmark("growth.py", (("--only", "build,depth,pixels,batch,classes", *FIGURES),)),
-    "growth-data": Benchmark("growth.py", (("--only", "labels,folder,table,similar,objects,decode", *FIGURES),)),
+    "growth-data": Benchmark("growth.py", (("--only", "folder,similar,labels,objects,decode", *FIGURES),)),
     "memory": Benchmark("peak_memory.py", peers="--torch-python"),
 }
 
@@ -77,7 +77,7 @@ def main() -> int:
             tables, code = run(BENCHMARKS[name], arguments, options)
             failed += [name] if code else []
             for table in tables:
-                results.measurements[table.name] = measure_of(table, options.torch_python, revision)
+                results.measurements[table.name] = measure_of(table, options.torch_python, revision, options.remark)
             results.write(file)
     print(f"results: {file}")
     problems = [f"{name} failed" for name in failed]
@@ -96,6 +96,7 @@ def parse_options() -> argparse.Namespace:
     parser.add_argument("--ort", help="a folder with the packages of browser-peers.txt")
     parser.add_argument("--rounds", type=int, help="rounds of each benchmark [default: its own]")
     parser.add_argument("--json", type=Path, metavar="FILE", help="[default: benchmarks/results/MACHINE.json]")
+    parser.add_argument("--remark", default="", help='a sentence for the page, such as "Other jobs were running."')
     parser.add_argument("--write-page", action="store_true", help="write the tables of docs/*.md")
     return parser.parse_args()
 
@@ -136,15 +137,15 @@ def run(benchmark: Benchmark, arguments: Sequence[str], options: argparse.Namesp
     return [Table.from_json(document) for document in documents], code
 
 
-def measure_of(table: Table, python: str | None, revision: str) -> Measurement:
+def measure_of(table: Table, python: str | None, revision: str, remark: str) -> Measurement:
     """Return `table` with the versions of its packages, of this Python or else of the peers', the date of today, UTC,
-    and the revision."""
+    the revision and the remark."""
     versions = read_versions(table.packages)
     missing = [name for name in table.packages if name not in versions]
     if python and missing:
         versions |= read_versions(missing, python)
     ordered = {name: versions[name] for name in table.packages if name in versions}
-    return Measurement(table, ordered, f"{datetime.now(UTC):%Y-%m-%d}", revision)
+    return Measurement(table, ordered, f"{datetime.now(UTC):%Y-%m-%d}", revision, remark)
 
 
 def write_pages() -> list[str]:

@@ -1,14 +1,16 @@
 """How time and memory grow with depth, image size, batch, classes, images and objects: linearly, or faster?
 
-    python benchmarks/growth.py [--only depth,folder] [--largest 100000] [--rounds 1] [--home DIR] [--figures FOLDER]
+    python benchmarks/growth.py [--only depth,folder] [--largest 100000] [--rounds 1] [--figures FOLDER]
 
 Each size of each axis of growth_axes.py is measured in a process of its own; the least seconds and MiB of the rounds
 count. Seconds are CPU time of all threads, so that other work on the machine matters little, and waiting for a disk is
 left out. Memory is the highest resident memory beyond that before the work. The growth of a part is an exponent: 1 is
 linear, 2 quadratic. It is the slope of the logarithm of (cost - least cost) over the logarithm of (size - least size),
-fitted to the upper half of the sizes, three or more; the cost of the smallest size, which is mostly fixed, is taken off
-so that it does not hide the growth. A part that does not double has none. Exits 1 where time or memory grow faster than
-linearly: with an exponent of more than 1.2, for measurements vary.
+fitted to the upper half of the sizes, three or more, whose cost is half as much again as the least or more; the cost of
+the smallest size, which is mostly fixed, is taken off so that it does not hide the growth. A part that does not double
+has none. Exits 1 where time or memory grow faster than
+linearly: with an exponent of more than 1.2, for measurements vary. A million images take 5 GB where temporary files
+lie; TMPDIR=/dev/shm puts them into memory, which is faster.
 """
 
 from __future__ import annotations
@@ -33,7 +35,7 @@ MEMORY = "memory"
 # What is too little to be measured: seconds and MiB.
 LEAST = {MEMORY: 20.0}
 LEAST_SECONDS = 0.01
-TITLES = {NETWORK: "Growth with the network and its input", DATA: "Growth with the data"}
+TITLES = {NETWORK: "Growth of building and training", DATA: "Growth of what is done with data and predictions"}
 # Costs by part and size: seconds, and MiB of MEMORY.
 Costs = dict[str, dict[int, float]]
 
@@ -42,7 +44,7 @@ def main() -> int:
     """Measure, print, draw; return the exit code."""
     options = parse_options()
     if options.child:
-        run_child(options.child, options.size, options.home)
+        run_child(options.child, options.size)
         return 0
     measured = {name: measure(name, AXES[name], options) for name in options.only}
     tables = []
@@ -69,7 +71,6 @@ def parse_options() -> argparse.Namespace:
     parser.add_argument("--only", type=choose, default=list(AXES), help=f"some of {','.join(AXES)}")
     parser.add_argument("--largest", type=int, default=10**9, help="leave out larger sizes")
     parser.add_argument("--rounds", type=int, default=1)
-    parser.add_argument("--home", type=Path, help="where folders of images are made [default: for temporary files]")
     parser.add_argument("--figures", type=Path, help="a folder, for a picture of each table")
     add_json_option(parser)
     parser.add_argument("--child", choices=list(AXES), help=argparse.SUPPRESS)
@@ -85,9 +86,9 @@ def choose(names: str) -> list[str]:
     return chosen
 
 
-def run_child(name: str, size: int, parent: Path | None) -> None:
+def run_child(name: str, size: int) -> None:
     """Measure one size of one axis, and print seconds and MiB as JSON."""
-    with tempfile.TemporaryDirectory(dir=parent) as home:
+    with tempfile.TemporaryDirectory() as home:
         os.environ["XDG_CACHE_HOME"] = f"{home}/cache"
         watch = Watch(Path(home))
         AXES[name].run(size, watch)
@@ -100,7 +101,6 @@ def measure(name: str, axis: Axis, options: argparse.Namespace) -> Costs:
     for _ in range(options.rounds):
         for size in (size for size in axis.sizes if size <= options.largest):
             command = [sys.executable, __file__, "--child", name, "--size", str(size)]
-            command += ["--home", str(options.home)] if options.home else []
             done = subprocess.run(command, capture_output=True, text=True, check=False)
             if done.returncode:
                 raise SystemExit(f"{axis.title}, {size} {axis.unit}: {done.stderr[-2000:]}")
@@ -115,11 +115,11 @@ def measure(name: str, axis: Axis, options: argparse.Namespace) -> Costs:
 def fit_exponent(costs: Mapping[int, float], least: float) -> float | None:
     """Return the exponent with which `costs`, by size, grow; None where they do not double, or stay below `least`."""
     sizes = sorted(costs)
-    first, base = sizes[0], costs[sizes[0]]
+    first, base = sizes[0], max(0.0, costs[sizes[0]])
     if len(sizes) < 3 or costs[sizes[-1]] < max(2 * base, least):
         return None
     upper = sizes[-max(3, math.ceil(len(sizes) / 2)) :]
-    upper = [size for size in upper if size > first and costs[size] > base]
+    upper = [size for size in upper if size > first and costs[size] > 1.5 * base]
     if len(upper) < 2:
         return None
     grown = np.log([costs[size] - base for size in upper])

@@ -130,55 +130,45 @@ def name_classes(size: int, watch: Watch) -> None:
         task.typical_images(evaluation, 12)
 
 
-def open_folder(size: int, watch: Watch) -> None:
-    """List, split and count a folder of `size` images in 100 classes, of which it is known that they can be read, as
-    `kresnet train` does before it decodes the first one."""
-    from keras_resnet.data.sources.folder_layout import find_layout
-
-    root = watch.home / "images"
-    _remember(root, _write_images(root, size))
-    watch.start()
-    with watch.part("list"):
-        find_layout(root, _ignore)
-    _open(root, watch)
-
-
-def open_table(size: int, watch: Watch) -> None:
-    """Do the same with a table of `size` rows."""
-    root = watch.home / "images"
-    files = _write_images(root, size)
-    table = root / "labels.csv"
-    rows = (f"{file.parent.name}/{file.name},{file.parent.name}\n" for file in files)
-    table.write_text("path,label\n" + "".join(rows), encoding="utf-8")
-    _remember(table, files)
-    watch.start()
-    _open(table, watch)
-
-
-def _remember(source: Path, files: list[Path]) -> None:
-    """Note that all `files` can be read, as a command does that has read them."""
-    from keras_resnet.data.readability import ReadabilityCache, stamp_file
-
-    known = ReadabilityCache.load(source)
-    for file in files:
-        known.note(file, stamp_file(file), "")
-    known.keep(files)
-    files.clear()
-    import sklearn.model_selection  # noqa: F401  what is imported once
-
-
-def _open(source: Path, watch: Watch) -> None:
+def open_images(size: int, watch: Watch) -> None:
+    """List, split and count `size` images in 100 class folders, and those that a table names, of which it is known that
+    they can be read, as `kresnet train` does before it decodes the first one."""
     from keras_resnet.config.spec import DataSpec
     from keras_resnet.data.load import load_dataset
     from keras_resnet.data.sources import image_folder
+    from keras_resnet.data.sources.folder_layout import find_layout
     from keras_resnet.run.data_fingerprint import fingerprint_splits
 
-    image_folder.fits_in_memory = lambda *of: False  # type: ignore[assignment]  # nothing is decoded then
-    spec = DataSpec(str(source), image_size=224, resize=256, fit="crop", channels=3, cache="off", val_fraction=0.1)
-    with watch.part("open"):
-        data = load_dataset(spec, _ignore, ("train", "validation"))
+    image_folder.fits_in_memory = lambda *of: False  # type: ignore[attr-defined]  # nothing is decoded then
+    root = watch.home / "images"
+    table = watch.home / "images.csv"
+    files = _write_images(root, size)
+    rows = (f"images/{file.parent.name}/{file.name},{file.parent.name}\n" for file in files)
+    table.write_text("path,label\n" + "".join(rows), encoding="utf-8")
+    _remember((root, table), files)
+    watch.start()
+    with watch.part("list folder"):
+        find_layout(root, _ignore)
+    for name, source in (("folder", root), ("table", table)):
+        spec = DataSpec(str(source), image_size=224, resize=256, fit="crop", channels=3, cache="off", val_fraction=0.1)
+        with watch.part(f"open {name}"):
+            data = load_dataset(spec, _ignore, ("train", "validation"))
     with watch.part("fingerprint"):
         fingerprint_splits(data)
+
+
+def _remember(sources: tuple[Path, ...], files: list[Path]) -> None:
+    """Note that all `files` of `sources` can be read, as a command does that has read them."""
+    import sklearn.model_selection  # noqa: F401  what is imported once
+
+    from keras_resnet.data.readability import ReadabilityCache, stamp_file
+
+    for source in sources:
+        known = ReadabilityCache.load(source)
+        for file in files:
+            known.note(file, stamp_file(file), "")
+        known.keep(files)
+    files.clear()
 
 
 def _write_images(root: Path, count: int) -> list[Path]:
@@ -284,10 +274,9 @@ AXES = {
     "pixels": Axis(NETWORK, "training, by image size", "pixels", (32**2, 64**2, 128**2, 256**2, 512**2), enlarge),
     "batch": Axis(NETWORK, "training, by batch size", "images", (16, 64, 256, 1024, 4096), batch),
     "classes": Axis(NETWORK, "training, by classes", "classes", KINDS, classify),
-    "labels": Axis(DATA, "classifying", "classes", KINDS, name_classes),
-    "folder": Axis(DATA, "a folder of images", "images", FOLDERS, open_folder),
-    "table": Axis(DATA, "a table of images", "images", FOLDERS, open_table),
+    "folder": Axis(DATA, "opening data", "images", FOLDERS, open_images),
     "similar": Axis(DATA, "near duplicates", "images", FOLDERS, find_similar),
+    "labels": Axis(DATA, "classifying", "classes", KINDS, name_classes),
     "objects": Axis(DATA, "detecting", "objects per image", (1, 10, 30, 100, 300, 1000), detect),
     "decode": Axis(DATA, "decoding detections", "candidates", (10, 30, 100, 300, 1000, 3000), postprocess),
 }

@@ -41,13 +41,14 @@ class Measurement:
     """A table with when and of what it was measured.
 
     versions: of packages, by their names. revision: of git, with "-dirty" where files differed from it. date and
-    revision are None for what was measured before they were recorded.
+    revision are None for what was measured before they were recorded. remark: on the circumstances, a sentence.
     """
 
     table: Table
     versions: dict[str, str]
     date: str | None = None
     revision: str | None = None
+    remark: str = ""
 
     def describe(self, machine: str) -> str:
         """Return how, where and when this was measured, in a line."""
@@ -55,7 +56,7 @@ class Measurement:
         when = f"measured on {self.date} at revision {self.revision}" if self.date else "date and revision not recorded"
         sentence = "; ".join(filter(None, (machine, versions, when)))
         command = "" if not self.table.command else f"`{self.table.command}`."
-        return " ".join(filter(None, (command, self.table.note, f"{sentence}.")))
+        return " ".join(filter(None, (command, self.table.note, f"{sentence}.", self.remark)))
 
 
 @dataclass
