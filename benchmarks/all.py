@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import platform
 import subprocess
 import sys
 import tempfile
@@ -30,6 +31,8 @@ from results_page import PAGES, RESULTS, MachineResults, Measurement, find_diffe
 
 HERE = Path(__file__).resolve().parent
 PINS = HERE / "peers.txt"
+# By what a machine is known again, whose memory and system may change.
+SAME = ("processor", "flags", "cores")
 FIGURES = ("--figures", str(PAGES / "images"))
 
 
@@ -66,10 +69,11 @@ def main() -> int:
     description, details = describe_machine()
     file = options.json or RESULTS / f"{name_machine(details)}.json"
     results = MachineResults.read(file) if file.is_file() else MachineResults(description, details)
-    if results.details != details:
+    if any(results.details[name] != details[name] for name in SAME):
         message = f"{file} has results of another machine, {results.description}; give another file: --json FILE"
         print(message, file=sys.stderr)
         return 2
+    results.description, results.details = description, details
     warn_of_versions(options.torch_python)
     failed, revision = [], read_revision()
     for name in options.only:
@@ -144,7 +148,8 @@ def measure_of(table: Table, python: str | None, revision: str, remark: str) -> 
     missing = [name for name in table.packages if name not in versions]
     if python and missing:
         versions |= read_versions(missing, python)
-    ordered = {name: versions[name] for name in table.packages if name in versions}
+    ordered = {"Python": platform.python_version()}
+    ordered |= {name: versions[name] for name in table.packages if name in versions}
     return Measurement(table, ordered, f"{datetime.now(UTC):%Y-%m-%d}", revision, remark)
 
 

@@ -36,7 +36,7 @@ print(json.dumps(found))
 
 
 def describe_machine() -> tuple[str, dict[str, Any]]:
-    """Return this machine in words and in numbers: processor, the flags that matter, cores, memory, system, Python."""
+    """Return this machine in words and in numbers: processor, the flags that matter, cores, memory, system."""
     import psutil
 
     fields = _read_processor()
@@ -51,10 +51,9 @@ def describe_machine() -> tuple[str, dict[str, Any]]:
         "cores": cores,
         "memory_gib": round(psutil.virtual_memory().total / 2**30, 1),
         "system": _describe_system(),
-        "python": platform.python_version(),
     }
     has = ", ".join([*vectors, *products]) or platform.machine()
-    return f"{name} ({has}), {cores} cores, {details['memory_gib']:.0f} GiB, Python {details['python']}", details
+    return f"{name} ({has}), {cores} cores, {details['memory_gib']:.0f} GiB, {details['system']}", details
 
 
 def name_machine(details: dict[str, Any]) -> str:

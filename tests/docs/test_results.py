@@ -115,8 +115,8 @@ def test_one_command_measures_stores_and_writes_the_page(benchmark_modules, monk
     measured = document["measurements"]["quick"]
     assert measured["table"]["rows"] == [["kresnet", 1234.5678, None], ["another", 0.25, 3]]
     assert measured["table"]["command"] == "python benchmarks/quick.py --rounds 2 --torch-python PYTHON"
-    assert measured["versions"].keys() == {"numpy"} and measured["revision"] and measured["date"]
-    assert {"processor", "flags", "cores", "memory_gib", "system", "python"} <= document["details"].keys()
+    assert measured["versions"].keys() == {"Python", "numpy"} and measured["revision"] and measured["date"]
+    assert {"processor", "flags", "cores", "memory_gib", "system"} <= document["details"].keys()
 
     document["details"]["cores"] += 1
     file.write_text(json.dumps(document), encoding="utf-8")
