@@ -57,7 +57,8 @@ BENCHMARKS = {
     "detect": Benchmark("detect.py", peers="--torch-python"),
     "input": Benchmark("input.py", peers="--torch-python"),
     "scaling": Benchmark("scaling.py"),
-    "growth-network": Benchmark("growth.py", (("--only", "build,depth,pixels,batch,classes", *FIGURES),)),
+    "growth-depth": Benchmark("growth.py", (("--only", "depth", *FIGURES),)),
+    "growth-input": Benchmark("growth.py", (("--only", "pixels,batch,classes", *FIGURES),)),
     "growth-data": Benchmark("growth.py", (("--only", "folder,similar,labels,objects,decode", *FIGURES),)),
     "memory": Benchmark("peak_memory.py", peers="--torch-python"),
 }

@@ -26,7 +26,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
-from growth_axes import AXES, DATA, NETWORK, Axis, Watch
+from growth_axes import AXES, DATA, DEPTH, INPUT, Axis, Watch
 from result_tables import Cell, Column, Table, add_json_option, describe_rounds, publish
 
 MOST = 1.2
@@ -35,7 +35,11 @@ MEMORY = "memory"
 # What is too little to be measured: seconds and MiB.
 LEAST = {MEMORY: 20.0}
 LEAST_SECONDS = 0.01
-TITLES = {NETWORK: "Growth of building and training", DATA: "Growth of what is done with data and predictions"}
+TITLES = {
+    DEPTH: "Growth of building and training",
+    INPUT: "Growth of training",
+    DATA: "Growth of what is done with data and predictions",
+}
 # Costs by part and size: seconds, and MiB of MEMORY.
 Costs = dict[str, dict[int, float]]
 
@@ -153,9 +157,9 @@ def draw(measured: Mapping[str, Costs], file: Path) -> None:
     """Draw the costs of each axis, on logarithmic scales, relative to the largest size; and what linear is."""
     from matplotlib.figure import Figure
 
-    columns = 4
+    columns = min(3, len(measured))
     lines = math.ceil(len(measured) / columns)
-    figure = Figure(figsize=(11, 2.4 * lines), layout="constrained")
+    figure = Figure(figsize=(3.6 * columns, 2.6 * lines), layout="constrained")
     grid = figure.subplots(lines, columns, squeeze=False)
     for axes in grid.ravel()[len(measured) :]:
         axes.set_axis_off()
@@ -172,7 +176,7 @@ def draw(measured: Mapping[str, Costs], file: Path) -> None:
         axes.xaxis.label.set_size(8)
         axes.grid(alpha=0.3)
         axes.legend(fontsize=7)
-    figure.supylabel("cost, relative to that of the largest size; dotted: linear", fontsize=9)
+    figure.supylabel("cost ÷ that of the largest size", fontsize=9)
     figure.savefig(file, dpi=80)
 
 
