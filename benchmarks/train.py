@@ -48,7 +48,7 @@ def our_steps(policy: str, network: str, size: int, batch: int, count: int | Non
     classes = tuple(str(number) for number in range(count or (1000 if network == "resnet50" else 10)))
     spec = Spec(
         network=parse_model_name(network),
-        data=DataSpec(image_size=size),
+        data=DataSpec(image_size=size, channels=3),
         optimizer=OptimizerSpec(warmup_epochs=0.0),
         training=TrainingSpec(batch_size=batch, precision=policy),
     )
