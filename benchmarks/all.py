@@ -60,7 +60,7 @@ BENCHMARKS = {
     "growth-depth": Benchmark("growth.py", (("--only", "depth", *FIGURES),)),
     "growth-input": Benchmark("growth.py", (("--only", "pixels,batch,classes", *FIGURES),)),
     "growth-data": Benchmark("growth.py", (("--only", "folder,similar,labels,objects,decode", *FIGURES),)),
-    "memory": Benchmark("peak_memory.py", peers="--torch-python"),
+    "memory": Benchmark("peak_memory.py", (("--only", "training"), ("--only", "export")), peers="--torch-python"),
 }
 
 

@@ -42,25 +42,23 @@ def main() -> None:
     if options.export:
         export_stock(options.export, options.folder)
         return
-    with tempfile.TemporaryDirectory() as name:
-        folder = Path(name)
-        make_run(folder)
-        trainings = {
-            case: train_command(case, options) for case in TRAININGS if "Torch" not in case or options.torch_python
-        }
-        publish(
-            [
-                measure("memory-train", f"Training, batch size {options.batch_size}", trainings, options),
-                measure("memory-export", "Export", export_commands(folder), options),
-            ],
-            options.json,
-        )
+    tables = []
+    if options.only in (None, "training"):
+        cases = [case for case in TRAININGS if "PyTorch" not in case or options.torch_python]
+        commands = {case: train_command(case, options) for case in cases}
+        tables.append(measure("memory-train", f"Training, batch size {options.batch_size}", commands, options))
+    if options.only in (None, "export"):
+        with tempfile.TemporaryDirectory() as folder:
+            make_run(Path(folder))
+            tables.append(measure("memory-export", "Export", export_commands(Path(folder)), options))
+    publish(tables, options.json)
 
 
 def parse_options() -> argparse.Namespace:
     """Return the options of the command line."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--torch-python", help="a Python with torch and torchvision; without it no PyTorch is run")
+    parser.add_argument("--only", choices=("training", "export"))
     parser.add_argument("--batch-size", type=int, default=16)
     parser.add_argument("--steps", type=int, default=4)
     parser.add_argument("--rounds", type=int, default=1)
@@ -132,8 +130,9 @@ def measure(
     peaks: dict[str, tuple[float, float]] = {}
     for _ in range(options.rounds):
         for case, (command, told) in commands.items():
-            print(f"{title}: {case}", file=sys.stderr, flush=True)
-            peaks[case] = min(watch(case, command, told), peaks.get(case, (float("inf"), 0.0)))
+            peak = watch(case, command, told)
+            print(f"{title}: {case}: {peak[0]:,.0f} MiB, {peak[1]:.0f} s", file=sys.stderr, flush=True)
+            peaks[case] = min(peak, peaks.get(case, peak))
     first = next(iter(peaks.values()))[0]
     rows: list[list[Cell]] = [[case, mib, mib / first, seconds] for case, (mib, seconds) in peaks.items()]
     columns = [Column("float32" if "Training" in title else "file"), Column("peak memory, MiB", ",.0f")]
