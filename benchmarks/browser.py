@@ -2,9 +2,10 @@
 network as ONNX in onnxruntime-web, interleaved. Both compute in WebAssembly.
 
     scripts/web
+    npm install --prefix FOLDER $(cat benchmarks/browser-peers.txt)
     python benchmarks/browser.py [--ort FOLDER] [--rounds 3]
 
-FOLDER is where `npm install --prefix FOLDER onnxruntime-web` put its packages; without it there is no peer. Needed are
+Without FOLDER there is no peer. Needed are
 Chromium and the Python package playwright. Weights are random: time and size do not depend on them. Each measurement
 has a page of its own; the median of the best round counts. Files of keras.applications'
 network, converted the default way, are left out: their batch is open, which LiteRT.js refuses.
@@ -13,19 +14,22 @@ network, converted the default way, are left out: their batch is open, which Lit
 from __future__ import annotations
 
 import argparse
+import json
 import shutil
 import tempfile
 import threading
 from pathlib import Path
 from typing import Any
 
-from edge import RUNS, SIDE, WARMUP, write_files
+from edge_files import CLASSES, SIDE, Subject, write_file
+from result_tables import Column, Table, add_json_option, describe_rounds, publish
 
+WARMUP, RUNS = 3, 20
 INDEX = b"""<!doctype html><title>benchmark</title><link rel="icon" href="data:,"><script type="importmap">
 {"imports": {"@litertjs/core": "./litert/core/dist/index.js",
              "@litertjs/wasm-utils": "./litert/wasm-utils/dist/index.js"}}
 </script>"""
-# (address of the file, whether to take all threads, side, warm-up, runs) -> {"ms" of each run, "threads"}.
+# (address of the file, whether to take all threads, side, warm-up, runs) → {"ms" of each run, "threads"}.
 LITERT = """async ([url, every, side, warmup, runs]) => {
   const { loadAndCompile, loadLiteRt, Tensor } = await import('@litertjs/core');
   const runtime = await loadLiteRt(new URL('litert/core/wasm/', document.baseURI).href, { threads: every });
@@ -65,8 +69,18 @@ ORT = """async ([url, every, side, warmup, runs]) => {
 SCRIPTS = {".tflite": LITERT, ".onnx": ORT}
 
 
-def site_of(cases: list[tuple[str, Path, float]], ort: Path | None) -> Any:
-    """The files and both runtimes, as a site."""
+def write_cases(folder: Path, has_peer: bool) -> dict[str, Path]:
+    """Write the files to `folder`; return them by case."""
+    subject = Subject.random()
+    cases = {f"kresnet {scheme}": ("tflite", scheme) for scheme in ("int8", "float32")}
+    if has_peer:
+        cases |= {"kresnet ONNX float32 in onnxruntime-web": ("onnx", "float32")}
+        cases |= {"kresnet ONNX int8 in onnxruntime-web": ("onnx", "int8")}
+    return {case: write_file(subject, *what, folder).files[0] for case, what in cases.items()}
+
+
+def create_site(cases: dict[str, Path], ort: Path | None) -> Any:
+    """Return the files and both runtimes, as a site."""
     from keras_resnet.export.demo.page import litert_js_files, require_litert_js
     from keras_resnet.export.demo.server import Site
 
@@ -77,51 +91,65 @@ def site_of(cases: list[tuple[str, Path, float]], ort: Path | None) -> Any:
         pages["ort/wasm.js"] = dist / "ort-wasm-simd-threaded.mjs"
         pages["ort/wasm.wasm"] = dist / "ort-wasm-simd-threaded.wasm"
     # The ending tells a server the type; to a runtime it says nothing.
-    return Site(pages | {f"files/{file.name}.tflite": file for _, file, _ in cases})
+    return Site(pages | {f"files/{file.name}.tflite": file for file in cases.values()})
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--ort", type=Path)
     parser.add_argument("--rounds", type=int, default=3)
+    add_json_option(parser)
     options = parser.parse_args()
     chromium = shutil.which("chromium") or shutil.which("google-chrome")
     if chromium is None:
         parser.error("there is no Chromium here")
     from playwright.sync_api import sync_playwright
 
-    from keras_resnet.cli import console
+    from keras_resnet.export.demo.page import LITERT_JS_VERSION
     from keras_resnet.export.demo.server import create_server
 
     with tempfile.TemporaryDirectory() as folder, sync_playwright() as playwright:
-        kinds = (".tflite", ".onnx") if options.ort else (".tflite",)
-        made = [case for case in write_files(Path(folder)) if case[0].startswith("kresnet")]
-        cases = [case for case in made if case[1].suffix in kinds]
+        cases = write_cases(Path(folder), options.ort is not None)
         browser = playwright.chromium.launch(executable_path=chromium, args=["--no-sandbox", "--disable-gpu"])
         found: dict[tuple[str, bool], tuple[float, int]] = {}
-        with create_server(site_of(cases, options.ort), 0) as server:
+        with create_server(create_site(cases, options.ort), 0) as server:
             threading.Thread(target=server.serve_forever, daemon=True).start()
             address = f"http://127.0.0.1:{server.server_port}/"
             for _ in range(options.rounds):
                 for every in (False, True):
-                    for case, file, _ in cases:
+                    for case, file in cases.items():
                         page = browser.new_page()
                         page.goto(address)
-                        asked = [f"files/{file.name}.tflite", every, SIDE, WARMUP, RUNS]
-                        told = page.evaluate(SCRIPTS[file.suffix], asked)
+                        arguments = [f"files/{file.name}.tflite", every, SIDE, WARMUP, RUNS]
+                        measured = page.evaluate(SCRIPTS[file.suffix], arguments)
                         page.close()
-                        now = sorted(told["ms"])[RUNS // 2], told["threads"]
+                        now = sorted(measured["ms"])[RUNS // 2], measured["threads"]
                         found[case, every] = min(found.get((case, every), now), now)
             server.shutdown()
         version = browser.version
         browser.close()
     rows = []
-    for case, _, _ in cases:
-        ratio = found["kresnet int8", True][0] / found[case, True][0]
-        rows.append([case, *(f"{found[case, every][0]:.1f} ms" for every in (False, True)), f"{ratio:.2f}"])
-    threads = found["kresnet int8", True][1]
-    columns = ["case", "1 thread", f"{threads} threads", "int8 ÷ this"]
-    console.print_table(f"ResNet-50, {SIDE} pixels, one image, Chromium {version}", columns, rows)
+    for case in cases:
+        one, every = (found[case, uses_all][0] for uses_all in (False, True))
+        rows.append([case, one, every, every / found["kresnet int8", True][0]])
+    columns = [
+        Column("one image at a time"),
+        Column("1 thread, ms", ".1f"),
+        Column(f"{found['kresnet int8', True][1]} threads, ms", ".1f"),
+        Column("× time of kresnet int8", ".1f"),
+    ]
+    runtimes = f"headless Chromium {version}, LiteRT.js {LITERT_JS_VERSION}"
+    if options.ort:
+        runtimes += f", {read_peer_version(options.ort)}"
+    note = f"{describe_rounds(options.rounds)} WebAssembly in {runtimes}."
+    title = f"ResNet-50, {SIDE} × {SIDE} pixels, {CLASSES} classes, in a browser"
+    publish([Table("browser", title, columns, rows, ("tensorflow", "keras"), note, options.rounds)], options.json)
+
+
+def read_peer_version(ort: Path) -> str:
+    """Return the name and version of onnxruntime-web in a folder of npm packages."""
+    package = json.loads((ort / "node_modules" / "onnxruntime-web" / "package.json").read_text(encoding="utf-8"))
+    return f"{package['name']} {package['version']}"
 
 
 if __name__ == "__main__":

@@ -21,6 +21,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from result_tables import Cell, Column, Table, add_json_option, describe_rounds, publish
 
 CASES = ((18, 320), (50, 512))
 CLASSES, CALIBRATION, WARMUP, RUNS = 80, 24, 3, 15
@@ -52,7 +53,7 @@ def write_files(folder: Path) -> Iterator[tuple[str, Path, dict[str, Any]]]:
             for scheme in ("float32",) if kind == "classify" else ("float32", "int8"):
                 file = folder / f"{kind}{depth}-{scheme}.tflite"
                 write_tflite(model, TFLiteOptions(SCHEMES[scheme], "uint8"), images if scheme == "int8" else None, file)
-                yield f"ResNet-{depth} at {side}, {kind}, {scheme}", file, {"cells": cells, "side": side}
+                yield f"kresnet ResNet-{depth} at {side}, {kind}, {scheme}", file, {"cells": cells, "side": side}
 
 
 def _time(file: str, threads: int, cells: list[int], side: int) -> dict[str, float]:
@@ -128,6 +129,7 @@ def main() -> None:
     parser.add_argument("--torch-python")
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--threads", type=int, default=2)
+    add_json_option(parser)
     parser.add_argument("--time", help=argparse.SUPPRESS)
     options = parser.parse_args()
     if options.time:
@@ -139,7 +141,7 @@ def main() -> None:
             job = {"file": str(file), "threads": options.threads, **what}
             commands[case] = [sys.executable, __file__, "--time", json.dumps(job)]
         if options.torch_python:
-            commands["torchvision's RetinaNet, ResNet-50 at 512"] = [
+            commands["torchvision's RetinaNet, ResNet-50 at 512, in PyTorch"] = [
                 *(options.torch_python, "-c", TORCH, str(options.threads))
             ]
         seen: dict[str, list[dict[str, float]]] = {case: [] for case in commands}
@@ -147,17 +149,33 @@ def main() -> None:
             for case, command in commands.items():
                 done = subprocess.run(command, capture_output=True, text=True, check=True)
                 seen[case].append(json.loads(done.stdout.splitlines()[-1]))
-    _tell(seen)
+    publish([make_table(seen, options)], options.json)
 
 
-def _tell(seen: dict[str, list[dict[str, float]]]) -> None:
-    print("| case | network, ms | objects, ms | beside the classifier in float32 |\n|---|---|---|---|")
+def make_table(seen: dict[str, list[dict[str, float]]], options: argparse.Namespace) -> Table:
+    """Return the best times of each case: of the network, of what follows, and both relative to the classifier's."""
+    rows: list[list[Cell]] = []
     for case, rounds in seen.items():
         best = min(each["ms"] for each in rounds)
         after = min((each["after"] for each in rounds if "after" in each), default=None)
         same = next((other for other in seen if other.startswith(case.split(",")[0]) and "classify" in other), None)
-        ratio = f"{(best + (after or 0)) / min(each['ms'] for each in seen[same]):.2f}" if same else ""
-        print(f"| {case} | {best:.1f} | {'' if after is None else f'{after:.1f}'} | {ratio} |")
+        ratio = (best + (after or 0)) / min(each["ms"] for each in seen[same]) if same else None
+        rows.append([case, best, after, ratio])
+    columns = [
+        Column("one image at a time"),
+        Column("network, ms", ".1f"),
+        Column("postprocessing, ms", ".1f"),
+        Column("relative to the float32 classifier", ".2f"),
+    ]
+    return Table(
+        "detect",
+        f"Detectors and segmenters of {CLASSES} classes, {options.threads} threads",
+        columns,
+        rows,
+        ("tensorflow", "keras", "ai-edge-litert", "torch", "torchvision"),
+        describe_rounds(options.rounds),
+        options.rounds,
+    )
 
 
 if __name__ == "__main__":

@@ -1,6 +1,6 @@
 """One image through a network on the CPU: our files beside what others make and run, interleaved.
 
-    python -m venv peers && peers/bin/pip install -r benchmarks/edge-peers.txt
+    python -m venv peers && peers/bin/pip install -r benchmarks/peers.txt
     python benchmarks/edge.py [--torch-python peers/bin/python] [--rounds 3] [--threads 1 2]
     python benchmarks/edge.py --run RUN [--runs DIR] [--images 500] [--torch-python peers/bin/python]
     python benchmarks/edge.py --litert
@@ -30,14 +30,14 @@ from typing import Any
 import numpy as np
 from edge_files import Case, Subject, write_cases, write_litert_cases
 from edge_runtimes import to_floats
+from result_tables import Cell, Column, Table, add_json_option, publish
 
 OURS, OURS_LITERT = "kresnet int8", "uint8 input"
+PACKAGES = ("tensorflow", "keras", "ai-edge-litert", "openvino", "nncf", "onnxruntime", "ncnn", "executorch", "torch")
 
 
 def main() -> None:
     options = parse_options()
-    from keras_resnet.cli import console
-
     subject = Subject.of_run(options.run, options.runs, options.images) if options.run else Subject.random()
     with tempfile.TemporaryDirectory() as name:
         folder, refused = Path(name), {}
@@ -48,31 +48,29 @@ def main() -> None:
             (cases, refused), reference = write_cases(subject, folder, options.torch_python), OURS
         quality = compare_outputs(subject, cases, folder)
         times = measure(cases, options.threads, options.rounds, folder / "images.npy")
-        sizes = {case: f"{row.size / 1e6:.2f} MB" if row.files else "" for case, row in cases.items()}
+        sizes = {case: row.size / 1e6 if row.files else None for case, row in cases.items()}
     last = options.threads[-1]
-    rows = []
+    rows: list[list[Cell]] = []
     for case, row in cases.items():
         found, ours = times[case, last], times[reference, last]
-        texts = [
-            f"{times[case, count]['median_ms']:.3g} ms ({times[case, count]['least_ms']:.3g})"
-            for count in options.threads
-        ]
-        ratio, memory = f"{ours['median_ms'] / found['median_ms']:.2f}", f"{found['mib']:.0f} MiB"
-        seconds = "" if row.seconds is None else f"{row.seconds:.1f} s"
-        rows.append([case, *texts, ratio, f"{found['first_ms']:.0f} ms", sizes[case], memory, seconds, quality[case]])
+        medians = [times[case, count]["median_ms"] for count in options.threads]
+        speed = ours["median_ms"] / found["median_ms"]
+        rows.append([case, *medians, speed, found["first_ms"], sizes[case], found["mib"], row.seconds, quality[case]])
     columns = [
-        "case",
-        *(f"{count} thread{'s' * (count > 1)}: median (least)" for count in options.threads),
-        f"{reference} ÷ this",
-        "first image",
-        "size",
-        "memory",
-        "conversion",
-        "error" if subject.labels is None else "accuracy",
+        Column("one image at a time"),
+        *(Column(f"{count} thread{'s' * (count > 1)}, ms", ".1f") for count in options.threads),
+        Column("speed", ".2f"),
+        Column("first image, ms", ",.0f"),
+        Column("size, MB", ".1f"),
+        Column("memory, MiB", ",.0f"),
+        Column("conversion, s", ".1f"),
+        Column("error" if subject.labels is None else "accuracy", ".2%"),
     ]
-    console.print_table(f"{subject.title}; one image at a time", columns, rows)
-    for case, why in refused.items():
-        console.emit(f"{case} is not there: {why}")
+    notes = [f"Lowest median of {options.rounds} rounds, interleaved. Speed is relative to {reference}."]
+    notes += [f"{case} is missing: {why}." for case, why in refused.items()]
+    kind = "litert" if options.litert else "run" if options.run else "random"
+    table = Table(f"edge-{kind}", subject.title, columns, rows, PACKAGES, " ".join(notes), options.rounds)
+    publish([table], options.json)
 
 
 def parse_options() -> argparse.Namespace:
@@ -82,19 +80,21 @@ def parse_options() -> argparse.Namespace:
     parser.add_argument("--runs", help="where runs live")
     parser.add_argument("--images", type=int, default=500, help="validation images of the run")
     parser.add_argument("--litert", action="store_true", help="compare ways to run the int8 file in LiteRT alone")
-    parser.add_argument("--torch-python", help="a Python with the packages of edge-peers.txt")
+    parser.add_argument("--torch-python", help="a Python with the packages of peers.txt")
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--threads", type=int, nargs="+", default=[1, 2])
+    add_json_option(parser)
     return parser.parse_args()
 
 
-def compare_outputs(subject: Subject, cases: dict[str, Case], folder: Path) -> dict[str, str]:
-    """Run all images through each file. Return by case the accuracy, or by how much logits are off; "" for another
+def compare_outputs(subject: Subject, cases: dict[str, Case], folder: Path) -> dict[str, float | None]:
+    """Run all images through each file. Return by case the accuracy, or by how much logits are off; None for another
     network. Raises SystemExit where a float file is not the network that it should be."""
-    expected, texts = np.asarray(subject.model.predict(subject.images, verbose=0)), {}
+    expected = np.asarray(subject.model.predict(subject.images, verbose=0))
+    quality: dict[str, float | None] = {}
     for case, row in cases.items():
         if row.max_error is None:
-            texts[case] = ""
+            quality[case] = None
             continue
         target = folder / "outputs.npy"
         subprocess.run([*row.command, row.runtime, row.file, "1", str(folder / "images.npy"), str(target)], check=True)
@@ -102,9 +102,9 @@ def compare_outputs(subject: Subject, cases: dict[str, Case], folder: Path) -> d
         error = float(np.sqrt(np.mean((outputs - expected) ** 2)) / expected.std())
         if error > row.max_error:
             raise SystemExit(f"{case} is another network than the Keras model: its logits are off by {error:.1%}")
-        right = None if subject.labels is None else float(np.mean(outputs.argmax(1) == subject.labels))
-        texts[case] = f"{error:.2%}" if right is None else f"{right:.2%}"
-    return texts
+        is_right = None if subject.labels is None else outputs.argmax(1) == subject.labels
+        quality[case] = error if is_right is None else float(np.mean(is_right))
+    return quality
 
 
 def measure(

@@ -70,7 +70,7 @@ class Subject:
         model = resnet(50, zero_gamma=False)  # zeros would be kept once for all layers
         card = ModelMetadata(tuple(map(str, range(CLASSES))), 256, SIDE, {})
         noise = np.random.default_rng(0).integers(0, 256, (NOISE, SIDE, SIDE, 3), np.uint8)
-        return cls(f"ResNet-50, {SIDE} pixels, random weights", model, card, noise, noise[:4])
+        return cls(f"ResNet-50, {SIDE} × {SIDE} pixels, batch size 1, random weights", model, card, noise, noise[:4])
 
     @classmethod
     def of_run(cls, name: str, runs: str | None, count: int) -> Subject:
@@ -104,10 +104,10 @@ def write_cases(subject: Subject, folder: Path, peers: str | None) -> tuple[dict
         "kresnet int8": int8,
         "kresnet float32 in OpenVINO": replace(float32, runtime="openvino"),
         "kresnet int8 in OpenVINO": replace(int8, runtime="openvino"),
-        "kresnet OpenVINO float16": _write(subject, "openvino", "float16", folder),
-        "kresnet OpenVINO int8 (NNCF)": _write(subject, "openvino", "int8", folder),
-        "kresnet ONNX float32": _write(subject, "onnx", "float32", folder),
-        "kresnet ONNX int8": _write(subject, "onnx", "int8", folder),
+        "kresnet OpenVINO float16": write_file(subject, "openvino", "float16", folder),
+        "kresnet OpenVINO int8 (NNCF)": write_file(subject, "openvino", "int8", folder),
+        "kresnet ONNX float32": write_file(subject, "onnx", "float32", folder),
+        "kresnet ONNX int8": write_file(subject, "onnx", "int8", folder),
     }
     refused: dict[str, str] = {}
     if subject.labels is None:
@@ -127,10 +127,11 @@ def write_litert_cases(subject: Subject, folder: Path) -> dict[str, Case]:
 
 def write_tflite(subject: Subject, scheme: str, folder: Path, io: str = "uint8") -> Case:
     """Write one of kresnet's TFLite files, with inputs of the type `io`."""
-    return _write(subject, "tflite", scheme, folder, io)
+    return write_file(subject, "tflite", scheme, folder, io)
 
 
-def _write(subject: Subject, name: str, scheme: str, folder: Path, io: str = "uint8") -> Case:
+def write_file(subject: Subject, name: str, scheme: str, folder: Path, io: str = "uint8") -> Case:
+    """Write the file of the format `name`, with weights and inputs as `scheme` and `io` say; return its row."""
     from keras_resnet.export.file_options import FileOptions, SchemeOptions
     from keras_resnet.export.formats import get_format
     from keras_resnet.export.formats.base import Conversion
@@ -165,7 +166,7 @@ def _write_stock(folder: Path) -> dict[str, Case]:
 
 
 def _write_peers(subject: Subject, folder: Path, python: str) -> tuple[dict[str, Case], dict[str, str]]:
-    """Let `python`, which has the packages of edge-peers.txt, write the files of other runtimes."""
+    """Let `python`, which has the packages of peers.txt, write the files of other runtimes."""
     network, images, command = folder / "peers.onnx", folder / "calibration.npy", (python, PEERS_SCRIPT)
     write_channels_first(subject.model, network)
     np.save(images, subject.calibration)

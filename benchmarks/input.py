@@ -27,6 +27,8 @@ from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
+from result_tables import Cell, Column, Table, add_json_option, describe_rounds, publish
+
 SIZE, RESIZE, BATCH = 224, 256, 32
 PHOTO, LARGE = (500, 375), (4032, 3024)
 # ResNet-50 v1.5 in mixed precision on one A100 of 80 GB, images per second in training: NVIDIA, DeepLearningExamples,
@@ -137,19 +139,19 @@ def torch_batches(folder: Path, kind: str) -> Iterable[Any]:
 
 # Name → how its batches are made, and which crop it stands for.
 CASES: dict[str, tuple[Callable[..., Iterable[Any]], tuple[Any, ...]]] = {
-    "ours, default crop, from the cache": (our_batches, ("pad", "auto")),
-    "ours, default crop, decoded each time": (our_batches, ("pad",)),
-    "tf.data, a window of 224 (decode_and_crop)": (tf_batches, ("window",)),
+    "kresnet, default crop, from the cache": (our_batches, ("pad", "auto")),
+    "kresnet, default crop, decoded each time": (our_batches, ("pad",)),
+    "tf.data, a window of 224, not resized": (tf_batches, ("window",)),
     "tf.data, decoded, resized to 256, cropped": (tf_batches, ("default",)),
     "tf.data, decoded exactly, resized by Pillow": (tf_batches, ("pillow",)),
     "Keras, image_dataset_from_directory": (keras_batches, ("default",)),
     "torchvision, Resize and RandomCrop": (torch_batches, ("default",)),
-    "ours, resized crop, images in memory": (our_batches, ("resized", "auto", False, True)),
-    "ours, resized crop, from the cache": (our_batches, ("resized", "auto")),
-    "ours, resized crop, scaled, from the cache": (our_batches, ("resized", "auto", True)),
-    "ours, resized crop, decoded each time": (our_batches, ("resized",)),
-    "ours, resized crop, scaled, decoded each time": (our_batches, ("resized", "off", True)),
-    "tf.data, resized crop (decode_and_crop)": (tf_batches, ("resized",)),
+    "kresnet, resized crop, images in memory": (our_batches, ("resized", "auto", False, True)),
+    "kresnet, resized crop, from the cache": (our_batches, ("resized", "auto")),
+    "kresnet, resized crop, --scaled-decoding, from the cache": (our_batches, ("resized", "auto", True)),
+    "kresnet, resized crop, decoded each time": (our_batches, ("resized",)),
+    "kresnet, resized crop, --scaled-decoding, decoded each time": (our_batches, ("resized", "off", True)),
+    "tf.data, resized crop, not antialiased": (tf_batches, ("resized",)),
     "tf.data, resized crop, antialiased": (tf_batches, ("antialias",)),
     "torchvision, RandomResizedCrop": (torch_batches, ("resized",)),
 }
@@ -249,21 +251,25 @@ def run_rounds(folder: Path, options: argparse.Namespace) -> dict[str, list[dict
     return found
 
 
-def print_table(title: str, folder: Path, options: argparse.Namespace) -> None:
-    """Measure the cases on the images in `folder`, and print what was found."""
+def measure_all(name: str, title: str, folder: Path, options: argparse.Namespace) -> Table:
+    """Measure the cases on the images in `folder`; return the best of their rounds."""
     cores = os.cpu_count() or 1
-    found = run_rounds(folder, options)
-    print(f"\n{title}\n| case | images/s | CPU ms an image | images/s a core | cores for one A100 |")
-    print("|---|---|---|---|---|")
-    for name, known in found.items():
-        if not known:
-            print(f"| {name} | not installed here | | | |")
-            continue
-        rate, cpu = max(each["rate"] for each in known), min(each["cpu"] for each in known)
-        print(
-            f"| {name} | {rate:,.0f} | {cpu * 1000:.2f} | {1 / cpu:,.0f} | {A100 * cpu:.1f}"
-            f" ({cores / cpu / A100:.0%} by these {cores}) |"
-        )
+    rows: list[list[Cell]] = []
+    for case, known in run_rounds(folder, options).items():
+        if known:
+            rate, cpu = max(each["rate"] for each in known), min(each["cpu"] for each in known)
+            rows.append([case, rate, cpu * 1000, 1 / cpu, A100 * cpu, cores / cpu / A100])
+    columns = [
+        Column("batches of 224 × 224 pixels"),
+        Column("images/s", ",.0f"),
+        Column("CPU ms per image", ".2f"),
+        Column("images/s per core", ",.0f"),
+        Column("cores for one A100", ".1f"),
+        Column(f"A100s fed by these {cores} cores", ".2f"),
+    ]
+    packages = ("tensorflow", "keras", "pillow", "torch", "torchvision")
+    note = f"{describe_rounds(options.rounds)} CPU time includes worker processes."
+    return Table(f"input-{name}", title, columns, rows, packages, note, options.rounds)
 
 
 def main() -> None:
@@ -277,6 +283,7 @@ def main() -> None:
     parser.add_argument("--sizes", nargs="+", choices=["photos", "large"], default=["photos", "large"])
     parser.add_argument("--torch-python", default=sys.executable, help="a Python that has torch and torchvision")
     parser.add_argument("--home", type=Path, help="where the images are made and kept [default: a temporary folder]")
+    add_json_option(parser)
     for internal, kind in (("--case", str), ("--folder", Path)):
         parser.add_argument(internal, type=kind, help=argparse.SUPPRESS)
     arguments = parser.parse_args()
@@ -286,14 +293,17 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as temporary:
         home = arguments.home or Path(temporary)
         os.environ["XDG_CACHE_HOME"] = str(home / "cache")
+        tables = []
         sets = {"photos": (arguments.photos, PHOTO), "large": (arguments.large, LARGE)}
         for name in arguments.sizes:
             count, size = sets[name]
             if not (home / name).exists():
                 make_photos(home / name, count, size)
             first, second = open_twice(home / name)
-            print(f"{name}: JPEGs of {size[0]} × {size[1]}: opened in {first:.1f} s, then in {second:.1f} s")
-            print_table(f"{size[0]} × {size[1]}", home / name, arguments)
+            title = f"JPEGs of {size[0]} × {size[1]} pixels"
+            print(f"{name}: {title}: opened in {first:.1f} s, then in {second:.1f} s", file=sys.stderr)
+            tables.append(measure_all(name, title, home / name, arguments))
+        publish(tables, arguments.json)
 
 
 if __name__ == "__main__":

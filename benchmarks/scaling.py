@@ -16,6 +16,8 @@ import sys
 import tempfile
 from pathlib import Path
 
+from result_tables import Column, Table, add_json_option, describe_rounds, publish
+
 CASES = {
     "1 device": ([], ["--devices", "cpu:1"]),
     "2 logical devices": ([], ["--devices", "cpu:2"]),
@@ -25,16 +27,16 @@ CASES = {
 IMAGES_PER_SECOND, BANDWIDTH, LATENCY = 2500.0, 12.5e9, 20e-6
 
 
-def measure(net: list[str], rounds: int) -> None:
-    from keras_resnet.cli import console
-
+def measure(net: dict[str, int], rounds: int) -> Table:
+    """Train `net`, values by option, in all cases by turns; return images per second of each."""
+    arguments = [part for option, value in net.items() for part in (f"--{option}", str(value))]
     best: dict[str, float] = {}
     for _ in range(rounds):
         for case, (launch, devices) in CASES.items():
             with tempfile.TemporaryDirectory() as home:
                 train = [
                     "train",
-                    *net,
+                    *arguments,
                     "--epochs",
                     "3",
                     "--precision",
@@ -49,8 +51,15 @@ def measure(net: list[str], rounds: int) -> None:
                 subprocess.run(command, check=True, capture_output=True)
                 last = (Path(home) / "x" / "log.jsonl").read_text().splitlines()[-1]
             best[case] = max(best.get(case, 0.0), json.loads(last)["images_per_second"])
-    rows = [[case, f"{rate:.1f}", f"{rate / best['1 device']:.2f}"] for case, rate in best.items()]
-    console.print_table(" ".join(net), ["case", "images/s", "× one device"], rows)
+    return Table(
+        f"scaling-resnet{net['depth']}",
+        f"ResNet-{net['depth']}, image size {net['image-size']}, batch size {net['batch-size']}, float32",
+        [Column("training"), Column("images/s", ".1f"), Column("× one device", ".2f")],
+        [[case, rate, rate / best["1 device"]] for case, rate in best.items()],
+        ("tensorflow", "keras"),
+        describe_rounds(rounds),
+        rounds,
+    )
 
 
 def model(network: str, batch: int, rate: float, bandwidth: float, latency: float) -> None:
@@ -85,15 +94,13 @@ def main() -> None:
     parser.add_argument("--bandwidth", type=float, default=BANDWIDTH, help="bytes per second of a device, for --model")
     parser.add_argument("--latency", type=float, default=LATENCY, help="seconds a message, for --model")
     parser.add_argument("--rounds", type=int, default=2)
+    add_json_option(parser)
     options = parser.parse_args()
     if options.model:
         model(options.network, options.batch_size, options.images_per_second, options.bandwidth, options.latency)
         return
-    for net in (
-        ["--depth", "20", "--image-size", "32", "--batch-size", "128"],
-        ["--depth", "18", "--image-size", "64", "--batch-size", "64"],
-    ):
-        measure(net, options.rounds)
+    nets = ({"depth": 20, "image-size": 32, "batch-size": 128}, {"depth": 18, "image-size": 64, "batch-size": 64})
+    publish([measure(net, options.rounds) for net in nets], options.json)
 
 
 if __name__ == "__main__":

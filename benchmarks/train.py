@@ -5,32 +5,37 @@
 Each case is a process of its own that waits for its turn; in every round each runs a few steps, and the best round of
 each counts. Images are random and in memory: this measures the step, not the disk. The peers of ResNet-50 are
 keras.applications.ResNet50 and torchvision's; those of ResNet-20 the same network with Keras' own batch norm, and one
-written for PyTorch below. FLOPs are counted as three times the multiply-adds of the forward pass, times two.
+written for PyTorch below. FLOPs are counted as three times the multiply-adds of the forward pass, times two. On a CPU
+that does not compute in bfloat16, only float32 is measured.
 """
 
 from __future__ import annotations
 
 import argparse
-import json
 import subprocess
 import sys
 import time
 from collections.abc import Callable
 from typing import Any
 
+from result_tables import Column, Table, add_json_option, describe_rounds, publish
+
+BASE = "stock Keras, float32"
 CASES = {
-    "ours, float32": ("keras", "ours", "float32"),
-    "ours, mixed_bfloat16": ("keras", "ours", "mixed_bfloat16"),
-    "stock Keras, float32": ("keras", "stock", "float32"),
+    "kresnet, mixed_bfloat16": ("keras", "ours", "mixed_bfloat16"),
+    "kresnet, float32": ("keras", "ours", "float32"),
     "stock Keras, mixed_bfloat16": ("keras", "stock", "mixed_bfloat16"),
-    "PyTorch eager, float32": ("torch", "eager", "float32"),
-    "PyTorch eager, bfloat16": ("torch", "eager", "bfloat16"),
-    "PyTorch compiled, bfloat16": ("torch", "compiled", "bfloat16"),
+    BASE: ("keras", "stock", "float32"),
+    "PyTorch, bfloat16 autocast": ("torch", "eager", "bfloat16"),
+    "PyTorch, bfloat16, compiled": ("torch", "compiled", "bfloat16"),
+    "PyTorch, float32": ("torch", "eager", "float32"),
+    "PyTorch, float32, compiled": ("torch", "compiled", "float32"),
 }
 
 
-def our_steps(policy: str, network: str, size: int, batch: int) -> Callable[[int], None]:
-    """A function that runs the steps that `kresnet train` runs, with its default optimizer."""
+def our_steps(policy: str, network: str, size: int, batch: int, count: int | None = None) -> Callable[[int], None]:
+    """Return a function that runs the steps that `kresnet train` runs, with its default optimizer. count: of classes
+    [default: 1000 of resnet50, 10 of others]."""
     import numpy as np
     import tensorflow as tf
 
@@ -40,7 +45,7 @@ def our_steps(policy: str, network: str, size: int, batch: int) -> Callable[[int
     from keras_resnet.training import distribute
     from keras_resnet.training.build_trainer import build_trainer
 
-    classes = tuple(str(number) for number in range(1000 if network == "resnet50" else 10))
+    classes = tuple(str(number) for number in range(count or (1000 if network == "resnet50" else 10)))
     spec = Spec(
         network=parse_model_name(network),
         data=DataSpec(image_size=size, channels=3),
@@ -51,7 +56,7 @@ def our_steps(policy: str, network: str, size: int, batch: int) -> Callable[[int
     data = DatasetSplits("random", classes, {"train": labels}, False, size, size)
     step = build_trainer(spec, data, distribute.setup("cpu:1")).make_train_function()
     images, numbers = _random(size, batch, len(classes))
-    batches = tf.data.Dataset.from_tensors((images, np.eye(len(classes), dtype="float32")[numbers])).repeat()
+    batches = tf.data.Dataset.from_tensors((images, tf.one_hot(numbers, len(classes)))).repeat()
 
     def run(steps: int) -> None:
         for inputs in batches.take(steps):
@@ -145,12 +150,12 @@ def _torch_model(network: str) -> Any:
     return nn.Sequential(*layers, nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(64, 10))
 
 
-def matmul_limits() -> dict[str, float]:
-    """GFLOP/s of a large matrix product on this machine, by dtype: what no network can exceed."""
+def matmul_limits(dtypes: set[str]) -> dict[str, float]:
+    """Return GFLOP/s of a large matrix product on this machine, by dtype: what no network can exceed."""
     import tensorflow as tf
 
     found, side = {}, 4096
-    for dtype in ("float32", "bfloat16"):
+    for dtype in sorted(dtypes, reverse=True):
         a = tf.cast(tf.random.normal((side, side)), dtype)
         product = tf.function(lambda a: tf.matmul(a, a))
         product(a)
@@ -186,14 +191,26 @@ def main() -> None:
     parser.add_argument("--steps", type=int, default=4)
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--torch-python", help="A Python with torch and torchvision; without it no PyTorch is run.")
+    add_json_option(parser)
     parser.add_argument("--work", help=argparse.SUPPRESS)
     options = parser.parse_args()
     if options.work:
         work(options.work, options.network, options.image_size, options.batch_size)
         return
-    cases = [case for case, what in CASES.items() if what[0] == "keras" or options.torch_python]
-    seconds = interleave(cases, options)
-    report(seconds, options)
+    seconds = interleave(choose_cases(options.torch_python), options)
+    publish([make_table(seconds, options)], options.json)
+
+
+def choose_cases(torch_python: str | None) -> list[str]:
+    """Return the cases that can be measured here; prints why others cannot."""
+    from keras_resnet.training.precision import choose_by_hardware
+
+    cases = [case for case, what in CASES.items() if what[0] == "keras" or torch_python]
+    policy, reason = choose_by_hardware() or ("", "")
+    if policy == "float32":
+        print(f"only float32 is measured: {reason}", file=sys.stderr)
+        cases = [case for case in cases if "bfloat16" not in case]
+    return cases
 
 
 def interleave(cases: list[str], options: argparse.Namespace) -> dict[str, float]:
@@ -223,26 +240,35 @@ def interleave(cases: list[str], options: argparse.Namespace) -> dict[str, float
     return best
 
 
-def report(seconds: dict[str, float], options: argparse.Namespace) -> None:
-    """A table: images per second, ratio to stock Keras in float32, share of the matrix product's speed."""
-    from keras_resnet.cli import console
+def make_table(seconds: dict[str, float], options: argparse.Namespace) -> Table:
+    """Return images per second, ratio to stock Keras in float32, and share of the matrix product's speed."""
     from keras_resnet.models.flops import count_cost
     from keras_resnet.models.names import parse_model_name
 
-    limits = matmul_limits()
+    limits = matmul_limits({"bfloat16" if "bfloat16" in case else "float32" for case in seconds})
     size = options.image_size
     cost = count_cost(parse_model_name(options.network), classes=1000, input_shape=(size, size, 3))
-    base = seconds["stock Keras, float32"]
     rows = []
     for case, took in seconds.items():
         rate = options.steps * options.batch_size / took
         limit = limits["bfloat16" if "bfloat16" in case else "float32"]
-        share = rate * 6 * cost.multiply_adds / 1e9 / limit
-        rows.append([case, f"{rate:.1f}", f"{base / took:.2f}", f"{share:.2f}"])
-    title = (
-        f"{options.network}, {size} pixels, batch {options.batch_size}; matrix product in GFLOP/s: {json.dumps(limits)}"
+        rows.append([case, rate, seconds[BASE] / took, rate * 6 * cost.multiply_adds / 1e9 / limit])
+    speeds = " and ".join(f"{limit:.0f} GFLOP/s in {dtype}" for dtype, limit in limits.items())
+    columns = [
+        Column("training step"),
+        Column("images/s", ".1f"),
+        Column("× stock float32", ".2f"),
+        Column("share of matmul speed", ".2f"),
+    ]
+    return Table(
+        f"train-{options.network}",
+        f"{options.network.replace('resnet', 'ResNet-')}, {size} × {size} pixels, batch size {options.batch_size}",
+        columns,
+        rows,
+        ("tensorflow", "keras", "torch", "torchvision"),
+        f"{describe_rounds(options.rounds)} A large matrix product runs at {speeds}.",
+        options.rounds,
     )
-    console.print_table(title, ["case", "images/s", "× stock float32", "share of matmul"], rows)
 
 
 if __name__ == "__main__":

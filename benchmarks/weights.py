@@ -1,7 +1,7 @@
 """Are imported weights right? Logits of ours against torchvision's and timm's own networks.
 
-    python -m venv torch-env && torch-env/bin/pip install torch torchvision timm safetensors
-    python benchmarks/weights.py --torch-python torch-env/bin/python
+    python -m venv peers && peers/bin/pip install -r benchmarks/peers.txt
+    python benchmarks/weights.py --torch-python peers/bin/python
 
 The other Python makes each network with random weights and shaken statistics, writes its state (.pth in PyTorch's
 present and former format, .safetensors for timm) and its logits for 8 random images; this one imports the state.

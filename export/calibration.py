@@ -70,8 +70,8 @@ def _sample_training_images(data: DatasetSplits, count: int) -> tuple[np.ndarray
 def _describe_counts(data: DatasetSplits, per_class: int) -> str:
     """Say how many images of each class a sample of up to `per_class` of each has."""
     train = data.splits["train"]
-    counts = [min(per_class, int(train.has_label(label).sum())) for label in range(len(data.classes))]
-    fewest, most = min(counts), max(counts)
+    counts = np.minimum(train.count_labels(len(data.classes)), per_class)
+    fewest, most = counts.min(), counts.max()
     return f"{most} of each class" if fewest == most else f"{fewest} to {most} of each class"
 
 

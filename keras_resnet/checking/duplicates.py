@@ -10,16 +10,7 @@ import numpy as np
 from keras_resnet.checking.facts import ImageFacts
 from keras_resnet.checking.findings import Finding
 from keras_resnet.checking.quality import is_blank
-
-# Bits of 64 by which the perceptual hashes of near duplicates differ at most. These see shapes alone.
-MAX_BITS = 8
-# Correlations that their thumbnails have at least: in gray, without which other images of one background would be among
-# them; and in color, without which simple shapes of any color would be. Brightening changes colors where it clips them.
-MIN_GRAY, MIN_COLOR = 0.97, 0.95
-# Shares of red, green and blue in gray (ITU-R BT.601).
-GRAY = np.array([0.299, 0.587, 0.114], np.float32)
-# Hashes that are compared with all others at once, and pairs of thumbnails that are.
-CHUNK, PAIRS = 1024, 16384
+from keras_resnet.checking.similar_images import find_similar_pairs
 
 
 def find_duplicates(facts: Sequence[ImageFacts], has_own_splits: bool = True) -> Iterator[Finding]:
@@ -59,39 +50,10 @@ def _group_similar(facts: list[ImageFacts]) -> list[list[int]]:
     if len(facts) < 2:
         return []
     hashes = np.array([each.hash for each in facts], np.uint64)
-    thumbnails = np.stack([each.thumbnail for each in facts])
-    pairs = []
-    for start in range(0, len(facts), CHUNK):
-        differing = np.bitwise_count(hashes[start : start + CHUNK, None] ^ hashes[None])
-        first, second = np.nonzero(differing <= MAX_BITS)
-        first += start
-        upper = first < second
-        first, second = first[upper], second[upper]
-        alike = _are_alike(thumbnails, first, second)
-        pairs.append(np.stack([first[alike], second[alike]]))
-    first, second = np.concatenate(pairs, axis=1)
+    first, second = find_similar_pairs(hashes, np.stack([each.thumbnail for each in facts]))
     links = coo_array((np.ones(len(first)), (first, second)), shape=(len(facts), len(facts)))
     _, group_of = connected_components(links, directed=False)
     groups = defaultdict(list)
     for place, group in enumerate(group_of.tolist()):
         groups[group].append(place)
     return [group for group in groups.values() if len(group) > 1]
-
-
-def _are_alike(thumbnails: np.ndarray, first: np.ndarray, second: np.ndarray) -> np.ndarray:
-    """Return for each pair of rows, int (P,) each, whether these `thumbnails`, uint8 (N, S, S, 3), are alike, bool
-    (P,)."""
-    alike = np.empty(len(first), bool)
-    for start in range(0, len(first), PAIRS):
-        part = slice(start, start + PAIRS)
-        one, other = (thumbnails[rows[part]].astype(np.float32) for rows in (first, second))
-        alike[part] = (_correlate(one @ GRAY, other @ GRAY) >= MIN_GRAY) & (_correlate(one, other) >= MIN_COLOR)
-    return alike
-
-
-def _correlate(first: np.ndarray, second: np.ndarray) -> np.ndarray:
-    """Return Pearson's correlation of all values of each pair of images, (P, …) each, as (P,)."""
-    one, other = (each.reshape(len(each), -1) for each in (first, second))
-    one, other = (each - each.mean(axis=1, keepdims=True) for each in (one, other))
-    lengths = np.linalg.norm(one, axis=1) * np.linalg.norm(other, axis=1)
-    return np.asarray((one * other).sum(axis=1) / np.maximum(lengths, 1e-6))

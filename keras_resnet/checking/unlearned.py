@@ -81,7 +81,8 @@ def cross_validate(features: np.ndarray, labels: np.ndarray, classes: int) -> np
 
     Of a class's only image nothing is known without it: its label is taken to be right.
     """
-    probabilities: np.ndarray = np.eye(classes)[labels]
+    probabilities = np.zeros((len(labels), classes))
+    probabilities[np.arange(len(labels)), labels] = 1
     rows = np.flatnonzero(np.bincount(labels, minlength=classes)[labels] > 1)
     if len(np.unique(labels[rows])) < 2:
         return probabilities
@@ -97,10 +98,12 @@ def cross_validate(features: np.ndarray, labels: np.ndarray, classes: int) -> np
 def _assign_folds(labels: np.ndarray) -> np.ndarray:
     """Return which of FOLDS folds each image is in, int (N,): as many of each class in each, neighbors together, for
     frames of a video look alike."""
+    _, numbers, counts = np.unique(labels, return_inverse=True, return_counts=True)
+    order = np.argsort(numbers, kind="stable")
+    of_class = numbers[order]
+    places = np.arange(len(labels)) - (np.cumsum(counts) - counts)[of_class]
     folds = np.empty(len(labels), int)
-    for label in np.unique(labels):
-        rows = np.flatnonzero(labels == label)
-        folds[rows] = np.arange(len(rows)) * FOLDS // len(rows)
+    folds[order] = places * FOLDS // counts[of_class]
     return folds
 
 

@@ -122,10 +122,6 @@ class Split:
             _tensors={},
         )
 
-    def has_label(self, label: int) -> np.ndarray:
-        """Return which images have the label of that number: bool (count,)."""
-        return self.labels == label if self.label_sets is None else self.label_sets[:, label] > 0
-
     def count_labels(self, classes: int) -> np.ndarray:
         """Return how many images have each label, int64 (classes,); of images with objects, that of the first one."""
         if self.label_sets is not None:
@@ -337,7 +333,7 @@ def log_held_out(held_out: int, total: int, fraction: float, how: str, log: Log,
 def require_all_classes(splits: dict[str, Split], classes: tuple[str, ...]) -> None:
     """Raise DataError unless every split has an image of every class."""
     for split in splits.values():
-        missing = [name for label, name in enumerate(classes) if not split.has_label(label).any()]
+        missing = [classes[label] for label in np.flatnonzero(split.count_labels(len(classes)) == 0)]
         if missing:
             raise DataError(f"the {split.name} images hold none of class {', '.join(missing)} that can be read")
 
@@ -352,14 +348,12 @@ def split_stratified(labels: np.ndarray, fraction: float, classes: tuple[str, ..
         name = classes[int(counts.argmin())]
         raise DataError(describe_too_few(f"class {name}", int(counts.min()), "readable image", f"images of {name}"))
     wanted = min(max(len(classes), round(fraction * len(labels))), len(labels) - len(classes))
-    rows = np.arange(len(labels))
-    train, held_out = map(set, train_test_split(rows, test_size=wanted, stratify=labels, random_state=SPLIT_SEED))
-    # A class that is rare beside the others may fall on one side whole.
-    for label in range(len(classes)):
-        of_class = set(rows[labels == label])
-        for lacking, giving in ((held_out, train), (train, held_out)):
-            if not of_class & lacking:
-                moved = min(of_class)
-                giving.remove(moved)
-                lacking.add(moved)
-    return np.array(sorted(train)), np.array(sorted(held_out))
+    _, rows = train_test_split(np.arange(len(labels)), test_size=wanted, stratify=labels, random_state=SPLIT_SEED)
+    is_held_out = np.zeros(len(labels), bool)
+    is_held_out[rows] = True
+    # A class that is rare beside the others may fall on one side whole; then its first image changes sides.
+    first = np.unique(labels, return_index=True)[1]
+    for side in (True, False):
+        is_lacking = np.bincount(labels[is_held_out == side], minlength=len(classes)) == 0
+        is_held_out[first[is_lacking]] = side
+    return np.flatnonzero(~is_held_out), np.flatnonzero(is_held_out)

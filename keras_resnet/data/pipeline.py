@@ -280,5 +280,10 @@ def sample_balanced_images(
 def sample_balanced_rows(split: Split, *, per_class: int, classes: int, seed: int) -> np.ndarray:
     """Return where up to `per_class` images of each class stand, drawn at random: int64 (N,), in order, each once."""
     order = np.random.default_rng(seed).permutation(split.count)
-    chosen = [order[split.has_label(label)[order]][:per_class] for label in range(classes)]
-    return np.unique(np.concatenate(chosen))
+    if split.label_sets is not None:
+        has_label = split.label_sets[order] > 0
+        return np.unique(np.concatenate([order[has_label[:, label]][:per_class] for label in range(classes)]))
+    labels = split.labels[order]
+    by_class = np.argsort(labels, kind="stable")
+    places = np.arange(len(order)) - np.searchsorted(labels[by_class], labels[by_class])
+    return np.sort(order[by_class[(places < per_class) & (labels[by_class] >= 0)]])

@@ -147,8 +147,9 @@ def _small_pixel_classifiers(
         name = f"the most similar of {counted(len(train_rows), 'training image', ',')}"
     model.fit(train_pixels, train.labels[train_rows])
     side = round((train_pixels.shape[1] / train.channels) ** 0.5)
-    predictions = list(np.eye(len(classes), dtype=np.float32)[model.predict(pixels)])
-    yield _Baseline(f"{name} on {side} × {side} pixels", False, validation_rows, predictions)
+    predictions = np.zeros((len(pixels), len(classes)), np.float32)
+    predictions[np.arange(len(pixels)), model.predict(pixels)] = 1
+    yield _Baseline(f"{name} on {side} × {side} pixels", False, validation_rows, list(predictions))
 
 
 def _label_set_baselines(
@@ -213,7 +214,10 @@ def _median_boxes(task: Task, train: Split, ground_truth: dict[str, np.ndarray],
     known, counts = np.unique(labels[labels >= 0], return_counts=True)
     order = np.argsort(-counts, kind="stable")
     known, scores = known[order], (counts[order] / counts.sum()).astype(np.float32)
-    medians = np.stack([np.median(boxes[labels == label], axis=0) for label in known])
+    by_class = np.argsort(labels, kind="stable")
+    starts = np.searchsorted(labels[by_class], known)
+    parts = [by_class[start : start + count] for start, count in zip(starts, counts[order], strict=True)]
+    medians = np.stack([np.median(boxes[of_class], axis=0) for of_class in parts])
     by_size: dict[tuple[int, int], Prediction] = {}
     for width, height in np.unique(ground_truth["sizes"][rows], axis=0).tolist():
         scaled = (medians * max(width, height)).clip(0, (width, height, width, height)).astype(np.float32)

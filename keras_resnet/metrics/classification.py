@@ -22,7 +22,7 @@ def softmax(logits: Sequence[np.ndarray]) -> np.ndarray:
 
 def analyze_classification(probabilities: np.ndarray, labels: np.ndarray, classes: Sequence[str]) -> dict[str, Any]:
     """Return {"by_class", "confusion" or "confused", "calibration"} of probabilities (N, classes) and labels (N,)."""
-    from sklearn.metrics import confusion_matrix, precision_recall_fscore_support
+    from sklearn.metrics import precision_recall_fscore_support
 
     predicted, numbers = probabilities.argmax(axis=1), np.arange(len(classes))
     precision, recall, f1, images = precision_recall_fscore_support(
@@ -43,26 +43,32 @@ def analyze_classification(probabilities: np.ndarray, labels: np.ndarray, classe
         ],
         "calibration": compute_calibration(probabilities.max(axis=1), predicted == labels),
     }
-    return analysis | describe_confusion(confusion_matrix(labels, predicted, labels=numbers), classes)
+    return analysis | describe_confusion(labels, predicted, classes)
 
 
-def describe_confusion(matrix: np.ndarray, classes: Sequence[str]) -> dict[str, Any]:
-    """Return a confusion matrix, rows ground truth and columns predictions, as {"confusion"}, or of many `classes` its
-    largest mistakes as {"confused"}."""
+def describe_confusion(labels: np.ndarray, predicted: np.ndarray, classes: Sequence[str]) -> dict[str, Any]:
+    """Return how often each label was `predicted` as which, both int (N,), as {"confusion"}: a matrix with rows for
+    labels and columns for predictions; or of many `classes` the most frequent mistakes as {"confused"}."""
     if len(classes) <= MAX_MATRIX_CLASSES:
-        return {"confusion": matrix.tolist()}
-    return {"confused": _most_confused(matrix, classes)}
+        return {"confusion": count_pairs(labels, predicted, len(classes)).tolist()}
+    return {"confused": _most_confused(labels, predicted, classes)}
 
 
-def _most_confused(matrix: np.ndarray, classes: Sequence[str]) -> list[dict[str, Any]]:
-    """Return the pairs of classes with the most mistakes in a confusion matrix, the most frequent first."""
-    wrong = matrix * (1 - np.eye(len(classes), dtype=int))
-    first = np.argsort(-wrong, axis=None, kind="stable")[:MAX_PAIRS]
-    pairs = [divmod(int(cell), len(classes)) for cell in first]
+def count_pairs(labels: np.ndarray, predicted: np.ndarray, classes: int) -> np.ndarray:
+    """Return the confusion matrix, int64 (classes, classes), of labels (N,) and predictions (N,)."""
+    cells = np.bincount(labels.astype(np.int64) * classes + predicted, minlength=classes**2)
+    return cells.reshape(classes, classes)
+
+
+def _most_confused(labels: np.ndarray, predicted: np.ndarray, classes: Sequence[str]) -> list[dict[str, Any]]:
+    """Return the pairs of classes with the most mistakes, the most frequent first. A matrix of 21,841 classes would
+    take 3.8 GB, so that only the pairs that there are are counted."""
+    wrong = labels != predicted
+    cells, counts = np.unique(labels[wrong].astype(np.int64) * len(classes) + predicted[wrong], return_counts=True)
+    most = np.argsort(-counts, kind="stable")[:MAX_PAIRS]
     return [
-        {"label": classes[label], "prediction": classes[predicted], "images": int(wrong[label, predicted])}
-        for label, predicted in pairs
-        if wrong[label, predicted]
+        {"label": classes[cell // len(classes)], "prediction": classes[cell % len(classes)], "images": count}
+        for cell, count in zip(cells[most].tolist(), counts[most].tolist(), strict=True)
     ]
 
 

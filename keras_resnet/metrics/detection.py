@@ -1,4 +1,4 @@
-"""Analyze detections beyond AP: a confusion matrix with the background, precision, recall and F1 by threshold."""
+"""Analyze detections beyond AP: what is taken for what, or for background; precision, recall and F1 by threshold."""
 
 from __future__ import annotations
 
@@ -56,10 +56,14 @@ def match_by_class(
         np.concatenate([np.zeros(0, int), *(each.labels[~each.iscrowd] for each in annotations)]).astype(int),
         minlength=len(classes),
     )
+    # Sorted by class once, not looked through for each.
+    order = np.argsort(labels, kind="stable")
+    starts = np.searchsorted(labels[order], np.arange(len(classes) + 1))
+    of_class = [order[starts[label] : starts[label + 1]] for label in range(len(classes))]
     return {
-        name: ClassMatches(scores[labels == label], outcomes[labels == label], int(objects[label]))
-        for label, name in enumerate(classes)
-        if objects[label]
+        name: ClassMatches(scores[rows], outcomes[rows], int(count))
+        for name, rows, count in zip(classes, of_class, objects, strict=True)
+        if count
     }
 
 
@@ -78,21 +82,21 @@ def _match_image(annotation: ImageObjects, prediction: Prediction, iou_type: str
     return outcomes
 
 
-def detection_confusion_matrix(
+def match_any_class(
     annotations: Sequence[ImageObjects],
     predictions: Sequence[Prediction],
     classes: Sequence[str],
     threshold: float,
     iou_type: str,
-) -> np.ndarray:
-    """Count objects (rows) by the class they are predicted as (columns), from the confidence `threshold` on: int
-    (classes + 1, classes + 1), the last row and column being the background.
+) -> tuple[np.ndarray, np.ndarray]:
+    """Return the class of each object and the class it is predicted as, from the confidence `threshold` on: int (N,)
+    each. The background is a class of its own, behind `classes`.
 
     Predictions and objects are matched whatever their classes, those that overlap most first, at an IoU of MATCH_IOU.
-    The last column counts objects that are missed, the last row predictions where there is no object.
+    Objects that are missed are predicted as background; predictions where there is no object are of background.
     """
     background = len(classes)
-    matrix = np.zeros((background + 1, background + 1), int)
+    labels, predicted = [np.zeros(0, int)], [np.zeros(0, int)]
     for annotation, prediction in zip(annotations, predictions, strict=True):
         overlap = compute_overlaps(annotation, prediction, iou_type)
         open_predictions = (prediction.scores >= threshold) & ~(
@@ -102,10 +106,12 @@ def detection_confusion_matrix(
         for row, column in np.argwhere(overlap >= MATCH_IOU)[np.argsort(-overlap[overlap >= MATCH_IOU])]:
             if open_predictions[row] and open_objects[column]:
                 open_predictions[row] = open_objects[column] = False
-                matrix[annotation.labels[column], prediction.labels[row]] += 1
-        np.add.at(matrix, (annotation.labels[open_objects].astype(int), background), 1)
-        np.add.at(matrix, (background, prediction.labels[open_predictions].astype(int)), 1)
-    return matrix
+                labels.append(annotation.labels[column : column + 1])
+                predicted.append(prediction.labels[row : row + 1])
+        missed, invented = annotation.labels[open_objects], prediction.labels[open_predictions]
+        labels += [missed, np.full(len(invented), background)]
+        predicted += [np.full(len(missed), background), invented]
+    return np.concatenate(labels).astype(int), np.concatenate(predicted).astype(int)
 
 
 def describe_matches(matches: dict[str, ClassMatches], threshold: float) -> dict[str, dict[str, Any]]:

@@ -60,4 +60,6 @@ class Evaluation(Generic[OutputsT, GroundTruthT, PredictionT]):
 
 def accuracy_by_class(correct: np.ndarray, labels: np.ndarray, classes: tuple[str, ...]) -> dict[str, float]:
     """Compute the accuracy on the samples of each class: correct bool (N,), labels int (N,)."""
-    return {classes[label]: float(correct[labels == label].mean()) for label in np.unique(labels)}
+    known, numbers, counts = np.unique(labels, return_inverse=True, return_counts=True)
+    shares = np.bincount(numbers, correct) / counts
+    return {classes[label]: float(share) for label, share in zip(known, shares, strict=True)}

@@ -42,10 +42,11 @@ def average_precisions(
         matches.append(_match_objects(annotation, prediction, before))
         before += len(annotation.labels)
     all_labels, all_scores, all_matches = (np.concatenate(each) for each in (labels, scores, matches))
-    order = np.argsort(-all_scores, kind="stable")
-    all_labels, all_matches = all_labels[order], all_matches[order]
+    # By class, and the most confident first.
+    order = np.lexsort((-all_scores, all_labels))
+    starts = np.searchsorted(all_labels[order], np.arange(len(classes) + 1))
     return {
-        name: _average_precision(all_matches[all_labels == label], objects[label])
+        name: _average_precision(all_matches[order[starts[label] : starts[label + 1]]], objects[label])
         for label, name in enumerate(classes)
         if objects[label]
     }

@@ -27,7 +27,7 @@ def fingerprint_split(split: Split, classes: tuple[str, ...]) -> Fingerprint:
     training."""
     fingerprint = Fingerprint(images=split.count, ground_truth=_sha256(_ground_truth_bytes(split)))
     if not split.objects:
-        fingerprint["labels"] = {name: int(split.has_label(label).sum()) for label, name in enumerate(classes)}
+        fingerprint["labels"] = dict(zip(classes, split.count_labels(len(classes)).tolist(), strict=True))
     if split.pixels is not None:
         fingerprint["pixels"] = _sha256([np.ascontiguousarray(split.pixels).data])
     elif files := getattr(split.images, "files", None):

@@ -160,9 +160,13 @@ class Classification(Task[np.ndarray, np.ndarray, np.ndarray]):
     def typical_images(self, evaluation: ClassificationEvaluation, count: int) -> list[TypicalImage]:
         """Choose an image of each class."""
         confidence = softmax(evaluation.predictions).max(axis=1)
-        shown = np.eye(len(self.classes), dtype=bool)[evaluation.ground_truth]
+        images = np.bincount(evaluation.ground_truth, minlength=len(self.classes))
+        # Of many classes only those that are chosen, for a matrix of all would be large.
+        largest = np.sort(np.argsort(-images, kind="stable")[:count])
+        shown = evaluation.ground_truth[:, None] == largest
         right = shown & evaluation.metrics.is_correct[:, None]
-        typical = choose_typical(np.where(right, confidence[:, None], 0), shown.sum(axis=0), self.classes, count)
+        names = [self.classes[label] for label in largest]
+        typical = choose_typical(np.where(right, confidence[:, None], 0), images[largest], names, count)
         return [replace(each, answer=_keep_answer(evaluation.predictions[each.row])) for each in typical]
 
     def drop_confidence_interval(

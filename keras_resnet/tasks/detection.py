@@ -14,7 +14,7 @@ from keras_resnet.data.annotations import Annotation, decode_rle, encode_rle, re
 from keras_resnet.metrics.classification import describe_confusion
 from keras_resnet.metrics.coco import Prediction, bootstrap_ap, coco_metrics, precision_recall_curves
 from keras_resnet.metrics.confidence_interval import bootstrap_ci
-from keras_resnet.metrics.detection import describe_matches, detection_confusion_matrix, f1_curves, match_by_class
+from keras_resnet.metrics.detection import describe_matches, f1_curves, match_any_class, match_by_class
 from keras_resnet.metrics.iou import iou
 from keras_resnet.metrics.result import Evaluation, Metrics
 from keras_resnet.metrics.voc import voc_metrics
@@ -162,13 +162,13 @@ class Detection(Task[Arrays, Arrays, Prediction]):
             | numbers[name]
             for name, value in evaluation.metrics.by_class.items()
         ]
-        matrix = detection_confusion_matrix(*data, DISPLAY_THRESHOLD, self.iou_type)
+        pairs = match_any_class(*data, DISPLAY_THRESHOLD, self.iou_type)
         return {
             "by_class": rows,
             "curves": curves,
             "f1_curves": f1_curves(matches),
             "threshold": DISPLAY_THRESHOLD,
-            **describe_confusion(matrix, (*self.classes, BACKGROUND)),
+            **describe_confusion(*pairs, (*self.classes, BACKGROUND)),
         }
 
     def sample_predictions(self, evaluation: DetectionEvaluation, count: int) -> list[SamplePrediction]:

@@ -66,21 +66,15 @@ class Localization(Detection):
     def analyze(self, evaluation: DetectionEvaluation) -> dict[str, Any]:
         """Return the share localized "by_class", the confusion matrix of the classes guessed first, whatever their
         boxes, and the "calibration" of these guesses."""
-        from sklearn.metrics import confusion_matrix
-
         metrics, labels = evaluation.metrics, evaluation.ground_truth["labels"][:, 0]
-        images = np.bincount(labels, minlength=len(self.classes))
-        rows = [
-            {"label": name, "images": int(images[self.classes.index(name)]), "localized": share}
-            for name, share in metrics.by_class.items()
-        ]
+        images = dict(zip(self.classes, np.bincount(labels, minlength=len(self.classes)).tolist(), strict=True))
+        rows = [{"label": name, "images": images[name], "localized": share} for name, share in metrics.by_class.items()]
         guessed = np.array([each.labels[0] for each in evaluation.predictions])
-        matrix = confusion_matrix(labels, guessed, labels=np.arange(len(self.classes)))
         confidence = np.array([each.scores[0] for each in evaluation.predictions])
         return {
             "by_class": rows,
             "calibration": compute_calibration(confidence, metrics.is_correct),
-            **describe_confusion(matrix, self.classes),
+            **describe_confusion(labels, guessed, self.classes),
         }
 
     def sample_predictions(self, evaluation: DetectionEvaluation, count: int) -> list[SamplePrediction]:

@@ -51,8 +51,9 @@ def read_coco(root: Path, masks: bool) -> FolderAnnotations:
     listings: dict[str, list[ImageAnnotation]] = {}
     bad: dict[str, list[str]] = {split: [] for split in files}
     named: set[Path] = set()
+    order = {name: number for number, name in enumerate(classes)}
     for split, source in files.items():
-        numbers = {known: classes.index(name) for known, name in ids[split].items() if name in classes}
+        numbers = {known: order[name] for known, name in ids[split].items() if name in order}
         if split == "test" and not documents[split]["annotations"]:
             tally.leave_out("{file|files} of annotations that {lists|list} none", source.file.name)
         else:

@@ -99,13 +99,14 @@ class Manifest(DetectionFolder):
             objects.setdefault(each.file, []).extend(found)
             named.setdefault(each.file, str(each))
         classes = _order_classes({label for found in objects.values() for label, _ in found}, images.tables.names)
+        numbers = {label: number for number, label in enumerate(classes)}
         listings: dict[str, list[ImageAnnotation]] = {}
         bad: dict[str, list[str]] = {}
         for file, split in images.splits.items():
             try:
                 if file in images.missing:
                     raise DataError(images.missing[file])
-                annotated = _annotate(file, objects[file], classes, tally, named[file])
+                annotated = _annotate(file, objects[file], numbers, tally, named[file])
             except DataError as error:
                 bad.setdefault(split, []).append(str(error))
             else:
@@ -116,11 +117,12 @@ class Manifest(DetectionFolder):
         return FolderAnnotations(classes, listings, tally, bad, set(images.splits) - set(images.missing))
 
 
-def _annotate(file: Path, objects: Objects, classes: Sequence[str], tally: Tally, where: str) -> ImageAnnotation:
-    """Return an image with its objects. where: it stands in the table. Raises DataError where it cannot be opened."""
+def _annotate(file: Path, objects: Objects, numbers: Mapping[str, int], tally: Tally, where: str) -> ImageAnnotation:
+    """Return an image with its objects. numbers: of the labels. where: it stands in the table. Raises DataError where
+    it cannot be opened."""
     size = read_image_size(file)
     boxes = np.reshape([box for _, box in objects], (-1, 4)).astype(float)
-    annotation = Annotation.from_boxes(size, boxes, [classes.index(label) for label, _ in objects])
+    annotation = Annotation.from_boxes(size, boxes, [numbers[label] for label, _ in objects])
     tally.count_boxes(boxes, size, len(annotation.labels), where)
     return ImageAnnotation(file, annotation)
 

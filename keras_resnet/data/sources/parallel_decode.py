@@ -6,10 +6,14 @@ import os
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
+from itertools import chain
 from typing import Generic, TypeVar
 
 from keras_resnet.errors import DataError
 from keras_resnet.progress import show_progress
+
+# Items that are handed to the threads at once: each waiting one takes a kilobyte.
+MOST_WAITING = 4096
 
 Item = TypeVar("Item")
 Value = TypeVar("Value")
@@ -38,7 +42,9 @@ def decode_in_parallel(items: Sequence[Item], decode: Callable[[Item], Value], a
 
     decoded: Decoded[Value] = Decoded()
     with ThreadPoolExecutor(os.cpu_count()) as pool, show_progress(len(items), "images", activity) as advance:
-        for row, outcome in enumerate(pool.map(attempt, items)):
+        starts = range(0, len(items), MOST_WAITING)
+        outcomes = chain.from_iterable(pool.map(attempt, items[start : start + MOST_WAITING]) for start in starts)
+        for row, outcome in enumerate(outcomes):
             advance(1, activity)
             if isinstance(outcome, DataError):
                 decoded.errors.append(outcome)
