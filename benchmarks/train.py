@@ -37,7 +37,6 @@ def our_steps(policy: str, network: str, size: int, batch: int, count: int | Non
     """Return a function that runs the steps that `kresnet train` runs, with its default optimizer. count: of classes
     [default: 1000 of resnet50, 10 of others]."""
     import numpy as np
-    import tensorflow as tf
 
     from keras_resnet.config.spec import DataSpec, OptimizerSpec, Spec, TrainingSpec
     from keras_resnet.data.dataset import DatasetSplits, Split
@@ -56,7 +55,7 @@ def our_steps(policy: str, network: str, size: int, batch: int, count: int | Non
     data = DatasetSplits("random", classes, {"train": labels}, False, size, size)
     step = build_trainer(spec, data, distribute.setup("cpu:1")).make_train_function()
     images, numbers = _random(size, batch, len(classes))
-    batches = tf.data.Dataset.from_tensors((images, tf.one_hot(numbers, len(classes)))).repeat()
+    batches = _repeat((images, np.eye(len(classes), dtype="float32")[numbers]))
 
     def run(steps: int) -> None:
         for inputs in batches.take(steps):
@@ -69,7 +68,6 @@ def our_steps(policy: str, network: str, size: int, batch: int, count: int | Non
 def stock_steps(policy: str, network: str, size: int, batch: int) -> Callable[[int], None]:
     """A function that runs steps of Keras' own `model.fit`."""
     import keras
-    import tensorflow as tf
 
     from keras_resnet.config.spec import Normalization
     from keras_resnet.models import build as catalog
@@ -87,8 +85,18 @@ def stock_steps(policy: str, network: str, size: int, batch: int) -> Callable[[i
         )
     loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
     model.compile(keras.optimizers.SGD(0.05, momentum=0.9), loss, metrics=["accuracy"])
-    data = tf.data.Dataset.from_tensors(_random(size, batch, classes)).repeat()
+    data = _repeat(_random(size, batch, classes))
     return lambda steps: model.fit(data.take(steps), verbose=0)
+
+
+def _repeat(batch: tuple[Any, Any]) -> Any:
+    """Return a tf.data.Dataset of `batch` again and again, without the autotuner, for which an iterator that ends may
+    wait as long as it lived."""
+    import tensorflow as tf
+
+    options = tf.data.Options()
+    options.autotune.enabled = False
+    return tf.data.Dataset.from_tensors(batch).repeat().with_options(options)
 
 
 def _random(size: int, batch: int, classes: int) -> tuple[Any, Any]:
