@@ -39,7 +39,7 @@ class TrainOptions(TypedDict, total=False):
     recipe: str | None
     """Train with published settings: torchvision-v2, timm-a2, … (kresnet recipes lists them)."""
     quick: bool | None
-    """Use a short form of the recipe, which takes a minute or two on the bundled digits."""
+    """Use the short form of the recipe: minutes on the digits."""
     set: Mapping[str, object] | None
     """Any other settings by their keys, such as {'optimizer.momentum': 0.8}."""
     data_dir: StrPath | None

@@ -82,7 +82,7 @@ TRAIN = (
         "Train with published settings: torchvision-v2, timm-a2, … (kresnet recipes lists them).",
     ),
     Keyword(
-        "quick", "bool | None", "Use a short form of the recipe, which takes a minute or two on the bundled digits."
+        "quick", "bool | None", "Use the short form of the recipe: minutes on the digits."
     ),
     *(Keyword.of(name, setting) for name, setting in SETTINGS.items() if name not in NAMED_APART),
     _SET,

@@ -85,7 +85,7 @@ def add_train_options(command: F) -> F:
     """Add every option of a training to a click command."""
     for name in reversed(SETTINGS):
         command = _option(SETTINGS[name])(command)
-    quick = "Use a short form of the recipe, which takes a minute or two on the bundled digits."
+    quick = "Use the short form of the recipe: minutes on the digits."
     recipe = "Train with published settings: torchvision-v2, timm-a2, … (kresnet recipes lists them)."
     model = "Network by its name, in place of --depth: resnet50, plain34, vgg19, … (kresnet models lists them)."
     command = click.option("--quick", is_flag=True, default=None, help=quick, cls=GroupedOption, group=COMMON)(command)
