@@ -12,6 +12,7 @@ that does not compute in bfloat16, only float32 is measured.
 from __future__ import annotations
 
 import argparse
+import os
 import subprocess
 import sys
 import time
@@ -21,11 +22,14 @@ from typing import Any
 from result_tables import Column, Table, add_json_option, describe_rounds, publish
 
 BASE = "stock Keras, float32"
+# As it was started: kresnet changes what TensorFlow reads from it, which is for its own cases alone.
+ENVIRONMENT = dict(os.environ)
 CASES = {
     "kresnet, mixed_bfloat16": ("keras", "ours", "mixed_bfloat16"),
     "kresnet, float32": ("keras", "ours", "float32"),
     "stock Keras, mixed_bfloat16": ("keras", "stock", "mixed_bfloat16"),
     BASE: ("keras", "stock", "float32"),
+    "stock Keras, float32, with oneDNN": ("keras", "stock with oneDNN", "float32"),
     "PyTorch, bfloat16 autocast": ("torch", "eager", "bfloat16"),
     "PyTorch, bfloat16, compiled": ("torch", "compiled", "bfloat16"),
     "PyTorch, float32": ("torch", "eager", "float32"),
@@ -179,6 +183,8 @@ def matmul_limits(dtypes: set[str]) -> dict[str, float]:
 def work(case: str, network: str, size: int, batch: int) -> None:
     """A worker: for each number of steps on standard input, the seconds they took on standard output."""
     package, kind, precision = CASES[case]
+    if kind == "stock with oneDNN":
+        os.environ["TF_ENABLE_ONEDNN_OPTS"] = "1"  # TensorFlow's default is this on some processors
     if package == "torch":
         run = torch_steps(kind, precision, network, size, batch)
     else:
@@ -229,7 +235,12 @@ def interleave(cases: list[str], options: argparse.Namespace) -> dict[str, float
         sizes = ["--network", options.network, "--image-size", str(options.image_size)]
         command = [python, __file__, "--work", case, *sizes, "--batch-size", str(options.batch_size)]
         worker = subprocess.Popen(
-            command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True
+            command,
+            env=ENVIRONMENT,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+            text=True,
         )
         workers[case] = worker
         assert worker.stdout is not None
