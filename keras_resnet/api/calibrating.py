@@ -12,7 +12,7 @@ from keras_resnet.api.numbers_by_model import NumbersByModel, map_file_names
 from keras_resnet.api.session import in_python_words
 from keras_resnet.api.signatures import CALIBRATE, names
 from keras_resnet.config.given_options import select_given
-from keras_resnet.errors import UsageError
+from keras_resnet.errors import RunError, UsageError
 from keras_resnet.export.confidence_settings import OF_CLASSIFIERS, CalibrationSettings
 from keras_resnet.reporting import html_tables
 from keras_resnet.reporting.fitted import CalibrationSummary, describe_calibration, describe_thresholds
@@ -117,6 +117,7 @@ def calibrate_and_keep(run: RunFolder, given: Mapping[str, Any]) -> CalibrationR
     settings = CalibrationSettings(**given)
     run.require_finished()
     require_effect(run, given)
+    _log_earlier(run)
     if TASKS[run.spec().task].lists_objects():
         thresholds = measure_thresholds(run, settings, progress.log)
         summary, files = describe_thresholds(thresholds), _keep(run, thresholds)
@@ -124,6 +125,22 @@ def calibrate_and_keep(run: RunFolder, given: Mapping[str, Any]) -> CalibrationR
     calibration = measure_calibration(run, settings, progress.log)
     described, kept = describe_calibration(calibration), _keep(run, calibration)
     return CalibrationReport(calibration, described, **kept, file_names=map_file_names(run))
+
+
+def _log_earlier(run: RunFolder) -> None:
+    """Say what will be replaced in the run and its files."""
+    try:
+        earlier = run.calibration()
+        has_thresholds = run.score_thresholds() is not None
+    except RunError:
+        progress.log(f"{run.confidence_file.name}: replaces one that cannot be read")
+        return
+    if earlier is not None:
+        images = counted(earlier["samples"], "validation image", ",")
+        fitted = f"temperature {earlier['temperature']:.3g}, fitted to {images}"
+        progress.log(f"{run.confidence_file.name}: replaces an earlier calibration ({fitted})")
+    elif has_thresholds:
+        progress.log(f"{run.confidence_file.name}: replaces earlier score thresholds")
 
 
 def _keep(run: RunFolder, document: CalibrationDocument | ThresholdDocument) -> RenewedFiles:

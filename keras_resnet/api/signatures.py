@@ -81,9 +81,7 @@ TRAIN = (
         "str | None",
         "Train with published settings: torchvision-v2, timm-a2, … (kresnet recipes lists them).",
     ),
-    Keyword(
-        "quick", "bool | None", "Use the short form of the recipe: minutes on the digits."
-    ),
+    Keyword("quick", "bool | None", "Use the short form of the recipe: minutes on the digits."),
     *(Keyword.of(name, setting) for name, setting in SETTINGS.items() if name not in NAMED_APART),
     _SET,
     *_RUN,

@@ -18,6 +18,8 @@ SCORE_WORDS = {ENERGY: "energy", MAX_LOGIT: "largest logit"}
 # How a score stands against chance, an AUROC of 0.5, by the interval of its AUROC.
 ABOVE_CHANCE, AT_CHANCE, REVERSED = "above chance", "at chance", "reversed"
 CHANCE = 0.5
+# An interval of the AUROC that is wider, and has chance in it, does not tell a useful rule from a useless one.
+MAX_AUROC_WIDTH = 0.3
 # What the rule does to unknown images at its threshold.
 REJECTS_MOST, ACCEPTS_MOST, NO_BETTER, WORSE = (
     "rejects most",
@@ -125,8 +127,9 @@ def find_better_score(document: CalibrationDocument) -> str:
 
 
 def warn_of_rule(document: CalibrationDocument) -> list[str]:
-    """Say that the rule is of no use where it separates no better than chance, of little where it accepts most unknown
-    images, or that it does the opposite of what it should, and what to do."""
+    """Say that there are too few images to know what the rule does, that it is of no use where it separates no better
+    than chance, of little where it accepts most unknown images, or that it does the opposite of what it should, and
+    what to do."""
     auroc, score = document["models"][0]["auroc"], SCORE_WORDS[document["rejection"]["score"]]
     standing = compare_rule_with_chance(document)
     if standing == ABOVE_CHANCE:
@@ -138,6 +141,12 @@ def warn_of_rule(document: CalibrationDocument) -> list[str]:
             f"the rule is reversed on these unknown images: {measured} is below 0.5, so most of them have a higher"
             f" {score} than images of the classes, and --reject rejects images of the classes first"
         )
+    elif high - low > MAX_AUROC_WIDTH:
+        return [
+            f"{WARNING}{counted(document['unknown']['images'], 'unknown image')} and"
+            f" {counted(document['samples'], 'validation image')} are too few to tell whether the rule separates them:"
+            f" {measured} contains 0.5, which is chance. Calibrate with more images of the kind that has so few"
+        ]
     else:
         meaning = (
             f"on these unknown images, the rule is no better than chance: {measured}, and 0.5 is chance, so --reject"

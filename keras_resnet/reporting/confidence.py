@@ -110,8 +110,8 @@ def conclude_calibration(document: CalibrationDocument) -> str:
     """Say in a sentence what the temperature changes."""
     if document["note"]:
         return (
-            f"the confidences stay as they were: {document['note']}; among more validation images, there may be"
-            " mistakes to fit one to"
+            f"the temperature is 1, which leaves the confidences as the network has them: {document['note']}; among"
+            " more validation images, there may be mistakes to fit one to"
         )
     before, after = document["before"]["error"], document["after"]["error"]
     images = counted(document["samples"], "validation image", ",")

@@ -54,6 +54,8 @@ def setup_devices(spec: Spec, log: Log) -> tuple[Devices, Log]:
     log(f"devices: {devices.reason}")
     if devices.kind == "CPU" and onednn.is_set():
         log(f"oneDNN: {onednn.describe_onednn()}")
+    if spec.training.recompute:
+        log("activations: one residual unit's at a time; the backward pass computes the others again (--recompute)")
     if devices.memory:
         log(f"GPU memory: {devices.memory}")
     return replace(devices, jit_compile=xla.decide_jit_compile(spec, devices, log)), log

@@ -8,7 +8,7 @@ import pytest
 
 from keras_resnet.checking import labels as module
 from keras_resnet.checking.features import FeatureExtractor, Features
-from keras_resnet.checking.unlearned import LabeledFeatures, choose_depth, cross_validate
+from keras_resnet.checking.unlearned import Knowledge, LabeledFeatures, choose_depth, cross_validate
 from keras_resnet.data.load import load_dataset
 from keras_resnet.models.build import build_classifier
 from keras_resnet.models.layers import Layers
@@ -123,6 +123,22 @@ def learned_by_heart(trained):
     model.fit(images, labels, epochs=100, batch_size=32, verbose=0)
     assert (model.predict(images, verbose=0).argmax(axis=1) == labels).mean() > 0.97
     return replace(data, splits={"train": train, "validation": validation}), model, set(wrong.tolist())
+
+
+@pytest.mark.parametrize(
+    ("held_out", "is_last", "words"),
+    [
+        (
+            0.92,
+            True,
+            "correctly and 92.0% of the validation labels, which is no sign that they have memorized",
+        ),
+        (0.52, False, "but only 52.0% of the validation labels, a sign that they have memorized training labels"),
+    ],
+)
+def test_it_says_why_these_features_were_asked(held_out, is_last, words):
+    why = module.describe_choice("the features", Knowledge(0.93, held_out, 0.01), is_last)
+    assert why.startswith("labels of training images were checked with the features: ") and words in why
 
 
 @pytest.mark.slow

@@ -151,7 +151,9 @@ def test_a_rule_that_is_reversed_is_told_from_one_at_chance(calibrated):
         results = list_results(each)
         assert results[results.index(words) - 1].startswith("unknown images: with --reject")
     small = changed(reversed_, 0.2, samples=3, unknown={**document["unknown"], "images": 3})
-    assert "no better than chance" in warnings_in(small)[0]
+    (words,) = warnings_in(small)
+    assert words.startswith("warning: 3 unknown images and 3 validation images are too few to tell whether the rule")
+    assert "than chance" not in words and "Do not use" not in words
 
 
 def test_the_other_score_is_advised_where_it_is_better(calibrated):
@@ -451,6 +453,12 @@ def test_the_command_prints_what_was_fitted_and_the_report_shows_it(exported, od
     page = render_report(run)
     assert 'id="confidence"' in page and "Images accepted by threshold" in page
     assert page.count('data-chart="confidence-') == 3
+    assert not any("replaces" in line for line in err)
+    _, _, again = kresnet("calibrate", run.folder, "--unknown", odd, "--samples", "100")
+    replaced = (
+        f"replaces an earlier calibration (temperature {document['temperature']:.3g}, fitted to 200 validation images)"
+    )
+    assert f"confidence.json: {replaced}" in again
     forget_file(run, "int8.tflite")  # as after another export of it
     assert [each["name"] for each in run.calibration()["models"]] == ["Keras model", "saved_model"]
 

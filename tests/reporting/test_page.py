@@ -86,7 +86,9 @@ def test_a_report_tells_what_was_measured(exported, kresnet, runs):
     wrong = int(matrix.sum() - np.trace(matrix))
     assert len(found["samples"]) == min(12, wrong)
     assert len(page.pictures) == len(found["samples"]) + count_heat_map_pictures(found)
-    assert "prefers-color-scheme: dark" in text and text.count("<svg") >= 6
+    # Files that are equally accurate have one chart; others are also shown over their size and latency.
+    charts = 5 if len({verdict.value for verdict in verdicts.values()}) == 1 else 7
+    assert "prefers-color-scheme: dark" in text and text.count("<svg") >= charts
     assert all(f"{each['value']:.2%}" in words for each in found["baselines"]) and "majority class" in words
     assert all(f"labeled {label}" in words for label in {each["caption"].split()[-1] for each in found["samples"]})
     assert len(text) < 2_000_000
