@@ -25,15 +25,21 @@ def compiled(is_compiled):
 @pytest.mark.slow
 @pytest.mark.parametrize("case", CASES)
 def test_a_compiled_step_is_the_same_step(case):
-    """After two steps the weights differ by rounding. Where that is to 8 bits, a few differ by more."""
+    """After two steps the weights differ by rounding. Where that is to 8 bits, a few differ by more; in float16, by no
+    more than float16 differs from float32."""
     spec = CASES[case]
-    states = [
-        parallel_checks.flat(parallel_checks.trained(compiled(on), spec, 2).model.weights) for on in (False, True)
-    ]
+
+    def weights(is_compiled, spec=spec):
+        return parallel_checks.flat(parallel_checks.trained(compiled(is_compiled), spec, 2).model.weights)
+
+    plain, with_xla = weights(False), weights(True)
     if case == "8 bits":
-        assert np.abs(states[0] - states[1]).mean() < 2e-3
+        assert np.abs(plain - with_xla).mean() < 2e-3
+    elif case == "float16":
+        full = weights(False, parallel_checks.SPEC)
+        assert 0 < np.abs(plain - with_xla).mean() < np.abs(plain - full).mean()
     else:
-        np.testing.assert_allclose(*states, rtol=0, atol=2e-3 if case == "float16" else 1e-4)
+        np.testing.assert_allclose(plain, with_xla, rtol=0, atol=1e-4)
 
 
 @pytest.mark.slow
@@ -45,7 +51,9 @@ def test_what_cannot_be_compiled_is_explained():
         explain_missing_kernels(spec, compiled(True)),
     ):
         trainer = parallel_checks.untrained(compiled(True), spec)
-        trainer._loss = lambda targets, outputs: tf.numpy_function(lambda x: x[:, 0], [outputs], tf.float32)
+        trainer._loss = lambda targets, outputs: (
+            outputs[:, 0] + tf.stop_gradient(tf.numpy_function(lambda x: x[:, 0], [outputs], tf.float32))
+        )
         ((images, targets),) = parallel_checks.batches(1, spec)
         trainer.make_train_function()(*tf.nest.map_structure(tf.constant, (images, targets)), np.float32(0))
 
