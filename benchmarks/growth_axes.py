@@ -232,7 +232,7 @@ def detect(size: int, watch: Watch) -> None:
 
 
 def postprocess(size: int, watch: Watch) -> None:
-    """Decode what a detector gives for an image of 512 pixels where `size` locations are sure of an object."""
+    """Decode what a detector gives for an image of 512 pixels with a high score at `size` locations."""
     from keras_resnet.runtime.postprocess import anchor_points, describe_objects
 
     cells, rng = [64, 32, 16, 8, 4], np.random.default_rng(0)

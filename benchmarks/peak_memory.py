@@ -69,7 +69,7 @@ def parse_options() -> argparse.Namespace:
 
 
 def train_command(case: str, options: argparse.Namespace) -> tuple[list[str], str]:
-    """Return the worker of train.py for a case, and what it is told: a number of steps."""
+    """Return the worker of train.py for a case, and its standard input: a number of steps."""
     python = options.torch_python if "PyTorch" in case else sys.executable
     sizes = ["--image-size", str(SIDE), "--batch-size", str(options.batch_size)]
     return [python, TRAIN_SCRIPT, "--work", TRAININGS[case], *sizes], f"{options.steps}\n"
@@ -129,8 +129,8 @@ def measure(
     """Run `commands`, each with what it reads, by turns; return the peak memory of each."""
     peaks: dict[str, tuple[float, float]] = {}
     for _ in range(options.rounds):
-        for case, (command, told) in commands.items():
-            peak = watch(case, command, told)
+        for case, (command, text) in commands.items():
+            peak = watch(case, command, text)
             print(f"{title}: {case}: {peak[0]:,.0f} MiB, {peak[1]:.0f} s", file=sys.stderr, flush=True)
             peaks[case] = min(peak, peaks.get(case, peak))
     first = next(iter(peaks.values()))[0]
@@ -142,11 +142,11 @@ def measure(
     return Table(name, title, columns, rows, packages, "Memory of the process and its children.", options.rounds)
 
 
-def watch(case: str, command: Sequence[str], told: str) -> tuple[float, float]:
-    """Run a command that reads `told`; return its peak memory in MiB and the seconds that it took."""
+def watch(case: str, command: Sequence[str], text: str) -> tuple[float, float]:
+    """Run a command with `text` as its standard input; return its peak memory in MiB and the seconds that it took."""
     start, peak = time.monotonic(), 0
     with tempfile.TemporaryFile("w+") as errors, tempfile.TemporaryFile("w+") as given:
-        given.write(told)
+        given.write(text)
         given.seek(0)
         process = psutil.Popen(command, stdin=given, stdout=subprocess.DEVNULL, stderr=errors)
         while process.poll() is None:

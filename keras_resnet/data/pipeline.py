@@ -76,7 +76,7 @@ class TrainPipeline:
             numbered = tf.data.Dataset.zip((tf.data.Dataset.range(first_step, last_step), make(first_step, last_step)))
         if not by_image:
             numbered = numbered.map(self._crop, tf.data.AUTOTUNE)
-        return prefetched(numbered.map(partial(self._finish, size=size), tf.data.AUTOTUNE))
+        return _prefetch(numbered.map(partial(self._finish, size=size), tf.data.AUTOTUNE))
 
     def _rows(self, step: tf.Tensor) -> tf.Tensor:
         """Return which images the batch of `step` shows in this rank's part: int64 (part,)."""
@@ -207,7 +207,7 @@ def _apply(
     return images, truth
 
 
-def prefetched(batches: tf.data.Dataset) -> tf.data.Dataset:
+def _prefetch(batches: tf.data.Dataset) -> tf.data.Dataset:
     """Return `batches`, made while earlier ones are used, by as many threads as there are cores, up to 16.
 
     tf.data's autotuner is off: when an iterator ends, its thread is woken before the iterator counts as cancelled
@@ -235,7 +235,7 @@ def evaluation_batches(split: Split, image_size: ImageSize, batch_size: int) -> 
     import tensorflow as tf
 
     batches = split.to_tf_dataset(tf.data.Dataset.range(split.count)).batch(batch_size)
-    return prefetched(batches.map(lambda images, truth: (center_crop(images, image_size), truth)))
+    return _prefetch(batches.map(lambda images, truth: (center_crop(images, image_size), truth)))
 
 
 def validation_batches(
@@ -264,7 +264,7 @@ def validation_batches(
     def prepare(image: tuple[tf.Tensor, Truth], counts: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
         return center_crop(image[0], image_size), encode_targets(image[1]), counts
 
-    return prefetched(batches.map(prepare, tf.data.AUTOTUNE))
+    return _prefetch(batches.map(prepare, tf.data.AUTOTUNE))
 
 
 def sample_balanced_images(

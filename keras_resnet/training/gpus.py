@@ -24,8 +24,8 @@ def describe_driver() -> list[str]:
     if not shutil.which("nvidia-smi"):
         return []
     query = ["nvidia-smi", "--query-gpu=name,memory.total,driver_version", "--format=csv,noheader"]
-    told = subprocess.run(query, capture_output=True, text=True, encoding="utf-8", check=False)
-    return told.stdout.splitlines() if told.returncode == 0 else []
+    done = subprocess.run(query, capture_output=True, text=True, encoding="utf-8", check=False)
+    return done.stdout.splitlines() if done.returncode == 0 else []
 
 
 def list_visible_gpus() -> list[str]:
