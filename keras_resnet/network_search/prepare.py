@@ -59,8 +59,9 @@ def prepare(settings: SearchSettings, home: Path, log: Log) -> Prepared:
 
 def _resolve(spec: Spec, data: DatasetSplits) -> Spec:
     """Return `spec` with all choices made that a training of it makes."""
-    from keras_resnet.training.prepare import setup_devices
+    from keras_resnet.training.prepare import restore_determinism, setup_devices
     from keras_resnet.training.resolve import resolve
 
-    devices, _ = setup_devices(spec, lambda message: None)
-    return resolve(spec, data, devices, lambda message: None)
+    with restore_determinism():
+        devices, _ = setup_devices(spec, lambda message: None)
+        return resolve(spec, data, devices, lambda message: None)

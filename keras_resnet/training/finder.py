@@ -22,7 +22,7 @@ from keras_resnet.native_logs import silence_native_logs
 from keras_resnet.progress import Log, show_activity, show_progress
 from keras_resnet.runtime.plurals import counted
 from keras_resnet.training.initialize import require_parts
-from keras_resnet.training.prepare import load_data_chief_first, setup_devices
+from keras_resnet.training.prepare import load_data_chief_first, restore_determinism, setup_devices
 from keras_resnet.training.resolve import resolve
 
 if TYPE_CHECKING:
@@ -66,6 +66,7 @@ class BatchSizeTrial:
     memory: int
 
 
+@restore_determinism()
 def find_learning_rate(spec: Spec, figure: Path, log: Log) -> LearningRateRange:
     """Train while the learning rate rises, return the losses, drawn to `figure` (PNG). Raises as `train` does."""
     spec, data, trainer = _prepare(spec, log, MIN_RATE)

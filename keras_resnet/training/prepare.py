@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import math
 import os
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 
 from keras_resnet.config.image_size import format_size, height_and_width
@@ -40,6 +43,28 @@ def require_possible(spec: Spec) -> None:
     xla.require_consistent(spec)
     if spec.data.image_size is not None:
         build.require_size(spec.network, min(height_and_width(spec.data.image_size)))
+
+
+@contextmanager
+def restore_determinism() -> Iterator[None]:
+    """Leave TensorFlow's determinism as it was found: what comes after a deterministic training in the same process
+    is not to be slow."""
+    was_enabled = _is_deterministic()
+    try:
+        yield
+    finally:
+        if _is_deterministic() and not was_enabled:
+            from tensorflow.python.framework import config
+
+            config.disable_op_determinism()
+
+
+def _is_deterministic() -> bool:
+    if "tensorflow" not in sys.modules:
+        return False
+    from tensorflow.python.framework import config
+
+    return bool(config.is_op_determinism_enabled())
 
 
 def setup_devices(spec: Spec, log: Log) -> tuple[Devices, Log]:

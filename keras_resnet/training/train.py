@@ -36,6 +36,7 @@ from keras_resnet.training.prepare import (
     load_data_chief_first,
     require_memory,
     require_possible,
+    restore_determinism,
     setup_devices,
 )
 
@@ -45,6 +46,7 @@ if TYPE_CHECKING:
 
 
 @distribute.translate_worker_errors()
+@restore_determinism()
 def train(spec: Spec, home: Path, name: str | None = None, log: Log = print, goes_on: GoesOn | None = None) -> Run:
     """Train what `spec` describes and return its finished run, a new folder in `home`.
 
@@ -94,6 +96,7 @@ def _keep_line(lines: list[str], log: Log, line: str) -> None:
 
 
 @distribute.translate_worker_errors()
+@restore_determinism()
 def resume(run: Run, log: Log = print, data_changed: bool = False, goes_on: GoesOn | None = None) -> Run:
     """Continue an interrupted run from its latest checkpoint, under the spec it was started with.
 

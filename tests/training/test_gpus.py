@@ -5,11 +5,12 @@ from types import SimpleNamespace
 
 import pytest
 import tensorflow as tf
+from tensorflow.python.framework import config
 
 from keras_resnet.config.spec import CompressSpec, Spec, TrainingSpec
-from keras_resnet.errors import UsageError
+from keras_resnet.errors import DataError, UsageError
 from keras_resnet.evaluation.gpu_memory import share_gpu_memory
-from keras_resnet.training import all_reduce, distribute, gpus, prepare, xla
+from keras_resnet.training import all_reduce, distribute, finder, gpus, prepare, train, xla
 from keras_resnet.training.distribute import Devices
 
 GPUS = [SimpleNamespace(name=f"/physical_device:GPU:{number}", device_type="GPU") for number in range(2)]
@@ -137,6 +138,28 @@ def test_tfmot_is_refused_where_it_cannot_be_deterministic(monkeypatch):
     prepare._enable_determinism(spec, Devices(None, ""))
     with pytest.raises(UsageError, match="--qat native has others"):
         prepare._enable_determinism(spec, Devices(None, "", kind="GPU"))
+
+
+@pytest.mark.parametrize("was_enabled", [False, True])
+def test_what_follows_a_deterministic_training_is_as_deterministic_as_before(monkeypatch, tmp_path, was_enabled):
+    def load_data(*arguments):
+        assert config.is_op_determinism_enabled()
+        raise DataError("the data are gone")
+
+    spec = Spec(training=TrainingSpec(deterministic=True))
+    if was_enabled:
+        config.enable_op_determinism()
+    try:
+        for module, start in (
+            (train, lambda: train.train(spec, tmp_path)),
+            (finder, lambda: finder.find_learning_rate(spec, tmp_path / "rates.png", print)),
+        ):
+            monkeypatch.setattr(module, "load_data_chief_first", load_data)
+            with pytest.raises(DataError, match="the data are gone"):
+                start()
+            assert config.is_op_determinism_enabled() == was_enabled
+    finally:
+        config.disable_op_determinism()
 
 
 def decide(requested="auto", kind="GPU", replicas=1, obstacle=None, **spec):
