@@ -12,6 +12,8 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
+from keras_resnet.machine.processor import read_processor, read_processor_flags
+
 ROOT = Path(__file__).resolve().parents[1]
 # Flags of Linux that decide how fast networks are, with their names; the first one of each line that is there counts.
 VECTORS = {"avx512f": "AVX-512", "avx2": "AVX2", "asimd": "NEON"}
@@ -39,8 +41,7 @@ def describe_machine() -> tuple[str, dict[str, Any]]:
     """Return this machine in words and in numbers: processor, the flags that matter, cores, memory, system."""
     import psutil
 
-    fields = _read_processor()
-    flags = set(fields.get("flags", fields.get("Features", "")).split())
+    fields, flags = read_processor(), read_processor_flags()
     vectors = [words for flag, words in VECTORS.items() if flag in flags][:1]
     products = [words for flag, words in PRODUCTS.items() if flag in flags]
     cores, name = os.cpu_count() or 1, fields.get("model name", platform.processor() or platform.machine())
@@ -67,18 +68,6 @@ def _describe_system() -> str:
         return f"{platform.freedesktop_os_release()['PRETTY_NAME']}, {platform.machine()}"
     except OSError:
         return f"{platform.system()} {platform.release()}, {platform.machine()}"
-
-
-def _read_processor() -> dict[str, str]:
-    try:
-        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
-    except OSError:
-        return {}
-    fields: dict[str, str] = {}
-    for line in lines:
-        key, _, value = line.partition(":")
-        fields.setdefault(key.strip(), value.strip())
-    return fields
 
 
 def read_versions(packages: Iterable[str], python: str = sys.executable) -> dict[str, str]:

@@ -242,6 +242,8 @@ def _read_batches(files: list[str], card: ModelMetadata, log: Log) -> Batches:
         yield np.stack([card.preprocess(image) for _, image in batch])
     if not count:
         raise DataError(f"none of {counted(len(files), 'file')} of --unknown could be read")
+    if count < len(files):
+        log(f"warning: {count} of {counted(len(files), 'file')} of --unknown could be read; the others are left out")
 
 
 def _predict_kinds(
@@ -266,14 +268,16 @@ def _describe_reliability(logits: np.ndarray, labels: np.ndarray, temperature: f
     return Calibration(error=measured["error"], bins=measured["bins"])
 
 
-def _check(logits: np.ndarray, labels: np.ndarray, seed: int) -> CalibrationCheck:
-    """Fit a temperature on one half of the images and measure it on the other."""
+def _check(logits: np.ndarray, labels: np.ndarray, seed: int) -> CalibrationCheck | None:
+    """Fit a temperature on one half of the images, None where none can be, and measure it on the other."""
     fitted, held_out = split_in_halves(logits.argmax(axis=-1) != labels, seed)
-    temperature = fit_temperature(logits[fitted], labels[fitted]).value
+    temperature = fit_temperature(logits[fitted], labels[fitted])
+    if temperature.note:
+        return None
     before, after = (
-        expected_calibration_error(logits[held_out], labels[held_out], each) for each in (1.0, temperature)
+        expected_calibration_error(logits[held_out], labels[held_out], each) for each in (1.0, temperature.value)
     )
-    return CalibrationCheck(temperature=temperature, images=len(held_out), before=before, after=after)
+    return CalibrationCheck(temperature=temperature.value, images=len(held_out), before=before, after=after)
 
 
 def _describe_unknown(logits: ModelLogits, rule: Rejection, source: str) -> UnknownImages:

@@ -21,6 +21,7 @@ from keras_resnet.export.formats import find_format
 from keras_resnet.export.load import file_size, gzip_size, load_file, require_file, require_labels
 from keras_resnet.export.micro_needs import MicroNeeds, measure_needs
 from keras_resnet.export.verdict import Budget, MetricDrop, Verdict
+from keras_resnet.machine.processor import describe_processor
 from keras_resnet.metrics import confidence_interval, outcome
 from keras_resnet.metrics.result import Evaluation
 from keras_resnet.run import Run
@@ -28,7 +29,6 @@ from keras_resnet.run.verified_files import hash_file
 from keras_resnet.runtime.predictions import Outputs, name_outputs
 from keras_resnet.runtime.tflite_model import TFLiteModel
 from keras_resnet.tasks import Task
-from keras_resnet.training.environment import describe_machine
 
 # A drop and its 95% interval, as fractions.
 Drop = tuple[float, tuple[float, float]]
@@ -203,7 +203,7 @@ def verify(file: Path, reference: Reference, budget: Budget, *, is_integer: bool
     after = evaluate(model, reference.batches(), reference.task, f"verifying {scheme}")
     simulator = find_format(file).describe_simulator(model)
     cost = NO_COST if simulator else measure_cost(file, reference.timing_images, count_threads())
-    machine = f"{simulator}, on {describe_machine()}" if simulator else describe_machine()
+    machine = f"{simulator}, on {describe_processor()}" if simulator else describe_processor()
     micro = measure_needs(model.content, contents, model.batch) if isinstance(model, TFLiteModel) else None
     measured = MeasuredFile(file, sha256, model.card.provenance, contents, cost, machine, micro, simulator)
     return measured.decide(Comparison(reference, after, budget))

@@ -132,10 +132,10 @@ class Command(ExamplesFirst):
         param = next(each for each in self.get_params(ctx) if name in _names(each))
         if isinstance(param, click.Option) and param.is_flag:
             return f"{name} takes no value"
-        allowed = describe_allowed(param)
+        if allowed := describe_allowed(param):
+            return f"{name} needs a value: {allowed}"
         what = (getattr(param, "help", "") or "").partition(" [default:")[0].rstrip(".")
-        words = f": {allowed}" if allowed else f". {what}." if what else ""
-        return f"{name} needs a value{words}"
+        return f"{name} needs a value, {param.make_metavar(ctx)}" + (what and f". Its help: {what}.")
 
     def _known_options(self, ctx: click.Context) -> set[str]:
         return {name for each in self.get_params(ctx) if isinstance(each, click.Option) for name in each.opts}

@@ -96,14 +96,15 @@ def compare(
     for pair in pairs:
         _print_pair(pair)
     if problem:
-        console.log(problem)
+        console.log(f"warning: {problem}")
     if missing := [run.name for run in found if not run.verdict_rows() and not is_at_chance(run)]:
         log_next_steps(*((f"export {name}", EXPORT) for name in dict.fromkeys(missing)), runs=runs)
 
 
 def _find_models(names: Sequence[str], of_run: str | None, runs: str | None) -> list[ComparedModel]:
-    """Find the runs and files that are named. Raises UsageError for what is neither, and for --run without a file."""
-    from keras_resnet.export.compared_models import ComparedModel
+    """Find the runs and files that are named. Raises UsageError for what is neither, where all are the same one, and
+    for --run without a file."""
+    from keras_resnet.export.compared_models import ComparedModel, require_different
     from keras_resnet.export.evaluate import RunLookup
     from keras_resnet.run import runs_home
 
@@ -112,6 +113,7 @@ def _find_models(names: Sequence[str], of_run: str | None, runs: str | None) -> 
     models = [ComparedModel.find(target, lookup) for target in targets]
     if of_run and not any(each.file for each in models):
         raise UsageError("--run says which run exported files are of; no file is named")
+    require_different(models)
     return models
 
 

@@ -16,12 +16,12 @@ if TYPE_CHECKING:
 def print_selftest(as_json: bool) -> None:
     """Run the self-test and print it. Raises TrainingError if a check failed."""
     from keras_resnet.api.selftest import run_selftest
+    from keras_resnet.machine.processor import describe_processor
     from keras_resnet.run.description import package_versions
-    from keras_resnet.training.environment import describe_machine
 
     test = run_selftest()
     system = {
-        "machine": describe_machine(),
+        "machine": describe_processor(),
         "system": platform.platform(),
         "python": platform.python_version(),
         "versions": package_versions(),

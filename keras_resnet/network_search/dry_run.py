@@ -11,6 +11,7 @@ from typing import Any
 
 from keras_resnet.data.readability import cache_home
 from keras_resnet.export.device_settings import DeviceSettings
+from keras_resnet.machine.processor import describe_processor
 from keras_resnet.models.flops import Cost
 from keras_resnet.network_search.budget import Budget, format_costs
 from keras_resnet.network_search.candidates import Architecture
@@ -22,7 +23,6 @@ from keras_resnet.network_search.target import Target
 from keras_resnet.progress import Log
 from keras_resnet.run.description import package_versions
 from keras_resnet.run.folders import runs_home
-from keras_resnet.training.environment import describe_machine
 
 
 @dataclass(frozen=True)
@@ -105,6 +105,6 @@ def estimate_space(settings: SearchSettings, on: DeviceSettings, log: Log) -> Dr
 def _cache_file(target: Target, classes: int, budget: Budget) -> Path:
     """Return where measurements are kept, of the same machine, file and packages."""
     asked = sorted(name for name in budget.names if name in ("latency", "memory", "arena"))
-    key = [target.place_settings, target.file.name, classes, describe_machine(), package_versions(), asked]
+    key = [target.place_settings, target.file.name, classes, describe_processor(), package_versions(), asked]
     digest = hashlib.sha256(json.dumps(key, sort_keys=True).encode()).hexdigest()[:16]
     return (cache_home() or runs_home()) / "search" / f"costs-{digest}.json"

@@ -137,7 +137,7 @@ def _describe_check(document: CalibrationDocument) -> list[str]:
     if document["note"]:
         return []
     check = document["check"]
-    if check["temperature"] == 1:  # nothing was fitted
+    if check is None:
         return [
             "check on other images: not possible, because with so few mistakes, one half of the validation images has"
             " none"

@@ -77,7 +77,8 @@ class UnknownImages(TypedDict):
 @kept
 class CalibrationDocument(TypedDict):
     """confidence.json of a classifier. samples: validation images, of which the Keras model gets `mistakes` wrong;
-    temperature_interval: its 95% interval; note: why no temperature was fitted, "" where one was. before, after: the
+    temperature_interval: its 95% interval; note: why no temperature was fitted, "" where one was. check: None where one
+    half of the images has no mistake to fit a temperature to. before, after: the
     reliability of the Keras model, with the bins. auroc_by_score: of the Keras model, by each score that a rule could
     look at. warnings: what is uncertain or of no use, in sentences. accepted_curve, accepted_unknown_curve: of the
     Keras model at each of `thresholds` the shares of validation images and of unknown ones that are accepted. models:
@@ -89,7 +90,7 @@ class CalibrationDocument(TypedDict):
     temperature_interval: NotRequired[Interval]
     note: Line
     rejection: RejectionRule
-    check: CalibrationCheck
+    check: CalibrationCheck | None
     before: Calibration
     after: Calibration
     unknown: UnknownImages

@@ -6,10 +6,10 @@ import os
 import platform
 import sys
 from importlib.util import find_spec
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from keras_resnet.machine.onednn import describe_onednn
+from keras_resnet.machine.processor import describe_processor
 from keras_resnet.progress import show_activity
 from keras_resnet.run import runs_home
 from keras_resnet.run.description import package_versions
@@ -28,16 +28,6 @@ EXTRAS = {
 TRIAL_DEPTH, TRIAL_IMAGE_SIZE, TRIAL_BATCH_SIZE = 50, 64, 16
 
 
-def describe_machine() -> str:
-    """Return the name of the processor."""
-    try:
-        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
-        model = next(line.split(":", 1)[1].strip() for line in lines if line.startswith("model name"))
-    except (OSError, StopIteration):
-        model = platform.processor() or platform.machine()
-    return f"{model} ({platform.machine()})"
-
-
 def describe_environment(runs: str | None = None) -> dict[str, Any]:
     """Return {"machine", "cores", "memory_gib", "python", "versions", "extras", "devices", "onednn", "precision",
     "runs"}.
@@ -49,7 +39,7 @@ def describe_environment(runs: str | None = None) -> dict[str, Any]:
     devices = distribute.setup("auto")
     precision, reason = _choose_precision()
     return {
-        "machine": describe_machine(),
+        "machine": describe_processor(),
         "cores": os.cpu_count(),
         "memory_gib": _main_memory(),
         "python": f"{platform.python_version()} ({sys.executable})",

@@ -120,20 +120,23 @@ def test_no_option_takes_a_word_for_a_number_and_all_say_so_alike():
         ("train --epochs", "--epochs needs a value: a whole number, 1 or more"),
         (
             "train --data",
-            "--data needs a value. Images to train on: a folder, a table of labels, a TFDS dataset by its name,"
-            " or the bundled digits, digit_pairs or shapes.",
+            "--data needs a value, DATA. Its help: Images to train on: a folder, a table of labels, a TFDS dataset by"
+            " its name, or the bundled digits, digit_pairs or shapes.",
         ),
-        ("train --freeze", "--freeze needs a value. Parts of the network to freeze: stem,stage1,… or backbone."),
+        (
+            "train --freeze",
+            "--freeze needs a value, LIST. Its help: Parts of the network to freeze: stem,stage1,… or backbone.",
+        ),
         (
             "calibrate --unknown",
-            "--unknown needs a value. Of classifiers: folder of images that are of none of the classes, to measure"
-            " the rule on.",
+            "--unknown needs a value, DIR. Its help: Of classifiers: folder of images that are of none of the classes,"
+            " to measure the rule on.",
         ),
         ("train --flip=yes", "--flip takes no value"),
         (
             "demo --save",
-            "--save needs a value. Write the page into a new folder for a web server of your own, instead of"
-            " serving it.",
+            "--save needs a value, DIR. Its help: Write the page into a new folder for a web server of your own,"
+            " instead of serving it.",
         ),
         ("completion tcsh", "SHELL must be one of bash, zsh, fish. Received: 'tcsh'"),
     ],

@@ -155,7 +155,7 @@ def test_what_cannot_be_compared_is_said(exported, worse, kresnet, tmp_path):
     other.write_json(other.spec_file, document)
     code, out, err = kresnet("compare", run.folder, other.folder)
     assert code == 0 and "network" in out and "McNemar" not in out
-    assert err[-1].startswith("not comparable: the runs were evaluated on different validation images")
+    assert err[-1].startswith("warning: not comparable: the runs were evaluated on different validation images")
     code, out, err = kresnet("compare", run.exports / "int8.tflite", other.exports / "int8.tflite")
     assert code == 2 and out == "" and "not comparable: " in err[-1]
     gone = Run(shutil.copytree(run.folder, tmp_path / "gone"))
@@ -165,7 +165,7 @@ def test_what_cannot_be_compared_is_said(exported, worse, kresnet, tmp_path):
     code, out, err = kresnet("compare", run.folder, gone.folder)
     assert code == 0 and "network" in out
     assert (
-        err[-1].startswith("not compared on the same images: ")
+        err[-1].startswith("warning: not compared on the same images: ")
         and "run gone was trained on" in err[-1]
         and "no longer there" in err[-1]
     )

@@ -2,6 +2,7 @@
 
 import json
 import os
+import platform
 import subprocess
 import sys
 
@@ -39,6 +40,26 @@ def test_a_processor_without_bfloat16_is_not_tried(monkeypatch, tmp_path, flags,
         assert precision.choose_by_hardware() is None
     monkeypatch.setattr(processor, "PROCESSOR_FILE", tmp_path / "none")
     assert precision.choose_by_hardware() is None
+
+
+@pytest.mark.parametrize(
+    ("text", "name", "flags"),
+    [
+        (
+            "processor\t: 0\nmodel name\t: Xeon: E5\nflags\t\t: fma avx2\n\nflags\t\t: none\n",
+            "Xeon: E5",
+            {"fma", "avx2"},
+        ),
+        ("processor\t: 0\nFeatures\t: fp asimddp\n\nprocessor\t: 1\n", None, {"fp", "asimddp"}),  # an Arm CPU
+        ("", None, set()),
+    ],
+)
+def test_a_processor_is_read_as_linux_describes_its_first_core(monkeypatch, tmp_path, text, name, flags):
+    (tmp_path / "cpuinfo").write_text(text)
+    monkeypatch.setattr(processor, "PROCESSOR_FILE", tmp_path / "cpuinfo")
+    assert processor.read_processor_flags() == flags
+    elsewhere = platform.processor() or platform.machine()
+    assert processor.describe_processor() == f"{name or elsewhere} ({platform.machine()})"
 
 
 @pytest.mark.parametrize(
