@@ -7,7 +7,7 @@ Measured are training steps of `kresnet train` in float32, on random images, in 
 127.0.0.1, in a network of their own where the system allows it. One process uses all cores already, so that several
 share them: what is lost is what sharing a batch costs. Each case runs by turns with all sums over processes, without
 those of gradients, without any, and sums gradients alone: *hidden* is what of the latter's time a step does not take
-longer. The least seconds of the rounds count. For the model see scaling_model.py.
+longer, empty where that takes less than a tenth of a step. The least seconds of the rounds count. For the model see scaling_model.py.
 """
 
 from __future__ import annotations
@@ -47,6 +47,8 @@ CASES = {
     "2 logical devices in it": (1, "cpu:2"),
     **{f"{count} processes": (count, "auto") for count in (2, 3, 4)},
 }
+# What of a step a sum has to take, for its hidden part to be more than the noise of measurements.
+LEAST_SHARE = 0.1
 # Seconds until processes that wait for each other are ended.
 LIMIT = 600
 
@@ -92,6 +94,7 @@ def make_row(case: str, found: dict[str, Any], batch: int, first: float) -> list
     summing, alone = step - seconds["nothing"], seconds["gradients alone"]
     exposed = step - seconds["no gradients"]
     share = min(max(1 - exposed / summing, 0.0), 1.0) if summing > 0 else None
+    hidden = min(max(1 - exposed / alone, 0.0), 1.0) if alone > LEAST_SHARE * step else None
     return [
         *start,
         found["bytes"]["gradients"] / 1e6,
@@ -101,7 +104,7 @@ def make_row(case: str, found: dict[str, Any], batch: int, first: float) -> list
         summing / step,
         share,
         1000 * alone,
-        min(max(1 - exposed / alone, 0.0), 1.0),
+        hidden,
     ]
 
 
