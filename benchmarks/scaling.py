@@ -7,7 +7,8 @@ Measured are training steps of `kresnet train` in float32, on random images, in 
 127.0.0.1, in a network of their own where the system allows it. One process uses all cores already, so that several
 share them: what is lost is what sharing a batch costs. Each case runs by turns with all sums over processes, without
 those of gradients, without any, and sums gradients alone: *hidden* is what of the latter's time a step does not take
-longer, empty where that takes less than a tenth of a step. The least seconds of the rounds count. For the model see scaling_model.py.
+longer, empty where that takes less than a tenth of a step. The least seconds of the rounds count. For the model see
+scaling_model.py.
 """
 
 from __future__ import annotations
