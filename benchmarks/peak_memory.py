@@ -3,11 +3,12 @@
     python benchmarks/peak_memory.py [--torch-python PYTHON] [--batch-size 16] [--steps 4] [--rounds 1]
 
 Each case is a process of its own with 224 × 224 pixels in float32. Training: some steps, after which memory does not
-grow; see memory.py for many epochs. Export: of a network of two classes that was trained for one step, since its values
-do not matter; `kresnet export` also runs the file on validation images, and measures it, for its verdict.
+grow; see memory.py for many epochs, and train.py for speed. Export: of a network of two classes that was trained for
+one step, since its values do not matter; `kresnet export` also runs the file on validation images, and measures it, for
+its verdict.
 
 Memory is the sum over the process and its children of what they hold (PSS: pages that several share count once), looked
-at 20 times a second; the highest counts, and the least of the rounds.
+at ten times a second; the highest counts, and the least of the rounds.
 """
 
 from __future__ import annotations
@@ -25,10 +26,11 @@ import numpy as np
 import psutil
 from result_tables import Cell, Column, Table, add_json_option, publish
 
-SIDE, CLASSES, CALIBRATION = 224, 2, 40
-TRAIN_SCRIPT, INTERVAL = str(Path(__file__).with_name("train.py")), 0.05
+SIDE, CLASSES, CALIBRATION = 224, 2, 20
+TRAIN_SCRIPT, INTERVAL = str(Path(__file__).with_name("train.py")), 0.1
 TRAININGS = {
     "kresnet": "kresnet, float32",
+    "kresnet --recompute": "kresnet --recompute, float32",
     "stock Keras, model.fit": "stock Keras, float32",
     "PyTorch, eager": "PyTorch, float32",
 }

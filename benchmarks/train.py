@@ -27,6 +27,7 @@ ENVIRONMENT = dict(os.environ)
 CASES = {
     "kresnet, mixed_bfloat16": ("keras", "ours", "mixed_bfloat16"),
     "kresnet, float32": ("keras", "ours", "float32"),
+    "kresnet --recompute, float32": ("keras", "ours, recomputed", "float32"),
     "stock Keras, mixed_bfloat16": ("keras", "stock", "mixed_bfloat16"),
     BASE: ("keras", "stock", "float32"),
     "stock Keras, float32, with oneDNN": ("keras", "stock with oneDNN", "float32"),
@@ -37,9 +38,11 @@ CASES = {
 }
 
 
-def our_steps(policy: str, network: str, size: int, batch: int, count: int | None = None) -> Callable[[int], None]:
+def our_steps(
+    policy: str, network: str, size: int, batch: int, count: int | None = None, recompute: bool = False
+) -> Callable[[int], None]:
     """Return a function that runs the steps that `kresnet train` runs, with its default optimizer. count: of classes
-    [default: 1000 of resnet50, 10 of others]."""
+    [default: 1000 of resnet50, 10 of others]. recompute: with --recompute."""
     import numpy as np
 
     from keras_resnet.config.spec import DataSpec, OptimizerSpec, Spec, TrainingSpec
@@ -53,7 +56,7 @@ def our_steps(policy: str, network: str, size: int, batch: int, count: int | Non
         network=parse_model_name(network),
         data=DataSpec(image_size=size, channels=3),
         optimizer=OptimizerSpec(warmup_epochs=0.0),
-        training=TrainingSpec(batch_size=batch, precision=policy),
+        training=TrainingSpec(batch_size=batch, precision=policy, recompute=recompute),
     )
     labels = Split("train", np.zeros(1000 * batch, np.int64))
     data = DatasetSplits("random", classes, {"train": labels}, False, size, size)
@@ -187,8 +190,10 @@ def work(case: str, network: str, size: int, batch: int) -> None:
         os.environ["TF_ENABLE_ONEDNN_OPTS"] = "1"  # TensorFlow's default is this on some processors
     if package == "torch":
         run = torch_steps(kind, precision, network, size, batch)
+    elif kind.startswith("ours"):
+        run = our_steps(precision, network, size, batch, recompute=kind == "ours, recomputed")
     else:
-        run = (our_steps if kind == "ours" else stock_steps)(precision, network, size, batch)
+        run = stock_steps(precision, network, size, batch)
     run(2)
     print("ready", flush=True)
     for line in sys.stdin:

@@ -59,13 +59,11 @@ class KerasNamespace(Protocol):
 class Layers:
     """Layers of `keras` (the module keras or tf_keras) computing in `dtype`, a Keras policy name.
 
-    synchronized: batch statistics are taken over all replicas of a strategy, not per replica.
     normalizer: the layer class that normalizes, instead of that Keras' own BatchNormalization.
     """
 
     keras: KerasNamespace
     dtype: str = "float32"
-    synchronized: bool = False
     normalizer: Callable[..., Layer] | None = None
 
     def input(self, height: int | None, width: int | None, channels: int = 3) -> Tensor:
@@ -106,7 +104,6 @@ class Layers:
     def norm(self, x: Tensor, *, zero_init: bool = False, name: str) -> Tensor:
         """Add batch normalization. `zero_init` starts gamma at 0, so that a residual unit starts as the identity
         (Goyal et al. 2017, section 5.1)."""
-        options = {"synchronized": True} if self.synchronized else {}
         normalizer = self.normalizer or self.keras.layers.BatchNormalization
         layer = normalizer(
             momentum=NORM_MOMENTUM,
@@ -114,7 +111,6 @@ class Layers:
             gamma_initializer="zeros" if zero_init else "ones",
             dtype=self.dtype,
             name=name,
-            **options,
         )
         return layer(x)
 

@@ -194,11 +194,10 @@ def _resolve_precision(spec: Spec, devices: Devices, log: Log) -> Spec:
 
 def training_layers(policy: str, replicas: int) -> Layers:
     """Return layers that train fast: batch norm by the fused kernel, which knows the images of its own replica only, or
-    over several replicas Keras' own, synchronized."""
+    over several replicas synchronized."""
     import keras
 
     from keras_resnet.training.fused_batch_norm import FusedBatchNormalization
+    from keras_resnet.training.synchronized_batch_norm import SynchronizedBatchNormalization
 
-    if replicas > 1:
-        return Layers(keras, policy, synchronized=True)
-    return Layers(keras, policy, normalizer=FusedBatchNormalization)
+    return Layers(keras, policy, normalizer=SynchronizedBatchNormalization if replicas > 1 else FusedBatchNormalization)
