@@ -21,7 +21,8 @@ P = ParamSpec("P")
 T = TypeVar("T")
 LOG_LEVEL = "TF_CPP_MIN_LOG_LEVEL"
 # TensorFlow sets its own level when it is imported, in an interactive Python to INFO, so that no level keeps it quiet.
-CHATTY_LOGGERS = ("tensorflow", "absl")
+# coremltools warns of every part that only a Mac has.
+CHATTY_LOGGERS = ("tensorflow", "absl", "coremltools")
 
 
 def quiet(function: Callable[P, T]) -> Callable[P, T]:

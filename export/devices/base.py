@@ -155,6 +155,11 @@ class Device(ABC):
         """Open the file of `model` on the device, and close it afterwards. Raises ExportError if it cannot be run
         there."""
 
+    @property
+    def is_emulated(self) -> bool:
+        """Whether times and memory of this device mean nothing."""
+        return False
+
     def require_usable(self, settings: RunSettings, log: Log) -> None:  # noqa: B027 (not all can know)
         """Raise UnusableDeviceError where it is known beforehand that no file can be run there; log what else is
         noticed."""

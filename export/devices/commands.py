@@ -85,11 +85,6 @@ class PipedDevice(Device):
     def _other_end(self, settings: RunSettings) -> OtherEnd:
         return OtherEnd(self.where, self.start, self.is_emulated, self.own_runtime or settings.runtime)
 
-    @property
-    def is_emulated(self) -> bool:
-        """Whether times of this device mean nothing."""
-        return False
-
     @abstractmethod
     def start(self, errors: IO[bytes]) -> subprocess.Popen[bytes]:
         """Start the runner, with its standard error going to `errors`. Raises OSError."""

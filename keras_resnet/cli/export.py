@@ -142,7 +142,7 @@ def _print_outcome(of_run: Run, outcome: ExportOutcome, as_json: bool, is_for_mi
         return
     if outcome.verdicts:
         title = f"{of_run.name}, as written to {of_run.exports}"
-        verdict_tables.print_verdicts(title, outcome.verdicts, False, is_for_microcontrollers, True)
+        verdict_tables.print_verdicts(title, outcome.verdicts, False, is_for_microcontrollers, True, unverified)
     for each in unverified:
         console.emit(str(each))
     if devices:

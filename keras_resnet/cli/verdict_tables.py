@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from keras_resnet.cli import console
 from keras_resnet.metrics.labels import class_metric_label, metric_label
 from keras_resnet.metrics.outcome import (
+    UNVERIFIED,
     describe_details,
     describe_noise,
     describe_tested_metrics,
@@ -24,6 +26,7 @@ from keras_resnet.runtime.plurals import counted
 if TYPE_CHECKING:
     from keras_resnet.export.accelerators.base import AcceleratorReport
     from keras_resnet.export.remedies import RemedyResult
+    from keras_resnet.export.unverified import UnverifiedFile
     from keras_resnet.export.verdict import Verdict
 
 
@@ -37,16 +40,19 @@ def print_verdicts(
     as_json: bool,
     is_for_microcontrollers: bool = False,
     is_model_known: bool = False,
+    unverified: Sequence[UnverifiedFile] = (),
 ) -> None:
     """Print `verdicts` as a table with its remarks, or as JSON. is_for_microcontrollers: whether the table is followed
     by what firmware needs for every 8-bit file, and not for C arrays alone. is_model_known: whether the value of the
-    Keras model and how it compares with baselines were printed before; that it is at chance is said again."""
+    Keras model and how it compares with baselines were printed before; that it is at chance is said again. unverified:
+    files without a verdict, which the table has, too."""
     if as_json:
         console.emit_json([verdict.as_dict() for verdict in verdicts])
         return
     first, drop = verdicts[0], _name_drop_column(verdicts)
     metric = metric_label(first.metric)
     rows = [_format_verdict(verdict, *drops) for verdict, drops in zip(verdicts, _format_drops(verdicts), strict=True)]
+    rows += [_format_unverified(each) for each in unverified]
     title = f"{title}: {counted(first.samples, 'validation image')}, drops in points"
     worst = f"worst class by {class_metric_label(first.metric)}"
     spare = ["size", "latency", "agreement", "memory", worst, "gzip"]
@@ -73,6 +79,12 @@ def _format_verdict(verdict: Verdict, drop: str, interval: str) -> list[str]:
         format_cost(None if verdict.simulator else verdict.cost.peak_mib, ".0f", " MiB"),
         verdict.words,
     ]
+
+
+def _format_unverified(each: UnverifiedFile) -> list[str]:
+    """Return a row of the table for a file that was not run."""
+    unknown = [format_cost(None, "", "")] * 7
+    return [each.file, f"{each.bytes / 1e6:.2f} MB", f"{each.gzip_bytes / 1e6:.2f} MB", *unknown, UNVERIFIED]
 
 
 def _print_remarks(verdicts: list[Verdict], is_for_microcontrollers: bool, is_model_known: bool) -> None:

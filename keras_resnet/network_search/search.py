@@ -25,7 +25,7 @@ from keras_resnet.network_search.study import Study, require_optuna
 from keras_resnet.network_search.target import Target
 from keras_resnet.network_search.training import Trainer
 from keras_resnet.progress import Log, show_progress
-from keras_resnet.run.folders import require_creatable, require_free, runs_home
+from keras_resnet.run.folders import require_creatable, require_free, require_plain_name, runs_home
 from keras_resnet.run.lock import find_lock_holder, lock_run
 from keras_resnet.runtime.plurals import counted
 
@@ -43,6 +43,8 @@ def run_search(settings: SearchSettings, on: DeviceSettings, log: Log) -> Search
     budget = Budget.parse(settings.budget)
     target = Target.create(settings, on, budget)
     home = runs_home(settings.runs)
+    if settings.name:
+        require_plain_name(home, settings.name)
     require_optuna()
     require_creatable(home)
     target.require_usable(log)
@@ -52,6 +54,7 @@ def run_search(settings: SearchSettings, on: DeviceSettings, log: Log) -> Search
         for line in prepared.space.describe():
             log(line)
         probe = CostProbe(prepared.counted, prepared.spec, prepared.classes, target, budget, folder / COSTS, log)
+        probe.require_accelerator()
         first = choose_first(probe, prepared.space.default)
         trainer = Trainer(home, prepared.shared, target)
         study = Study(folder, settings, budget, prepared.space, probe, trainer, log)

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
+from pydantic import Field
 from pydantic.dataclasses import dataclass
 
 from keras_resnet.config.data import Fit
@@ -61,18 +62,22 @@ class SearchSettings(OptionsSection):
         "Depths of ResNets to choose among, such as 8,14,20; in place of --model.",
         Option("--depth", MODEL, metavar="NUMBERS"),
     )
-    width: tuple[float, ...] = setting(
-        (), "Width factors to choose among, such as 0.5,1.", Option("--width", MODEL, "0.25,0.5,0.75,1,1.5", "NUMBERS")
+    width: tuple[Annotated[float, Field(gt=0)], ...] = setting(
+        (),
+        "Width factors to choose among, such as 0.5,1.",
+        Option("--width", MODEL, "0.25,0.5,0.75,1,1.5", "NUMBERS"),
+        "above 0",
     )
     image_size: tuple[str, ...] = setting(
         (),
         "Image sizes to choose among, such as 48,64 or 96x128.",
         Option("--image-size", DATA, "chosen from the data", "SIZES"),
     )
-    channels: tuple[int, ...] = setting(
+    channels: tuple[Annotated[int, Field(ge=1, le=MAX_CHANNELS)], ...] = setting(
         (),
         f"Numbers of channels to choose among, 1 to {MAX_CHANNELS}.",
         Option("--channels", DATA, "1,3, or those of the data", "NUMBERS"),
+        f"1 to {MAX_CHANNELS}",
     )
     fit: tuple[Fit, ...] = setting(
         (),

@@ -40,7 +40,10 @@ class Target:
             raise UsageError(f"--on runs TFLite files; {file.format.title} files are timed on this machine")
         if "arena" in budget.names:
             _require_arena(file)
-        return cls(file, places[0] if places else None, settings.max_drop / 100)
+        target = cls(file, places[0] if places else None, settings.max_drop / 100)
+        if target.place is not None and target.place.device.is_emulated:
+            _require_known_if_emulated(target.where, budget)
+        return target
 
     def require_usable(self, log: Log) -> None:
         """Raise ExportError where the files are to be timed on a device that cannot be used."""
@@ -97,6 +100,15 @@ def _choose_file(settings: SearchSettings) -> ExportFile:
         raise UsageError(f"--quantize of {file_format.title} must be one of {allowed}. Received: {settings.quantize!r}")
     file_format.require_installed()
     return ExportFile(file_format, file_format.options((settings.quantize,))[0])
+
+
+def _require_known_if_emulated(where: str, budget: Budget) -> None:
+    """Raise UsageError for limits of what an emulated device cannot show."""
+    if meaningless := [name for name in budget.names if name in ("latency", "memory")]:
+        raise UsageError(
+            f"--budget limits {meaningless[0]}, which means nothing on {where}, because it is emulated; limit size,"
+            " arena or macs, or name the device by --on"
+        )
 
 
 def _require_arena(file: ExportFile) -> None:

@@ -83,11 +83,16 @@ def require_free(home: Path, name: str | None) -> None:
     """Raise UsageError unless a run may be called `name`: an empty folder does not take it."""
     if name is None:
         return
+    require_plain_name(home, name)
     folder = home / name
-    if not (Path(name).name == name and not name.startswith((".", "-")) and name.isprintable()):
-        raise UsageError(f"--name must be the plain name of a new folder in {home}. Received: {name!r}")
     if folder.exists() and not (folder.is_dir() and not any(folder.iterdir())):
         raise name_taken_error(home, name)
+
+
+def require_plain_name(home: Path, name: str) -> None:
+    """Raise UsageError unless `name` is that of a folder in `home` itself."""
+    if not (Path(name).name == name and not name.startswith((".", "-")) and name.isprintable()):
+        raise UsageError(f"--name must be the plain name of a new folder in {home}. Received: {name!r}")
 
 
 def require_creatable(home: Path) -> None:

@@ -3,6 +3,8 @@
 import json
 import platform
 import shutil
+import subprocess
+import sys
 
 import numpy as np
 import pytest
@@ -42,6 +44,27 @@ def test_a_file_that_cannot_be_run_has_no_verdict(written):
     assert all(f"{name}, " in card for name in NAMES) and "PASSED" not in card
     with pytest.raises(ExportError, match="cannot be run here: Core ML is a part of macOS"):
         load_file(run.exports / NAMES[0])
+
+
+def test_the_table_has_it_beside_the_files_with_a_verdict(exported, written, capsys):
+    from keras_resnet.cli.verdict_tables import print_verdicts
+
+    _, result = written
+    print_verdicts("digits", [*exported[1].values()][:1], False, is_model_known=True, unverified=result.unverified)
+    lines = capsys.readouterr().out.split("\n")
+    for name in NAMES:
+        assert [line for line in lines if name in line and "UNVERIFIED" in line and "PASSED" not in line]
+
+
+def test_coremltools_own_warnings_stay_away():
+    """It warns when it is imported, of all that only a Mac has."""
+    code = (
+        "import sys; from keras_resnet.native_logs import silence_native_logs\n"
+        "with silence_native_logs():\n    import coremltools, logging\n"
+        "    logging.getLogger('coremltools').warning('not supported')\n"
+    )
+    ended = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert not ended.stderr
 
 
 def test_the_report_and_python_name_it(written, kresnet):

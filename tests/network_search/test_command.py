@@ -45,6 +45,18 @@ def searched(tfds_home, tmp_path_factory):
             "--on runs TFLite files",
         ),
         (["--data", "digits", "--budget", "size<=1MB", "--on", "local", "--on", "tflm"], "the one place"),
+        (
+            ["--data", "digits", "--budget", "latency<=1ms", "--on", "tflm"],
+            "limits latency, which means nothing on tflm",
+        ),
+        (["--data", "digits", "--budget", "memory<=1MB", "--on", "tflm"], "limits memory, which means nothing on tflm"),
+        (["--data", "digits", "--budget", "size<=1MB", "--width", "0.5,0"], "--width must be above 0. Received: 0.0"),
+        (["--data", "digits", "--budget", "size<=1MB", "--channels", "0"], "--channels must be 1 to 64. Received: 0"),
+        (
+            ["--data", "digits", "--budget", "size<=1MB", "--channels", "1,65"],
+            "--channels must be 1 to 64. Received: 65",
+        ),
+        (["--data", "digits", "--budget", "size<=1MB", "--name", "../other"], "the plain name of a new folder"),
         (["--data", "digits", "--budget", "arena<=1MB", "--quantize", "float32"], "which runs int8 TFLite files"),
         (["--data", "digits", "--budget", "size<=1MB", "--quantize", "int9"], "--quantize must be one of"),
     ],
@@ -52,7 +64,7 @@ def searched(tfds_home, tmp_path_factory):
 def test_what_cannot_be_is_refused_in_one_sentence(kresnet, tmp_path, options, words):
     code, out, err = kresnet("search", *options, "--runs", tmp_path / "runs")
     assert code == 2 and not out and len(err) == 1 and words in err[0]
-    assert not (tmp_path / "runs").exists()
+    assert not list(tmp_path.iterdir())
 
 
 def test_data_that_are_not_there(kresnet, tmp_path):
@@ -65,6 +77,14 @@ def test_without_optuna(kresnet, monkeypatch, tmp_path):
     code, _, err = kresnet("search", "--data", "digits", "--budget", "size<=1MB", "--runs", tmp_path)
     assert code == 1
     assert err == ["kresnet: search needs optuna, which is not installed: pip install 'kresnet[search]'"]
+
+
+def test_an_accelerator_that_is_not_there_ends_the_search_before_any_training(kresnet, tfds_home, tmp_path):
+    """Nothing has to be measured for a budget of multiply-adds."""
+    options = ["--data", "digits", "--data-dir", tfds_home, "--budget", "macs<=3M", *TINY, "--runs", tmp_path]
+    code, out, err = kresnet("search", *options, "--on", "local:npu")
+    assert code == 1 and not out and "no file can be run on local, NPU: " in err[-1]
+    assert not list(tmp_path.glob("*/spec.json")), "nothing was trained"
 
 
 def test_a_budget_that_no_network_keeps(kresnet, tfds_home, tmp_path):
