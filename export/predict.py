@@ -32,8 +32,6 @@ if TYPE_CHECKING:
 
 # What drawn videos are written as.
 VIDEO_SUFFIX = ".mp4"
-# Tracing a network takes as long as about so many images without it.
-EAGER_IMAGES = 4
 
 
 @dataclass(frozen=True)
@@ -254,7 +252,7 @@ def run_predictor(run: Run, model: keras.Model) -> Predictor:
     """Return the predictor of a finished `run`, whose `model` is loaded."""
     from keras_resnet.evaluation.evaluate import keras_predictor
 
-    return Predictor(keras_predictor(model, EAGER_IMAGES), build_run_metadata(run), f"run {run.name}")
+    return Predictor(keras_predictor(model), build_run_metadata(run), f"run {run.name}")
 
 
 def build_run_metadata(run: Run) -> ModelMetadata:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from itertools import count
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar, cast
 
@@ -93,25 +92,22 @@ def _concatenate(parts: list[T]) -> T:
     return cast(T, np.concatenate([np.asarray(batch) for batch in batches]))
 
 
-def keras_predictor(model: keras.Model, eager_calls: int = 0) -> Callable[[np.ndarray], Arrays]:
+def keras_predictor(model: keras.Model) -> Callable[[np.ndarray], Arrays]:
     """Return a Keras model as a callable on uint8 images (B, H, W, C), giving float32 outputs.
 
-    It is traced once for batches of any size. eager_calls: how many calls compute operator by operator before that.
+    It is traced once for batches of any size.
     """
     import tensorflow as tf
 
     # AutoGraph is off, as it is in Keras' own predict_on_batch.
-    traced, calls = tf.function(model.predict_step, autograph=False), count()
+    traced = tf.function(model.predict_step, autograph=False)
     functions: dict[tuple[int, ...], Any] = {}
 
     def predict(images: np.ndarray) -> Arrays:
         shape = images.shape[1:]
-        if next(calls) < eager_calls:
-            outputs = model.predict_step(tf.constant(images))
-        else:
-            if shape not in functions:
-                functions[shape] = traced.get_concrete_function(tf.TensorSpec((None, *shape), images.dtype))
-            outputs = functions[shape](tf.constant(images))
+        if shape not in functions:
+            functions[shape] = traced.get_concrete_function(tf.TensorSpec((None, *shape), images.dtype))
+        outputs = functions[shape](tf.constant(images))
         if isinstance(outputs, dict):
             return {key: np.asarray(value, np.float32) for key, value in outputs.items()}
         return np.asarray(outputs, np.float32)
