@@ -60,6 +60,7 @@ BENCHMARKS = {
     "growth-depth": Benchmark("growth.py", (("--only", "depth", *FIGURES),)),
     "growth-input": Benchmark("growth.py", (("--only", "pixels,batch,classes", *FIGURES),)),
     "growth-data": Benchmark("growth.py", (("--only", "folder,similar,labels,objects,decode", *FIGURES),)),
+    "commands": Benchmark("commands.py"),
     "memory": Benchmark("peak_memory.py", (("--only", "training"), ("--only", "export")), peers="--torch-python"),
 }
 

@@ -16,7 +16,7 @@ from typing import Any, NamedTuple
 
 Cell = str | int | float | None
 # What the environments of users differ in is written as all of them can read it.
-PLACES = {"--torch-python": "PYTHON", "--ort": "FOLDER"}
+PLACES = {"--torch-python": "PYTHON", "--ort": "FOLDER", "--before": "PYTHON"}
 # How results leave a benchmark is no part of what was measured.
 OUTPUT_OPTIONS = ("--json", "--figures")
 

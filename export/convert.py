@@ -26,6 +26,7 @@ from keras_resnet.errors import ExportError, KresnetError
 from keras_resnet.evaluation.evaluate import load_keras_file
 from keras_resnet.export.formats import get_format
 from keras_resnet.export.formats.base import Conversion, Format
+from keras_resnet.machine.garbage_collection import collect_rarely
 from keras_resnet.progress import show_activity
 from keras_resnet.runtime.child_process import EXPECTED_ERROR_CODE, child_command, describe_exit, without_gpus
 from keras_resnet.runtime.confidence import Confidence
@@ -170,7 +171,8 @@ def _read_job(folder: Path) -> tuple[Format, Conversion]:
 def main(arguments: list[str]) -> int:
     """Do the conversions that come on standard input, a line of JSON each, in the child process, and answer each with
     its exit code on standard output. Returns the exit code when no more can come."""
-    import keras  # meanwhile
+    with collect_rarely():
+        import keras  # meanwhile
 
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent, which gets it too, ends this process
     # What is started here reads and writes elsewhere.

@@ -11,6 +11,7 @@ from contextlib import AbstractContextManager, nullcontext
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
+from keras_resnet.machine.lazy_keras import defer_seldom_used
 from keras_resnet.machine.onednn import enable_onednn
 
 if TYPE_CHECKING:
@@ -61,6 +62,7 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 
 enable_onednn()  # before anything imports TensorFlow
+defer_seldom_used()  # or Keras
 
 _DEPTHS = (8, 10, 18, 20, 32, 34, 44, 50, 56, 101, 110, 152, 200)
 _ZOO = (

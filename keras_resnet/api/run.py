@@ -40,6 +40,7 @@ if TYPE_CHECKING:
     from keras_resnet.api.explaining import Explanation, Explanations
     from keras_resnet.api.robustness import RobustnessReport
     from keras_resnet.export.predict import Predictor
+    from keras_resnet.export.tta import Predict
 
 
 class Run(Predicting):
@@ -125,6 +126,12 @@ class Run(Predicting):
         self.stored.confidence()  # or what is wrong with it, before the model is loaded
         return run_predictor(self.stored, self.model)
 
+    @cached_property
+    def _predict(self) -> Predict:
+        from keras_resnet.evaluation.evaluate import keras_predictor
+
+        return keras_predictor(self.model)
+
     @from_python
     def explain(
         self,
@@ -161,15 +168,11 @@ class Run(Predicting):
         tta: of classifiers, "auto" or "flip" takes the mean of the logits of each image and its mirror image, auto
         only if the run trained with flips. Raises UsageError if the data have no such split.
         """
-        from keras_resnet.evaluation.evaluate import keras_predictor
         from keras_resnet.export.evaluate import evaluate_on_run
-        from keras_resnet.export.tta import Predict, choose_for_run
-
-        def load() -> Predict:
-            return keras_predictor(self.model)
+        from keras_resnet.export.tta import choose_for_run
 
         chosen = choose_for_run(tta, self.stored, progress.log_once)
-        return Score(**evaluate_on_run(load, self.stored, split, progress.log_once, self.name, chosen))
+        return Score(**evaluate_on_run(lambda: self._predict, self.stored, split, progress.log_once, self.name, chosen))
 
     @document_options(ExportOptions)
     @from_python

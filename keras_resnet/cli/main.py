@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import atexit
 import sys
 from contextlib import nullcontext
 
@@ -14,6 +15,7 @@ from keras_resnet.cli import console
 from keras_resnet.cli.command import AnsweredError, LazyCommand, LazyGroup, format_examples
 from keras_resnet.config.provenance import Provenance, use_provenance
 from keras_resnet.errors import KresnetError
+from keras_resnet.machine.garbage_collection import collect_rarely, skip_last_collection
 from keras_resnet.native_logs import silence_native_logs
 from keras_resnet.signals import SignalExit, end_at_once_on_interrupt, exit_on_signals
 
@@ -158,7 +160,8 @@ def main() -> None:
     arguments = sys.argv[1:]
     console.prepare_output()
     verbose = any(flag in arguments for flag in ("-v", "--verbose"))
-    with exit_on_signals(), nullcontext() if verbose else silence_native_logs():
+    atexit.register(skip_last_collection)
+    with exit_on_signals(), collect_rarely(), nullcontext() if verbose else silence_native_logs():
         code = run_command(arguments)
         if code > ENDED_BY_SIGNAL:
             end_at_once_on_interrupt()

@@ -93,10 +93,21 @@ def _concatenate(parts: list[T]) -> T:
 
 
 def keras_predictor(model: keras.Model) -> Callable[[np.ndarray], Arrays]:
-    """Return a Keras model as a callable on uint8 images (B, H, W, C), giving float32 outputs."""
+    """Return a Keras model as a callable on uint8 images (B, H, W, C), giving float32 outputs.
+
+    It is traced once for batches of any size.
+    """
+    import tensorflow as tf
+
+    # AutoGraph is off, as it is in Keras' own predict_on_batch.
+    traced = tf.function(model.predict_step, autograph=False)
+    functions: dict[tuple[int, ...], Any] = {}
 
     def predict(images: np.ndarray) -> Arrays:
-        outputs = model.predict_on_batch(images)
+        shape = images.shape[1:]
+        if shape not in functions:
+            functions[shape] = traced.get_concrete_function(tf.TensorSpec((None, *shape), images.dtype))
+        outputs = functions[shape](tf.constant(images))
         if isinstance(outputs, dict):
             return {key: np.asarray(value, np.float32) for key, value in outputs.items()}
         return np.asarray(outputs, np.float32)
