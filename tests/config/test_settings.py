@@ -47,7 +47,7 @@ def test_text_is_no_number(setting):
         ("augment.mosaic", 2.0, "augment.mosaic must be 0 to 1. Received: 2.0"),
         ("network.drop_path", 1.0, "network.drop_path must be 0 or more and below 1. Received: 1.0"),
         ("data.image_size", 4, "data.image_size must be 8 to 16384 pixels, or HEIGHTxWIDTH as in 480x640. Received: 4"),
-        ("augment.train_sizes", (32, 4), "augment.train_sizes must be 8 or more pixels each. Received: (32, 4)"),
+        ("augment.train_sizes", (32, 4), "augment.train_sizes must be 8 or more pixels each. Received: 4"),
         ("optimizer.milestones", (0.5, 0.2), "optimizer.milestones must be rising shares between 0 and 1."),
         ("data.normalization.std", (1.0, 0.0, 1.0), "data.normalization.std must be a number above 0 for each"),
         ("start.freeze", (1,), "start.freeze must be a list of words. Received: (1,)"),
