@@ -16,10 +16,10 @@ import os
 import subprocess
 import sys
 import tempfile
-from collections import Counter
+from collections import defaultdict
 from pathlib import Path
 
-from result_tables import Column, Table, add_json_option, publish
+from result_tables import Cell, Column, Table, add_json_option, publish
 
 # The case: package, and TF_ENABLE_ONEDNN_OPTS.
 CASES = {
@@ -63,7 +63,7 @@ def profile_tensorflow(options: argparse.Namespace) -> dict[str, float]:
             run(options.steps)
         space = xplane_pb2.XSpace()
         space.ParseFromString(next(Path(folder).rglob("*.xplane.pb")).read_bytes())
-    seconds: Counter[str] = Counter()
+    seconds: defaultdict[str, float] = defaultdict(float)
     for plane in space.planes:
         for event in (event for line in plane.lines for event in line.events):
             # "the/name/of/a/node:Type#attributes#"; "::" is of C++, and a function has no type.
@@ -90,7 +90,7 @@ def profile_torch(options: argparse.Namespace) -> dict[str, float]:
         start = time.perf_counter()
         run(options.steps)
         took = time.perf_counter() - start
-    seconds: Counter[str] = Counter()
+    seconds: defaultdict[str, float] = defaultdict(float)
     for event in profiler.key_averages():
         if event.key.startswith("aten::") and event.self_cpu_time_total:
             seconds[classify(event.key)] += event.self_cpu_time_total / 1e6 / options.steps
@@ -113,7 +113,9 @@ def measure(case: str, options: argparse.Namespace) -> dict[str, float]:
 def make_table(found: dict[str, dict[str, float]], options: argparse.Namespace) -> Table:
     """Return the share of each kind of operation in the step of each case."""
     kinds = [kind for kind in (*KINDS, OTHER, IDLE) if any(kind in each for each in found.values())]
-    rows = [[kind, *(each.get(kind, 0.0) / sum(each.values()) for each in found.values())] for kind in kinds]
+    rows: list[list[Cell]] = [
+        [kind, *(each.get(kind, 0.0) / sum(each.values()) for each in found.values())] for kind in kinds
+    ]
     network = options.network.replace("resnet", "ResNet-")
     return Table(
         f"profile-{options.network}",
