@@ -26,8 +26,8 @@ Row = Mapping[str, str | None]
 @click.command(
     cls=Command,
     epilog=format_examples(
-        "kresnet compare RUN RUN",
-        "kresnet compare RUN RUN --save compared.html",
+        "kresnet compare RUN OTHER",
+        "kresnet compare RUN OTHER --save compared.html",
         "kresnet compare RUN exports/int8.tflite",
     ),
 )

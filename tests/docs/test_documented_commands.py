@@ -55,7 +55,7 @@ def parse(words):
 def make_desk(folder, run, finder=None):
     """What the commands find: see documented.py."""
     home = folder / "saved_models"
-    for name in ("RUN", "my-run", "resnet20-digits", run.name):
+    for name in ("RUN", "OTHER", "THIRD", "my-run", "resnet20-digits", run.name):
         shutil.copytree(run.folder, home / name)
     if finder:
         shutil.copytree(finder.folder, home / "finder")
