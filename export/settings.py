@@ -150,7 +150,8 @@ class ExportSettings(OptionsSection):
         for name in self.formats:
             require_one_of("the format", name, tuple(FORMATS))
         if RKNN in self.formats and not self.chips:
-            raise UsageError(f"--rknn needs --target with one of {', '.join(CHIPS)}")
+            received = ", ".join(self.target) or "no target"
+            raise UsageError(f"--rknn needs --target with one of {', '.join(CHIPS)}. Received: {received}")
         if self.target_python is not None and not self.chips:
             raise UsageError(f"--target-python is for --target with one of {', '.join(CHIPS)}")
         for name in _FOR_TFLITE if not self.asks_tflite else ():

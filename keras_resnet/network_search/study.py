@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, Any
 
 from keras_resnet.errors import (
     ExportError,
-    SearchError,
     TrainingError,
     TrainingInterrupted,
     TrainingPruned,
@@ -48,11 +47,11 @@ _EXCESS = 0.01
 
 
 def require_optuna() -> None:
-    """Raise SearchError unless Optuna is installed."""
+    """Raise UsageError unless Optuna is installed."""
     try:
         import optuna
     except ImportError as error:
-        raise SearchError(NOT_INSTALLED) from error
+        raise UsageError(NOT_INSTALLED) from error
     optuna.logging.set_verbosity(optuna.logging.ERROR)
 
 

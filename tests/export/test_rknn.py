@@ -209,7 +209,11 @@ def test_what_the_toolkit_says_is_passed_on(written, toolkit, kresnet, monkeypat
 @pytest.mark.parametrize(
     ("settings", "words"),
     [
-        ({"formats": ("rknn",)}, f"--rknn needs --target with one of {', '.join(CHIPS)}"),
+        ({"formats": ("rknn",)}, f"--rknn needs --target with one of {', '.join(CHIPS)}. Received: no target"),
+        (
+            {"formats": ("rknn",), "target": ("rk9999",)},
+            f"--rknn needs --target with one of {', '.join(CHIPS)}. Received: rk9999",
+        ),
         ({"target": ("rk3589",)}, "--target must be one of .*rk3588, .*Did you mean 'rk3588'"),
         ({"target_python": "python"}, "--target-python is for --target with one of rk3588"),
         ({"target": ("rk3588",), "quantize": ("float32",)}, "--quantize of RKNN must be one of float16, int8"),

@@ -75,7 +75,7 @@ def test_data_that_are_not_there(kresnet, tmp_path):
 def test_without_optuna(kresnet, monkeypatch, tmp_path):
     monkeypatch.setitem(sys.modules, "optuna", None)
     code, _, err = kresnet("search", "--data", "digits", "--budget", "size<=1MB", "--runs", tmp_path)
-    assert code == 1
+    assert code == 2
     assert err == ["kresnet: search needs optuna, which is not installed: pip install 'kresnet[search]'"]
 
 
