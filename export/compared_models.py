@@ -128,17 +128,12 @@ def _name_briefly(model: ComparedModel) -> str:
     return f"{model.run.name}/{model.file.name}" if is_own else model.name
 
 
-def require_different(models: Sequence[ComparedModel]) -> None:
-    """Raise UsageError where all of `models` are the same one."""
-    if all(each.place == models[0].place for each in models):
-        raise UsageError(f"{models[0].name} is named twice: there is nothing to compare")
-
-
 def require_comparable(models: Sequence[ComparedModel]) -> None:
     """Raise UsageError unless `models` are different ones, of one task, with one set of labels, whose runs had the same
     validation images."""
-    require_different(models)
     first = models[0]
+    if all(each.place == first.place for each in models):
+        raise UsageError(f"{first.name} is named twice: there is nothing to compare")
     runs = {each.run.folder.resolve(): each.run for each in models}
     if difference := describe_difference(list(runs.values())):
         raise UsageError(difference)

@@ -102,9 +102,8 @@ def compare(
 
 
 def _find_models(names: Sequence[str], of_run: str | None, runs: str | None) -> list[ComparedModel]:
-    """Find the runs and files that are named. Raises UsageError for what is neither, where all are the same one, and
-    for --run without a file."""
-    from keras_resnet.export.compared_models import ComparedModel, require_different
+    """Find the runs and files that are named. Raises UsageError for what is neither, and for --run without a file."""
+    from keras_resnet.export.compared_models import ComparedModel
     from keras_resnet.export.evaluate import RunLookup
     from keras_resnet.run import runs_home
 
@@ -113,7 +112,6 @@ def _find_models(names: Sequence[str], of_run: str | None, runs: str | None) -> 
     models = [ComparedModel.find(target, lookup) for target in targets]
     if of_run and not any(each.file for each in models):
         raise UsageError("--run says which run exported files are of; no file is named")
-    require_different(models)
     return models
 
 

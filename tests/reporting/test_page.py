@@ -532,20 +532,16 @@ def test_runs_side_by_side(exported, segmented, kresnet, tmp_path, monkeypatch):
     assert run.name in out and "mask mAP" in out and f"{run.metrics()['value']:.2%}" in out
     assert max(map(len, out.splitlines())) <= 80
     assert f"not comparable: the runs have different metrics ({run.name}: top-1 accuracy; " in " ".join(err)
-    same = Run(shutil.copytree(run.folder, tmp_path / "same"))
-    code, out, err = kresnet("compare", run.folder, same.folder, "--stored")
+    code, out, err = kresnet("compare", *names[::2], "--stored")
     low, high = run.metrics()["intervals"]["top1"]
     assert f"CI {100 * low:.1f}, {100 * high:.1f}]" in " ".join(out.split()) and "not comparable" not in out
     assert max(map(len, out.splitlines())) <= 80 and "(recommended)" in out and err == []
-    assert re.search(r"^baselines beaten\s+([-\w]+: )?always predicting", out, re.MULTILINE)
+    assert re.search(r"^baselines beaten\s+(resnet8-digits: )?always predicting", out, re.MULTILINE)
     bare = copy_run(run, tmp_path)
     shutil.rmtree(bare.exports)
-    assert kresnet("compare", bare.folder, run.folder)[2][-1].startswith(f"next: kresnet export {bare.name}")
-    named_twice = [f"kresnet: {segmented.folder} is named twice: there is nothing to compare"]
-    for options in ([], ["--stored"]):
-        assert kresnet("compare", *[segmented.folder] * 2, *options) == (2, "", named_twice)
-    copy = Run(shutil.copytree(segmented.folder, tmp_path / "copy"))
-    code, out, err = kresnet("compare", segmented.folder, copy.folder, "--stored")
+    assert kresnet("compare", bare.folder, bare.folder)[2][-1].startswith(f"next: kresnet export {bare.name}")
+    code, out, err = kresnet("compare", *[str(segmented.folder)] * 2)
+    assert f"warning: {segmented.folder} is named twice: there is nothing to compare" in err
     rows = [re.split(" {2,}", line.strip()) for line in out.splitlines()[2:]]
     assert "exported file" not in out and all(
         len(row) == 3 for row in rows if row[0] in ("network", "data", "validation images")
