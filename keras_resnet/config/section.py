@@ -140,7 +140,7 @@ def _explain(section: type[Section], error: ErrorDetails, given: Mapping[str, ob
         key = section.key(name)
         return _unknown_key(key, known, key.removesuffix(name) if "." in key else "")
     # Of a list, the value that is out of bounds.
-    is_of_list = len(error["loc"]) > 1 and not error["type"].endswith("_type")
+    is_of_list = len(error["loc"]) > 1 and not error["type"].endswith(("_type", "finite_number"))
     received = error["input"] if is_of_list else given.get(name, error["input"])
     if error["type"] == "dataclass_exact_type":
         return not_allowed(section.key(name), received, "a group of settings, one of which --set KEY=VALUE names")
