@@ -68,9 +68,8 @@ def time_command(python: str, arguments: Sequence[str], home: Path) -> Timing:
         messages = [(time.monotonic() - start, line.rstrip("\n")) for line in process.stdout]
     seconds, after = time.monotonic() - start, os.times()
     if process.returncode:
-        sys.exit(
-            "\n".join([f"kresnet {' '.join(arguments)} ended with {process.returncode}:", *dict(messages).values()])
-        )
+        printed = "\n".join(line for _, line in messages)
+        sys.exit(f"kresnet {' '.join(arguments)} ended with {process.returncode}:\n{printed}")
     cpu = after.children_user + after.children_system - before.children_user - before.children_system
     return Timing(seconds, cpu, messages)
 

@@ -42,7 +42,7 @@ NETWORKS: dict[str, dict[str, int]] = {
     "resnet20": {"image-size": 32, "batch-size": 96, "steps": 4},
     "resnet18": {"image-size": 64, "batch-size": 48, "steps": 2},
 }
-# Name → how many processes, and what each of them is told of devices.
+# Name → how many processes, and --devices of each of them.
 CASES = {
     "1 process": (1, "cpu:1"),
     "2 logical devices in it": (1, "cpu:2"),

@@ -14,12 +14,9 @@ from typing import Any
 import numpy as np
 import psutil
 import tensorflow as tf
+from train import build_random_trainer
 
-from keras_resnet.config.spec import DataSpec, OptimizerSpec, Spec, TrainingSpec
-from keras_resnet.data.dataset import DatasetSplits, Split
-from keras_resnet.models.names import parse_model_name
 from keras_resnet.training import distribute
-from keras_resnet.training.build_trainer import build_trainer
 from keras_resnet.training.trainer import Trainer
 
 CLASSES = 10
@@ -81,15 +78,8 @@ def main() -> None:
 
 def build(options: argparse.Namespace, devices: distribute.Devices) -> tuple[Trainer, tuple[Any, Any]]:
     """Return the trainer that `kresnet train` would build, and a random batch of its replicas in this process."""
-    spec = Spec(
-        network=parse_model_name(options.network),
-        data=DataSpec(image_size=options.image_size, channels=3),
-        optimizer=OptimizerSpec(warmup_epochs=0.0),
-        training=TrainingSpec(batch_size=options.batch_size, precision="float32"),
-    )
-    size, classes = options.image_size, tuple(map(str, range(CLASSES)))
-    labels = Split("train", np.zeros(1000 * options.batch_size, np.int64))
-    trainer = build_trainer(spec, DatasetSplits("random", classes, {"train": labels}, False, size, size), devices)
+    size = options.image_size
+    trainer = build_random_trainer("float32", options.network, size, options.batch_size, CLASSES, devices)
     rng, own = np.random.default_rng(devices.rank), options.batch_size // devices.replicas
     images = tf.constant(rng.integers(0, 256, (own, size, size, 3)), tf.uint8)
     targets = tf.one_hot(rng.integers(0, CLASSES, own), CLASSES)

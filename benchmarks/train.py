@@ -17,9 +17,13 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from result_tables import Column, Table, add_json_option, describe_rounds, publish
+
+if TYPE_CHECKING:
+    from keras_resnet.training.distribute import Devices
+    from keras_resnet.training.trainer import Trainer
 
 BASE = "stock Keras, float32"
 # As it was started: kresnet changes what TensorFlow reads from it, which is for its own cases alone.
@@ -38,6 +42,28 @@ CASES = {
 }
 
 
+def build_random_trainer(
+    policy: str, network: str, size: int, batch: int, count: int, devices: Devices, recompute: bool = False
+) -> Trainer:
+    """Return the trainer that `kresnet train` would build, with its default optimizer, for `count` classes."""
+    import numpy as np
+
+    from keras_resnet.config.spec import DataSpec, OptimizerSpec, Spec, TrainingSpec
+    from keras_resnet.data.dataset import DatasetSplits, Split
+    from keras_resnet.models.names import parse_model_name
+    from keras_resnet.training.build_trainer import build_trainer
+
+    spec = Spec(
+        network=parse_model_name(network),
+        data=DataSpec(image_size=size, channels=3),
+        optimizer=OptimizerSpec(warmup_epochs=0.0),
+        training=TrainingSpec(batch_size=batch, precision=policy, recompute=recompute),
+    )
+    classes = tuple(str(number) for number in range(count))
+    labels = Split("train", np.zeros(1000 * batch, np.int64))
+    return build_trainer(spec, DatasetSplits("random", classes, {"train": labels}, False, size, size), devices)
+
+
 def our_steps(
     policy: str, network: str, size: int, batch: int, count: int | None = None, recompute: bool = False
 ) -> Callable[[int], None]:
@@ -45,24 +71,13 @@ def our_steps(
     [default: 1000 of resnet50, 10 of others]. recompute: with --recompute."""
     import numpy as np
 
-    from keras_resnet.config.spec import DataSpec, OptimizerSpec, Spec, TrainingSpec
-    from keras_resnet.data.dataset import DatasetSplits, Split
-    from keras_resnet.models.names import parse_model_name
     from keras_resnet.training import distribute
-    from keras_resnet.training.build_trainer import build_trainer
 
-    classes = tuple(str(number) for number in range(count or (1000 if network == "resnet50" else 10)))
-    spec = Spec(
-        network=parse_model_name(network),
-        data=DataSpec(image_size=size, channels=3),
-        optimizer=OptimizerSpec(warmup_epochs=0.0),
-        training=TrainingSpec(batch_size=batch, precision=policy, recompute=recompute),
-    )
-    labels = Split("train", np.zeros(1000 * batch, np.int64))
-    data = DatasetSplits("random", classes, {"train": labels}, False, size, size)
-    step = build_trainer(spec, data, distribute.setup("cpu:1")).make_train_function()
-    images, numbers = _random(size, batch, len(classes))
-    batches = _repeat((images, np.eye(len(classes), dtype="float32")[numbers]))
+    count = count or (1000 if network == "resnet50" else 10)
+    trainer = build_random_trainer(policy, network, size, batch, count, distribute.setup("cpu:1"), recompute)
+    step = trainer.make_train_function()
+    images, numbers = _random(size, batch, count)
+    batches = _repeat((images, np.eye(count, dtype="float32")[numbers]))
 
     def run(steps: int) -> None:
         for inputs in batches.take(steps):

@@ -44,9 +44,11 @@ class FusedBatchNormalization(keras.layers.BatchNormalization):
         if is_training:
             # The kernel gives the unbiased variance for the moving one (Bessel); Keras keeps the biased.
             count = tf.cast(tf.size(inputs) / tf.shape(inputs)[-1], tf.float32)
-            self._update_moving(self.moving_mean, mean)
-            self._update_moving(self.moving_variance, variance * (count - 1) / count)
+            update_moving(self.moving_mean, mean, self.momentum)
+            update_moving(self.moving_variance, variance * (count - 1) / count, self.momentum)
         return outputs
 
-    def _update_moving(self, moving: keras.Variable, value: tf.Tensor) -> None:
-        moving.assign(moving * self.momentum + value * (1 - self.momentum))
+
+def update_moving(moving: keras.Variable, value: tf.Tensor, momentum: float) -> None:
+    """Move a statistic (C,) toward that of a batch, as Keras' own layer does."""
+    moving.assign(moving * momentum + value * (1 - momentum))

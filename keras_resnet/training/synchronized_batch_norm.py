@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING
 
 import keras
 
+from keras_resnet.training.fused_batch_norm import update_moving
+
 if TYPE_CHECKING:
     import tensorflow as tf
 
@@ -33,8 +35,8 @@ class SynchronizedBatchNormalization(keras.layers.BatchNormalization):
         count = tf.cast(tf.size(images) // tf.shape(images)[-1] * replica.num_replicas_in_sync, tf.float32)
         mean, squares = tf.unstack(sums / count)
         variance = tf.maximum(squares - tf.square(mean), 0.0)
-        for moving, value in ((self.moving_mean, mean), (self.moving_variance, variance)):
-            moving.assign(moving * self.momentum + value * (1 - self.momentum))
+        update_moving(self.moving_mean, mean, self.momentum)
+        update_moving(self.moving_variance, variance, self.momentum)
         gamma, beta = tf.cast(self.gamma, tf.float32), tf.cast(self.beta, tf.float32)
         outputs = tf.nn.batch_normalization(images, mean, variance, beta, gamma, self.epsilon)
         return tf.cast(outputs, self.compute_dtype)
