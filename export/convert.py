@@ -1,8 +1,9 @@
 """Conversion of a Keras model to a file of any format, in a child process.
 
 TensorFlow's converter writes to file descriptor 2 from C++ and can take the process down with it, so `convert` lets a
-child do it, keeps its output in a log and turns a crash into a sentence. TensorFlow takes seconds to start, so the
-child stays for further conversions, until it has had none for a while. It ends when its parent does, however that ends.
+child do it (see convert_child.py), keeps its output in a log and turns a crash into a sentence. TensorFlow takes
+seconds to start, so the child stays for further conversions, until it has had none for a while. It ends when its parent
+does, however that ends.
 """
 
 from __future__ import annotations
@@ -11,27 +12,23 @@ import atexit
 import contextlib
 import json
 import os
-import signal
 import subprocess
-import sys
 import tempfile
 import threading
+from collections.abc import Iterable
 from dataclasses import asdict
 from pathlib import Path
-from typing import IO, Any
+from typing import IO
 
 import numpy as np
 
-from keras_resnet.errors import ExportError, KresnetError
-from keras_resnet.evaluation.evaluate import load_keras_file
-from keras_resnet.export.formats import get_format
+from keras_resnet.errors import ExportError
+from keras_resnet.export.file_options import FileOptions
 from keras_resnet.export.formats.base import Conversion, Format
-from keras_resnet.machine.garbage_collection import collect_rarely
 from keras_resnet.progress import show_activity
 from keras_resnet.runtime.child_process import EXPECTED_ERROR_CODE, child_command, describe_exit, without_gpus
-from keras_resnet.runtime.confidence import Confidence
-from keras_resnet.runtime.metadata import ModelMetadata
 
+CHILD = "keras_resnet.export.convert_child"
 JOB, IMAGES = "job.json", "images.npy"
 # How long the child waits for another conversion: the verdict on a detector's file may take a minute. Waiting it holds
 # the memory of an idle TensorFlow.
@@ -58,7 +55,7 @@ class Converter:
                 self.end()
                 self._output = tempfile.TemporaryFile()  # noqa: SIM115 (closed in `end`)
                 self._process = subprocess.Popen(
-                    child_command(__name__),
+                    child_command(CHILD),
                     env=without_gpus(),
                     stdin=subprocess.PIPE,
                     stdout=subprocess.PIPE,
@@ -66,18 +63,25 @@ class Converter:
                 )
             self._end_later()
 
+    def prepare(self, model_file: Path, files: Iterable[tuple[Format, FileOptions | None]]) -> None:
+        """Have the process read `model_file`, and do what can be done of the conversion to `files` without images, so
+        that it is done meanwhile. The conversions start with that, unless the model changes."""
+        options = [{"format": each.name, "options": of.to_dict() if of else None} for each, of in files]
+        with self._lock:
+            self.start()
+            self._send({"prepare": options, "model": str(model_file.absolute())})
+
     def run(self, model_file: Path, job: Path, target: Path, log: Path) -> int:
         """Convert, with the output in `log`, and return the exit code: that of the process where it ended."""
         with self._lock:
             self.start()
-            assert self._process is not None and self._process.stdin is not None and self._process.stdout is not None
+            assert self._process is not None and self._process.stdout is not None
             self._cancel_timer()
-            paths = [str(path.absolute()) for path in (model_file, job, target, log)]
-            message = {"paths": paths, "folder": os.getcwd(), "environment": without_gpus()}
+            job, target, log = (path.absolute() for path in (job, target, log))
             try:
-                with contextlib.suppress(BrokenPipeError):
-                    self._process.stdin.write(json.dumps(message).encode() + b"\n")
-                    self._process.stdin.flush()
+                self._send(
+                    {"model": str(model_file.absolute()), "job": str(job), "target": str(target), "log": str(log)}
+                )
                 answer = self._process.stdout.readline()
                 if answer:
                     self._end_later()
@@ -91,6 +95,14 @@ class Converter:
             except BaseException:  # interrupted: nobody waits for the answer
                 self.end()
                 raise
+
+    def _send(self, message: dict[str, object]) -> None:
+        """Send the process what to do, and how the world looks from here; nothing if it has ended."""
+        assert self._process is not None and self._process.stdin is not None
+        message = {**message, "folder": os.getcwd(), "environment": without_gpus()}
+        with contextlib.suppress(BrokenPipeError):
+            self._process.stdin.write(json.dumps(message).encode() + b"\n")
+            self._process.stdin.flush()
 
     def end(self) -> None:
         """End the process."""
@@ -154,53 +166,3 @@ def _write_job(file_format: Format, conversion: Conversion, folder: Path) -> Non
     (folder / JOB).write_text(json.dumps(job), encoding="utf-8")
     if conversion.calibration_images is not None:
         np.save(folder / IMAGES, conversion.calibration_images)
-
-
-def _read_job(folder: Path) -> tuple[Format, Conversion]:
-    job: dict[str, Any] = json.loads((folder / JOB).read_text(encoding="utf-8"))
-    # JSON has lists for tuples.
-    tuples = {name: tuple(job["metadata"][name]) for name in ("classes", "cells", "levels")}
-    confidence = Confidence.from_dict(job["metadata"]["confidence"])
-    metadata = ModelMetadata(**{**job["metadata"], **tuples, "confidence": confidence})
-    file_format = get_format(job["format"])
-    options = file_format.read_options(job["options"]) if job["options"] else None
-    images = np.load(folder / IMAGES) if (folder / IMAGES).is_file() else None
-    return file_format, Conversion(metadata, options, images)
-
-
-def main(arguments: list[str]) -> int:
-    """Do the conversions that come on standard input, a line of JSON each, in the child process, and answer each with
-    its exit code on standard output. Returns the exit code when no more can come."""
-    with collect_rarely():
-        import keras  # meanwhile
-
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent, which gets it too, ends this process
-    # What is started here reads and writes elsewhere.
-    with os.fdopen(os.dup(0)) as messages, os.fdopen(os.dup(1), "w") as answers, open(os.devnull, "rb") as nothing:
-        os.dup2(nothing.fileno(), 0)
-        for line in messages:
-            message = json.loads(line)
-            os.chdir(message["folder"])
-            os.environ.clear()
-            os.environ.update(message["environment"])
-            model_file, job, target, log = map(Path, message["paths"])
-            with log.open("ab") as output:
-                os.dup2(output.fileno(), 1)
-                os.dup2(output.fileno(), 2)
-            code = _run_job(model_file, job, target)
-            keras.utils.clear_session()
-            sys.stdout.flush()
-            answers.write(f"{code}\n")
-            answers.flush()
-    return 0
-
-
-def _run_job(model_file: Path, job: Path, target: Path) -> int:
-    """Convert, and return the exit code. Anything but a KresnetError ends the process."""
-    try:
-        file_format, conversion = _read_job(job)
-        file_format.write(load_keras_file(model_file), conversion, target)
-    except KresnetError as error:
-        print(error)
-        return EXPECTED_ERROR_CODE
-    return 0

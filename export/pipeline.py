@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from keras_resnet.compression.plan import find_uncompressed_run
 from keras_resnet.data.dataset import TRAINING_SPLITS
@@ -35,6 +35,9 @@ from keras_resnet.runtime.plurals import counted
 from keras_resnet.runtime.temporary_files import hidden_name, remove_leftovers
 from keras_resnet.tasks.metadata import build_metadata
 
+if TYPE_CHECKING:
+    import keras
+
 
 @dataclass(frozen=True)
 class ExportContext:
@@ -57,11 +60,13 @@ class ExportContext:
         require_writable(run.exports)
         run.verdict_rows()  # which those of the new files are put beside
         remove_leftovers(run.exports)
-        CONVERTER.start()  # it gets ready meanwhile
+        files = request.files(run)
+        CONVERTER.prepare(run.model_file, ((each.format, each.options) for each in files))  # meanwhile
         with show_activity("opening the data and the Keras model"):
             data = load_run_data(run, log)
-            calibration = _calibrate(run, data, request, log)
-            reference, origin = Reference.from_run(run, data, request.samples), find_uncompressed_run(run)
+            model = load_model(run)
+            calibration = _calibrate(run, model, data, request, log)
+            reference, origin = Reference.from_run(run, data, request.samples, model), find_uncompressed_run(run)
         evaluation = reference.evaluation
         compressed = f"; compressed, of {run.name}: {reference.own_evaluation.value:.2%}" if origin != run else ""
         log(
@@ -164,7 +169,9 @@ def require_writable(folder: Path) -> None:
         raise ExportError(f"cannot write to {folder}: Permission denied")
 
 
-def _calibrate(run: Run, data: DatasetSplits, request: ExportRequest, log: Log) -> Calibration | DataError | None:
+def _calibrate(
+    run: Run, model: keras.Model, data: DatasetSplits, request: ExportRequest, log: Log
+) -> Calibration | DataError | None:
     """Return what files with integer activations need, or why it cannot be had; log and keep the ranges' convergence.
 
     Raises DataError for a folder of calibration images that cannot be used: that is what was asked for.
@@ -178,7 +185,7 @@ def _calibrate(run: Run, data: DatasetSplits, request: ExportRequest, log: Log) 
         if folder:
             raise
         return error
-    ranges = measure_convergence(load_model(run), calibration)
+    ranges = measure_convergence(model, calibration)
     log(
         f"calibration: {counted(len(calibration.images), 'image')} ({calibration.source}, plus black and white); the"
         f" second half of them widened the layers' ranges by {ranges.median:.1%} (median; at most {ranges.largest:.1%},"

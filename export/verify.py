@@ -6,12 +6,14 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
 from functools import cached_property, partial
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from pydantic import TypeAdapter
 
 from keras_resnet.compression.plan import find_uncompressed_run
 from keras_resnet.data.load import DatasetSplits
+from keras_resnet.errors import RunError
 from keras_resnet.evaluation.analysis import describe_data_changes
 from keras_resnet.evaluation.baselines import BaselineComparison, compare_with_baselines
 from keras_resnet.evaluation.evaluate import evaluate, evaluation_batches, keras_predictor, load_model, load_task
@@ -29,6 +31,9 @@ from keras_resnet.run.verified_files import hash_file
 from keras_resnet.runtime.predictions import Outputs, name_outputs
 from keras_resnet.runtime.tflite_model import TFLiteModel
 from keras_resnet.tasks import Task
+
+if TYPE_CHECKING:
+    import keras
 
 # A drop and its 95% interval, as fractions.
 Drop = tuple[float, tuple[float, float]]
@@ -57,27 +62,59 @@ class Reference:
     data_changed: str = ""
 
     @classmethod
-    def from_run(cls, run: Run, data: DatasetSplits, samples: int | None = None) -> Reference:
-        """Evaluate a run's models on all validation images, or on `samples` of them, drawn by a fixed seed."""
+    def from_run(
+        cls, run: Run, data: DatasetSplits, samples: int | None = None, model: keras.Model | None = None
+    ) -> Reference:
+        """Evaluate a run's models on all validation images, or on `samples` of them, drawn by a fixed seed. model: the
+        run's own, where it is loaded."""
         changed, available = describe_data_changes(run, data), data.splits["validation"].count
         data = draw_samples(data, samples)
         task, origin = load_task(run, data.classes), find_uncompressed_run(run)
-        model = load_model(run)
+        own = evaluate(keras_predictor(model or load_model(run)), evaluation_batches(data), task)
         if origin == run:
-            return replace(cls.from_model(task, data, model), available=available, data_changed=changed)
-        own = evaluate(keras_predictor(model), evaluation_batches(data), task)
-        reference = cls.from_model(load_task(origin, data.classes), data, load_model(origin))
-        return replace(reference, task=task, own_evaluation=own, available=available, data_changed=changed)
+            before, baselines = own, None if changed or own.samples < available else _recall_baselines(run, own)
+        else:
+            before, baselines = _evaluate_run(origin, data), None
+        reference = cls._compare(task, data, before, baselines)
+        return replace(reference, own_evaluation=own, available=available, data_changed=changed)
 
     @classmethod
     def from_model(cls, task: Task, data: DatasetSplits, model: Any) -> Reference:
         """Evaluate a Keras `model` on all validation images."""
+        return cls._compare(task, data, evaluate(keras_predictor(model), evaluation_batches(data), task))
+
+    @classmethod
+    def _compare(
+        cls,
+        task: Task,
+        data: DatasetSplits,
+        evaluation: Evaluation,
+        baselines: tuple[BaselineComparison, ...] | None = None,
+    ) -> Reference:
+        """Return the reference of a model by its `evaluation`. baselines: where they are known."""
+        if baselines is None:
+            baselines = compare_with_baselines(task, data, evaluation)
+        timing_images, available = spread_images(data, TIMING_IMAGES), data.splits["validation"].count
         batches = partial(evaluation_batches, data)
-        evaluation = evaluate(keras_predictor(model), batches(), task)
-        timing_images = spread_images(data, TIMING_IMAGES)
-        baselines = compare_with_baselines(task, data, evaluation)
-        available = data.splits["validation"].count
         return cls(task, batches, timing_images, evaluation, evaluation, baselines, available)
+
+
+def _evaluate_run(run: Run, data: DatasetSplits) -> Evaluation:
+    return evaluate(keras_predictor(load_model(run)), evaluation_batches(data), load_task(run, data.classes))
+
+
+def _recall_baselines(run: Run, evaluation: Evaluation) -> tuple[BaselineComparison, ...] | None:
+    """Return how the model of `run` compares with baselines by its analysis, if that is of the same images, whose
+    `evaluation` gives the same metrics; else None: trees have to be trained again."""
+    try:
+        analysis = run.analysis()
+    except RunError:
+        return None
+    metrics = {**evaluation.metrics.values, **evaluation.metrics.details}
+    rows = analysis.get("baselines")
+    if not rows or not run.document().get("data") or analysis.get("metrics") != metrics:
+        return None
+    return TypeAdapter(tuple[BaselineComparison, ...]).validate_python(rows)
 
 
 def draw_samples(data: DatasetSplits, samples: int | None) -> DatasetSplits:

@@ -42,12 +42,14 @@ class Conversion:
     """What a format needs besides the Keras model.
 
     options: of the file to write, None for formats that have one kind alone. calibration_images: uint8 (N, H, W, C),
-    None where no ranges are measured.
+    None where no ranges are measured. folder: for what is made of the model on the way and serves its other
+    conversions, too; None where there are no others.
     """
 
     metadata: ModelMetadata
     options: FileOptions | None = None
     calibration_images: np.ndarray | None = None
+    folder: Path | None = None
 
 
 class Format(ABC):
@@ -77,6 +79,10 @@ class Format(ABC):
     @abstractmethod
     def write(self, model: keras.Model, conversion: Conversion, target: Path) -> None:
         """Write `model` to `target`. Called in a child process, see `convert`."""
+
+    def prepare(self, model: keras.Model, options: FileOptions | None, folder: Path) -> None:  # noqa: B027 (optional)
+        """Put into `folder` what `write` will look for there, as far as it takes neither images nor metadata. Called in
+        the child process, while the other one opens the data."""
 
     @abstractmethod
     def load(self, path: Path, threads: int | None = None) -> LoadedModel:

@@ -50,7 +50,7 @@ class OpenVINO(Format):
         self.require_installed()
         assert isinstance(conversion.options, SchemeOptions)
         scheme, images = conversion.options.scheme, conversion.calibration_images
-        network = _read_network(model, is_qat=scheme.is_qat)
+        network = _read_network(model, conversion.folder, is_qat=scheme.is_qat)
         if images is not None:
             network = _quantize(network, images, conversion.options.controlled_drop)
         _describe(network, conversion.metadata)
@@ -74,16 +74,17 @@ class OpenVINO(Format):
         return path.name == NETWORK_FILE or (path / NETWORK_FILE).is_file()
 
 
-def _read_network(model: keras.Model, *, is_qat: bool) -> Any:
+def _read_network(model: keras.Model, folder: Path | None, *, is_qat: bool) -> Any:
     """Return a Keras model as OpenVINO's network, {"pixels": uint8 (N, H, W, C)} → {"logits": float32 (N, classes), …},
-    for any N. It is read from a TFLite file, whose batch norms are folded into the convolutions."""
+    for any N. It is read from a TFLite file, whose batch norms are folded into the convolutions. folder: see
+    `Conversion`."""
     import openvino
     from ai_edge_litert.interpreter import Interpreter
 
     scheme = SCHEMES["qat" if is_qat else "float32"]
     with tempfile.TemporaryDirectory() as scratch:
         file = Path(scratch, "model.tflite")
-        write_tflite(model, TFLiteOptions(scheme, "float", None), None, file)
+        write_tflite(model, TFLiteOptions(scheme, "float", None), None, file, folder=folder)
         network = openvino.Core().read_model(str(file))
         names = order_output_names(Interpreter(model_path=str(file)))
     for output, name in zip(network.outputs, names, strict=True):

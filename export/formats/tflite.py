@@ -59,8 +59,14 @@ class TFLite(Format):
         """Write the file `target`."""
         options, metadata = conversion.options, conversion.metadata
         assert isinstance(options, TFLiteOptions)
-        write_tflite(model, options, conversion.calibration_images, target, metadata)
+        write_tflite(model, options, conversion.calibration_images, target, metadata, conversion.folder)
         write_metadata(target, metadata, options.pixel_offset)
+
+    def prepare(self, model: keras.Model, options: FileOptions | None, folder: Path) -> None:
+        """Write the SavedModel that is converted."""
+        assert isinstance(options, TFLiteOptions)
+        if not options.scheme.is_qat:  # whose ranges would be frozen before they are looked at
+            write_model_to_convert(model, options, folder)
 
     def load(self, path: Path, threads: int | None = None) -> LoadedModel:
         """Load the file `path`; needs no TensorFlow."""
@@ -84,27 +90,47 @@ def write_tflite(
     images: np.ndarray | None,
     target: Path,
     metadata: ModelMetadata | None = None,
+    folder: Path | None = None,
 ) -> None:
     """Convert `model` to `target`, a file without metadata.
 
     images: for calibration, uint8 (N, H, W, C), where the scheme needs them. metadata: of a detector whose file is to
-    end in objects. Raises UsageError for a layer to keep in float that the model does not have.
+    end in objects. folder: see `Conversion`. Raises UsageError for a layer to keep in float that the model does not
+    have.
     """
-    content = _ENGINES[options.engine.name](model, replace(options, with_nms=False), images)
+    content = _ENGINES[options.engine.name](model, replace(options, with_nms=False), images, folder)
     if options.with_nms:
         assert metadata is not None
         content = append_postprocess(content, metadata)
     target.write_bytes(content)
 
 
-def _convert_by_tensorflow(model: keras.Model, options: TFLiteOptions, images: np.ndarray | None) -> bytes:
-    return TensorFlowConversion(model, options, images).run()
+def write_model_to_convert(model: keras.Model, options: TFLiteOptions, folder: Path) -> Path:
+    """Write the SavedModel that files with `options` are made of into `folder`, unless it is there; return its path."""
+    saved = folder / f"{'uint8' if options.casts_pixels else 'float32'}-{options.batch}"
+    if not saved.is_dir():
+        from keras_resnet.export.formats.portable_operators import with_portable_operators
+
+        portable = with_portable_operators(model)
+        write_inference_signature(portable, saved, uint8_input=options.casts_pixels, batch=options.batch)
+    return saved
 
 
-def _convert_by_litert_quantizer(model: keras.Model, options: TFLiteOptions, images: np.ndarray | None) -> bytes:
+def _convert_by_tensorflow(
+    model: keras.Model, options: TFLiteOptions, images: np.ndarray | None, folder: Path | None
+) -> bytes:
+    with tempfile.TemporaryDirectory() as scratch:
+        # A conversion changes a network that was trained with 8 bits, so that what is made of it serves that one alone.
+        kept = folder if folder and not options.scheme.is_qat else Path(scratch)
+        return TensorFlowConversion(model, options, images, kept).run()
+
+
+def _convert_by_litert_quantizer(
+    model: keras.Model, options: TFLiteOptions, images: np.ndarray | None, folder: Path | None
+) -> bytes:
     assert images is not None
     float32 = replace(options, scheme=SCHEMES["float32"])
-    return quantize_tflite(_convert_by_tensorflow(model, float32, None), _samples(images, float32))
+    return quantize_tflite(_convert_by_tensorflow(model, float32, None, folder), _samples(images, float32))
 
 
 _ENGINES = {TENSORFLOW.name: _convert_by_tensorflow, LITERT_QUANTIZER.name: _convert_by_litert_quantizer}
@@ -119,11 +145,13 @@ def _samples(images: np.ndarray, options: TFLiteOptions) -> Iterator[Sample]:
 
 @dataclass(frozen=True)
 class TensorFlowConversion:
-    """One conversion by TensorFlow's converter. images: for calibration, uint8 (N, H, W, C)."""
+    """One conversion by TensorFlow's converter. images: for calibration, uint8 (N, H, W, C). folder: takes the
+    SavedModel that is converted."""
 
     model: keras.Model
     options: TFLiteOptions
     images: np.ndarray | None
+    folder: Path
 
     def run(self) -> bytes:
         """Return the bytes of the file. Raises UsageError or ExportError."""
@@ -135,24 +163,18 @@ class TensorFlowConversion:
         if options.scheme.needs_calibration and images is not None and options.batch and options.batch > len(images):
             count = counted(len(images), "calibration image")
             raise UsageError(f"--batch must be at most the {count}. Received: {options.batch}")
-        from keras_resnet.export.formats.portable_operators import with_portable_operators
+        converter = self._build_converter(write_model_to_convert(self.model, options, self.folder))
+        if options.ranges == MIN_MAX and not options.keep_float:
+            return bytes(converter.convert())
+        quantize = self._calibrate(converter)
+        content = quantize([])
+        return quantize(self._find_nodes(content)) if options.keep_float else content
 
-        with tempfile.TemporaryDirectory() as scratch:
-            folder = Path(scratch)
-            model = with_portable_operators(self.model)
-            write_inference_signature(model, folder, uint8_input=options.casts_pixels, batch=options.batch)
-            converter = self._build_converter(folder)
-            if options.ranges == MIN_MAX and not options.keep_float:
-                return bytes(converter.convert())
-            quantize = self._calibrate(converter)
-            content = quantize([])
-            return quantize(self._find_nodes(content)) if options.keep_float else content
-
-    def _build_converter(self, folder: Path) -> tf.lite.TFLiteConverterV2:
+    def _build_converter(self, saved: Path) -> tf.lite.TFLiteConverterV2:
         import tensorflow as tf
 
         lite, options, scheme = tf.lite, self.options, self.options.scheme
-        converter = lite.TFLiteConverter.from_saved_model(str(folder), signature_keys=[INFERENCE_SIGNATURE])
+        converter = lite.TFLiteConverter.from_saved_model(str(saved), signature_keys=[INFERENCE_SIGNATURE])
         converter.target_spec.supported_ops = [lite.OpsSet.TFLITE_BUILTINS]
         if scheme.is_quantized:
             converter.optimizations = [lite.Optimize.DEFAULT]

@@ -172,8 +172,8 @@ def test_export_returns_what_it_wrote(exported, tmp_path, monkeypatch):
 def _worsened(from_run):
     """A reference whose model is said to be right on images that it gets wrong, so that every file loses."""
 
-    def make(run, data, samples=None):
-        reference = from_run(run, data, samples)
+    def make(*arguments):
+        reference = from_run(*arguments)
         truth = reference.evaluation.ground_truth
         outputs = 20.0 * np.eye(10, dtype=np.float32)[truth]
         predictions = list(reference.task.postprocess(outputs, truth))

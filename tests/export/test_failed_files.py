@@ -78,7 +78,7 @@ def test_an_interrupted_export_leaves_artifacts_and_report_of_the_files_that_are
         shutil.copy(genuine, target)
 
     monkeypatch.setattr(pipeline, "convert", convert)
-    monkeypatch.setattr(pipeline.CONVERTER, "start", lambda: None)
+    monkeypatch.setattr(pipeline.CONVERTER, "prepare", lambda *_: None)
     files = ("--quantize", "float32", "--quantize", "float16", "--samples", "20")
     code, _, err = kresnet("export", "run", *files, "--runs", tmp_path)
     assert code == 130 and err[-1] == "interrupted"
