@@ -60,7 +60,9 @@ class Format(ABC):
     those that can be asked for, none where there is no choice. usual_schemes: those that are written unless others
     are. only_on: the system that alone runs such files, "" where all do. toolkit: of an environment of its own that
     makes such files, "" where kresnet's own does. is_for_microcontrollers: whether firmware runs them. has_logits:
-    whether classifiers give logits, by which unknown images are recognized, and not their probabilities alone.
+    whether classifiers give logits, by which unknown images are recognized, and not their probabilities alone. remedy:
+    the options of `kresnet export` that may bring an 8-bit file which lost too much within its budget, and what they
+    do; None where there are none.
     """
 
     name: ClassVar[str]
@@ -75,6 +77,7 @@ class Format(ABC):
     is_for_microcontrollers: ClassVar[bool] = False
     has_logits: ClassVar[bool] = True
     usual_schemes: ClassVar[tuple[str, ...]] = ()
+    remedy: ClassVar[tuple[str, str] | None] = None
 
     @abstractmethod
     def write(self, model: keras.Model, conversion: Conversion, target: Path) -> None:

@@ -42,6 +42,7 @@ class OpenVINO(Format):
     packages = ("openvino", "nncf")
     schemes = ("float32", "float16", "int8", "qat")
     usual_schemes = ("float16", "int8")
+    remedy = ("--openvino --quantize int8 --accuracy-control", "leave layers of OpenVINO's int8 file in float")
 
     def write(self, model: keras.Model, conversion: Conversion, target: Path) -> None:
         """Write the folder `target`."""

@@ -40,6 +40,7 @@ class TFLite(Format):
     title = "TFLite"
     suffix = ".tflite"
     schemes = tuple(SCHEMES)
+    remedy = ("--tflite --quantize int8 --auto", "try remedies for the int8 TFLite file, the cheapest first")
 
     def read_options(self, document: Mapping[str, object]) -> TFLiteOptions:
         """Return the options that `TFLiteOptions.to_dict` described."""

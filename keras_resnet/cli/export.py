@@ -18,7 +18,7 @@ from keras_resnet.config.given_options import select_given
 from keras_resnet.config.option_groups import FILES
 from keras_resnet.errors import KresnetError
 from keras_resnet.export.device_settings import DeviceSettings
-from keras_resnet.export.formats import FORMATS
+from keras_resnet.export.formats import FORMATS, find_format
 from keras_resnet.export.settings import TFLITE, ExportSettings
 from keras_resnet.export.tflite_options import ALL, SCHEME_ALIASES, SCHEMES
 from keras_resnet.metrics.outcome import format_interval
@@ -95,12 +95,13 @@ def export(run: str | None, runs: str | None, as_json: bool, **options: Any) -> 
     outcome = export_run(of_run, settings, request, on)
     _print_outcome(of_run, outcome, as_json, _is_for_microcontrollers(settings, places))
     if problems := _list_problems(outcome, settings):
-        if not as_json and not outcome.result.failures and _has_lost_accuracy(outcome):
+        inaccurate = _list_inaccurate(outcome)
+        if inaccurate and not as_json and not outcome.result.failures:
             if is_at_chance(of_run):
                 log_better_training(of_run, runs)
             else:
                 first = _ask_for_images(outcome.verdicts, settings.samples)
-                log_next_steps(*_list_remedies(of_run, settings), runs=runs, first=first)
+                log_next_steps(*_list_remedies(of_run, inaccurate, settings), runs=runs, first=first)
         raise KresnetError("; ".join(problems))
     if as_json:
         return
@@ -171,19 +172,22 @@ def _list_problems(outcome: ExportOutcome, settings: ExportSettings) -> list[str
     ]
 
 
-def _has_lost_accuracy(outcome: ExportOutcome) -> bool:
-    """Return whether a file failed because of what it predicts. Advice on that is of no use for a device that cannot be
-    reached, or one without the accelerator that was asked for."""
+def _list_inaccurate(outcome: ExportOutcome) -> list[str]:
+    """Return the files that failed because of what they predict. Advice on that is of no use for a device that cannot
+    be reached, or one without the accelerator that was asked for."""
     on_devices = outcome.devices.verdicts if outcome.devices else []
-    return any(not each.passed for each in outcome.verdicts) or any(each.has_lost_accuracy for each in on_devices)
+    here = [each.file for each in outcome.verdicts if not each.passed]
+    return here + [each.file for each in on_devices if each.has_lost_accuracy]
 
 
-def _list_remedies(run: Run, settings: ExportSettings) -> list[tuple[str, str]]:
-    """Return what can be typed after files failed their verdicts, and what it does."""
-    automatic = (f"export {run.name} --quantize int8 --auto", "try remedies, the cheapest first")
+def _list_remedies(run: Run, inaccurate: list[str], settings: ExportSettings) -> list[tuple[str, str]]:
+    """Return what can be typed after these files of `run` failed, and what it does."""
+    were_tried = settings.auto or settings.accuracy_control
+    formats = [] if were_tried else [find_format(run.exports / file) for file in inaccurate]
+    remedies = dict.fromkeys(each.remedy for each in formats if each.remedy)
     return [
         (f"diagnose {run.name}", "find the layers that lose accuracy"),
-        *([] if settings.auto else [automatic]),
+        *((f"export {run.name} {options}", words) for options, words in remedies),
         (f"compress {run.name} --qat", "fine-tune it for 8 bits"),
     ]
 

@@ -11,8 +11,9 @@ from types import SimpleNamespace
 import pytest
 from device_verdicts import put_at_chance
 
-from keras_resnet.cli.export import _ask_for_images
+from keras_resnet.cli.export import _ask_for_images, _list_remedies
 from keras_resnet.cli.next_steps import log_next_steps
+from keras_resnet.export.settings import ExportSettings
 from keras_resnet.run import Run
 from keras_resnet.training import spec_request
 from keras_resnet.training.spec_request import build_spec
@@ -174,7 +175,7 @@ def test_advice_on_accuracy_is_for_files_that_lost_it(kresnet, exported, monkeyp
     if file_fails:
         verdict = replace(verdict, verdict="failed", drop=0.1, drop_interval=(0.05, 0.2))
     reasons = ["int8.tflite lost 9 points on local"] if device_loses else []
-    on_device = SimpleNamespace(has_lost_accuracy=device_loses, list_reasons=lambda: reasons)
+    on_device = SimpleNamespace(file="int8.tflite", has_lost_accuracy=device_loses, list_reasons=lambda: reasons)
     unreachable = "ssh://pi@nowhere could not be reached: it ended with exit code 255: no route to host"
     devices = DeviceResult([on_device], [unreachable])
     outcome = exporting.ExportOutcome(ExportResult([verdict]), [], [], devices)
@@ -184,3 +185,22 @@ def test_advice_on_accuracy_is_for_files_that_lost_it(kresnet, exported, monkeyp
     said = "\n".join(err)
     assert code == 1 and unreachable in err[-1]
     assert ("kresnet diagnose" in said) == ("kresnet compress" in said) == (file_fails or device_loses)
+
+
+@pytest.mark.parametrize(
+    ("name", "options", "remedies"),
+    [
+        ("int8.tflite", {}, ["--tflite --quantize int8 --auto"]),
+        ("int8.tflite", {"auto": True}, []),
+        ("model-int8.onnx", {}, []),
+        ("openvino-int8", {}, ["--openvino --quantize int8 --accuracy-control"]),
+    ],
+)
+def test_remedies_are_those_of_the_format_that_lost(name, options, remedies, tmp_path):
+    run, file = Run(tmp_path / "mine"), tmp_path / "mine/exports/rejected" / name
+    if name == "openvino-int8":
+        file.mkdir(parents=True)
+        (file / "model.xml").touch()
+    commands = [command for command, _ in _list_remedies(run, [f"rejected/{name}"], ExportSettings(**options))]
+    exports = [command.removeprefix("export mine ") for command in commands if command.startswith("export")]
+    assert exports == remedies and commands[0] == "diagnose mine"

@@ -15,6 +15,9 @@ from keras_resnet.data.sources.arrays import in_memory
 from keras_resnet.evaluation import baselines
 from keras_resnet.evaluation.baselines import compare_with_baselines
 from keras_resnet.evaluation.evaluate import load_model
+from keras_resnet.export import verify
+from keras_resnet.export.pipeline import load_run_data
+from keras_resnet.export.verify import Reference
 from keras_resnet.metrics import outcome as outcomes
 from keras_resnet.metrics.coco import Prediction
 from keras_resnet.metrics.result import Evaluation
@@ -117,6 +120,23 @@ def test_many_classes_and_many_images_stay_cheap(monkeypatch):
         == 1
     )
     assert read == []
+
+
+def test_trees_are_not_trained_again_for_a_model_that_was_compared(trained, tmp_path, monkeypatch):
+    """After the training, on the same images; another model, or other images, are compared anew."""
+    run, counted = copied(trained, tmp_path / "copy"), []
+
+    def compare(*arguments):
+        counted.append(arguments)
+        return compare_with_baselines(*arguments)
+
+    monkeypatch.setattr(verify, "compare_with_baselines", compare)
+    data = load_run_data(run, silent)
+    recalled = Reference.from_run(run, data)
+    assert not counted and recalled.baselines == compare_with_baselines(recalled.task, data, recalled.evaluation)
+    assert Reference.from_run(run, data, 50).evaluation.samples == 50 and len(counted) == 1
+    blind = at_chance(run, tmp_path / "blind")
+    assert Reference.from_run(blind, data).baselines[0].standing != "above" and len(counted) == 2
 
 
 def objects_everywhere(count):

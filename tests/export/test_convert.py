@@ -11,11 +11,13 @@ from pathlib import Path
 import pytest
 
 from keras_resnet.errors import ExportError
+from keras_resnet.evaluation.evaluate import load_keras_file
 from keras_resnet.export import convert as convert_module
 from keras_resnet.export.convert import CONVERTER, convert
 from keras_resnet.export.formats import get_format
 from keras_resnet.export.formats.base import Conversion
 from keras_resnet.export.load import load_file
+from keras_resnet.export.tflite_options import SCHEMES, TFLiteOptions
 
 
 @pytest.fixture
@@ -72,3 +74,47 @@ def test_it_follows_its_parent_to_other_folders_and_has_no_gpu(exported, written
     convert(Path("model.keras"), get_format("savedmodel"), conversion, Path("b"), Path("b.log"))
     assert (tmp_path / "here" / "b" / "saved_model.pb").is_file() and CONVERTER._process.pid == process
     assert b"CUDA_VISIBLE_DEVICES=-1\0" in Path(f"/proc/{process}/environ").read_bytes()
+
+
+def test_files_of_a_kept_model_are_those_of_one_that_was_read_for_them(exported, tmp_path):
+    """Also where it was prepared; and a model that was written again is read again."""
+    run, model = exported[0], tmp_path / "model.keras"
+    file_format = get_format("tflite")
+    card = load_file(run.exports / "float32.tflite").card
+    jobs = [Conversion(card, TFLiteOptions(SCHEMES[name], "uint8")) for name in ("float32", "dynamic")]
+
+    def write(name):
+        for number, job in enumerate(jobs):
+            convert(model, file_format, job, tmp_path / f"{name}{number}", tmp_path / f"{name}.log")
+        return [(tmp_path / f"{name}{number}").read_bytes() for number in range(len(jobs))]
+
+    shutil.copy(run.model_file, model)
+    CONVERTER.end()
+    CONVERTER.prepare(model, [(file_format, job.options) for job in jobs])
+    prepared, process = write("prepared"), CONVERTER._process.pid
+    CONVERTER.end()
+    assert write("first") == prepared and CONVERTER._process.pid != process
+    negate_weights(model)
+    others = write("other")
+    CONVERTER.end()
+    assert write("anew") == others and others[0] != prepared[0] and others[1] != prepared[1]
+
+
+def negate_weights(file):
+    model = load_keras_file(file)
+    model.set_weights([-each for each in model.get_weights()])
+    model.save(file)
+
+
+def test_a_model_that_cannot_be_prepared_fails_where_it_is_converted(exported, tmp_path):
+    run, model, file_format = exported[0], tmp_path / "model.keras", get_format("tflite")
+    options = TFLiteOptions(SCHEMES["float32"], "uint8")
+    conversion = Conversion(load_file(run.exports / "float32.tflite").card, options)
+    model.write_bytes(b"not a model")
+    CONVERTER.prepare(model, [(file_format, options)])
+    with pytest.raises(ExportError, match=r"failed .exit code 1.; its output is in"):
+        convert(model, file_format, conversion, tmp_path / "a.tflite", tmp_path / "a.log")
+    assert "Traceback" in (tmp_path / "a.log").read_text() and not (tmp_path / "a.tflite").exists()
+    shutil.copy(run.model_file, model)
+    convert(model, file_format, conversion, tmp_path / "a.tflite", tmp_path / "a.log")
+    assert load_file(tmp_path / "a.tflite").card == conversion.metadata
