@@ -179,7 +179,7 @@ def _find_nearest(option: str, names: Iterable[str]) -> list[str]:
 
 
 def _find_owners(ctx: click.Context, option: str) -> list[str]:
-    """Return the other commands that take an `option`, as they are typed; [] where it is of many, and so says little."""
+    """Return the other commands that take an `option`, as they are typed; [] where many do, which says little."""
     if ctx.parent is None or not isinstance(group := ctx.parent.command, click.Group):
         return []
     commands = {name: group.get_command(ctx.parent, name) for name in group.list_commands(ctx.parent)}

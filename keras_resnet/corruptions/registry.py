@@ -37,5 +37,6 @@ def choose_corruptions(names: Sequence[str], has_boxes: bool) -> tuple[list[Corr
     left_out = dict.fromkeys(moving, "it moves what is seen, and boxes would not follow")
     chosen = [each for each in asked if each.name not in left_out]
     if not chosen:
-        raise UsageError(f"--corruptions: {join_words(moving)} {verb(len(moving), 'moves', 'move')} what is seen, and boxes would not follow")
+        move = verb(len(moving), "moves", "move")
+        raise UsageError(f"--corruptions: {join_words(moving)} {move} what is seen, and boxes would not follow")
     return chosen, left_out if names else left_out | LEFT_OUT
