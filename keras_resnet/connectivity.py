@@ -20,8 +20,9 @@ def get_host(url: str) -> str:
 
 def describe_unreachable(host: str) -> str:
     """Say that `host` cannot be reached, and why, or what to look at."""
-    name = _find_offline_variable()
-    return f"{host} cannot be reached{f', because {name} is set' if name else '; is this machine online?'}"
+    if name := _find_offline_variable():
+        return f"{host} cannot be reached, because {name} is set"
+    return f"{host} cannot be reached; is this machine online?"
 
 
 def is_reachable(host: str) -> bool:
