@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from keras_resnet.connectivity import is_reachable
+from keras_resnet.connectivity import describe_unreachable, is_reachable
 from keras_resnet.errors import HubError
 from keras_resnet.pretrained.hub_repository import (
     LOGIN,
@@ -65,7 +65,7 @@ def connect(repository: HubRepository) -> Hub:
     if not token:
         raise HubError(f"publishing needs a token with write access: log in with: {LOGIN}; or set HF_TOKEN")
     if not is_reachable(endpoint_host()):
-        raise HubError(f"cannot publish {repository}: {endpoint_host()} cannot be reached; is this machine online?")
+        raise HubError(f"cannot publish {repository}: {describe_unreachable(endpoint_host())}")
     api = HfApi(endpoint=endpoint(), token=token, library_name="kresnet")
     try:
         api.whoami()

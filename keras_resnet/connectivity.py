@@ -18,9 +18,16 @@ def get_host(url: str) -> str:
     return "{0.scheme}://{0.netloc}".format(urlsplit(url))
 
 
+def describe_unreachable(host: str) -> str:
+    """Say that `host` cannot be reached, and why, or what to look at."""
+    if name := _find_offline_variable():
+        return f"{host} cannot be reached, because {name} is set"
+    return f"{host} cannot be reached; is this machine online?"
+
+
 def is_reachable(host: str) -> bool:
     """Return whether `host`, such as "https://example.org", answers within seconds and may be asked."""
-    if any(os.environ.get(name, "") not in ("", "0") for name in OFFLINE):
+    if _find_offline_variable():
         return False
     import requests
 
@@ -35,3 +42,8 @@ def is_reachable(host: str) -> bool:
     attempt.start()
     attempt.join(GIVE_UP_SECONDS)
     return bool(reached)
+
+
+def _find_offline_variable() -> str | None:
+    """Return the name of the variable that forbids all requests, if one is set."""
+    return next((name for name in OFFLINE if os.environ.get(name, "") not in ("", "0")), None)

@@ -117,7 +117,6 @@ def calibrate_and_keep(run: RunFolder, given: Mapping[str, Any]) -> CalibrationR
     settings = CalibrationSettings(**given)
     run.require_finished()
     require_effect(run, given)
-    _log_earlier(run)
     if TASKS[run.spec().task].lists_objects():
         thresholds = measure_thresholds(run, settings, progress.log)
         summary, files = describe_thresholds(thresholds), _keep(run, thresholds)
@@ -148,6 +147,7 @@ def _keep(run: RunFolder, document: CalibrationDocument | ThresholdDocument) -> 
     from keras_resnet.export.confidence import renew_files
     from keras_resnet.reporting.page import publish_report
 
+    _log_earlier(run)
     run.write_json(run.confidence_file, document)
     files = renew_files(run, run.confidence(), progress.log)
     publish_report(run)

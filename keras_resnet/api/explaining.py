@@ -52,9 +52,11 @@ def explain(
     Raises UsageError for a model that is not of this kind, and as `Run.explain`.
     """
     from keras_resnet.compression.quantization.graph_reader import find_softmax
+    from keras_resnet.explanation.feature_maps import require_graph
     from keras_resnet.explanation.heat_map import Explainer
 
     require_one_of("fit", fit, tuple(FITS))
+    require_graph(model)
     shape: Any = getattr(model, "input_shape", None)
     outputs: Any = getattr(model, "output_shape", None)
     is_image = isinstance(shape, tuple) and len(shape) == 4 and None not in shape[1:]

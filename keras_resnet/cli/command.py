@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from difflib import get_close_matches
 from importlib import import_module
 from itertools import pairwise
@@ -15,10 +15,13 @@ from keras_resnet.cli.help import ExamplesFirst, describe_option, group_options
 from keras_resnet.config.foreign_words import OPTIONS, answer_argument, answer_command, answer_option
 from keras_resnet.config.option_groups import DESCRIBED, DESCRIBED_OPTIONS, OTHER
 from keras_resnet.errors import did_you_mean, one_of_sentence
+from keras_resnet.runtime.plurals import join_words
 from keras_resnet.runtime.shares import suggest_share
 
 # Commands of more options have --help-all. Where a context notes that it was asked for.
 MANY_OPTIONS, _SHOWS_ALL = 30, "keras_resnet.shows_all_options"
+# Commands that are named for an option of theirs.
+MANY_OWNERS = 2
 
 
 class AnsweredError(click.UsageError):
@@ -93,10 +96,8 @@ class Command(ExamplesFirst):
             return super().parse_args(ctx, args)
         except click.NoSuchOption as error:
             known = self._known_options(ctx)
-            nearest = _find_nearest(error.option_name, [*known, *OPTIONS])
-            for name in (error.option_name, *nearest):
-                if name not in known and (answer := answer_option(name, known, ctx.info_name or "")):
-                    raise AnsweredError(f"No such option {error.option_name!r}. {answer}", ctx) from None
+            for answer in self._answer_options(ctx, error.option_name, known):
+                raise AnsweredError(f"No such option {error.option_name!r}. {answer}", ctx) from None
             ours = _find_nearest(error.option_name, known)
             raise click.NoSuchOption(error.option_name, possibilities=ours, ctx=ctx) from None
         except click.MissingParameter as error:
@@ -113,6 +114,17 @@ class Command(ExamplesFirst):
             if error.message.startswith("Got unexpected extra argument"):
                 self._answer_extra(ctx, typed, error.message)
             raise
+
+    def _answer_options(self, ctx: click.Context, name: str, known: set[str]) -> Iterator[str]:
+        """Yield what to say of the unknown option `name`, the best first: by what it means elsewhere, by the commands
+        that take it, by what one like it means."""
+        if answer := answer_option(name, known, ctx.info_name or ""):
+            yield answer
+        if owners := _find_owners(ctx, name):
+            yield f"It is an option of {join_words(owners)}."
+        for near in _find_nearest(name, [*known, *OPTIONS]):
+            if near not in known and (answer := answer_option(near, known, ctx.info_name or "")):
+                yield answer
 
     def _explain_value(self, ctx: click.Context, args: list[str], param: click.Parameter) -> None:
         """Raise AnsweredError for a value that is no number, or none of the choices, that `param` takes."""
@@ -164,6 +176,15 @@ def _find_nearest(option: str, names: Iterable[str]) -> list[str]:
     """Return the one of `names` that is most like an `option`, if any is: without the dashes, by which all are."""
     by_word = {name.lstrip("-"): name for name in names}
     return [by_word[word] for word in get_close_matches(option.lstrip("-"), by_word, n=1)]
+
+
+def _find_owners(ctx: click.Context, option: str) -> list[str]:
+    """Return the other commands that take an `option`, as they are typed; [] where many do, which says little."""
+    if ctx.parent is None or not isinstance(group := ctx.parent.command, click.Group):
+        return []
+    commands = {name: group.get_command(ctx.parent, name) for name in group.list_commands(ctx.parent)}
+    owners = [name for name, each in commands.items() if each and any(option in param.opts for param in each.params)]
+    return [f"{ctx.parent.command_path} {name}" for name in owners] if len(owners) <= MANY_OWNERS else []
 
 
 def _describe_missing(ctx: click.Context, param: click.Parameter) -> str:

@@ -116,19 +116,14 @@ def _find_models(names: Sequence[str], of_run: str | None, runs: str | None) -> 
 
 
 def _compare(models: Sequence[ComparedModel], samples: int | None) -> tuple[ModelComparison | None, str]:
-    """Return what the models' evaluation on the same images gave, or why there is none. Raises KresnetError where a
-    file is among them, of which nothing else can be shown."""
+    """Return what the models' evaluation on the same images gave, or why there is none."""
     from keras_resnet.export.compared_models import compare_models
 
     try:
         return compare_models(models, console.log, samples), ""
     except UsageError as error:
-        if any(each.file for each in models):
-            raise
         return None, str(error)
     except KresnetError as error:
-        if any(each.file for each in models):
-            raise
         return None, f"not compared on the same images: {error}"
 
 

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from keras_resnet.corruptions import blur, camera, digital, geometry, noise, weather
 from keras_resnet.corruptions.base import Corruption
 from keras_resnet.errors import UsageError, did_you_mean
-from keras_resnet.runtime.plurals import join_words
+from keras_resnet.runtime.plurals import join_words, verb
 
 _ALL = (noise, blur, weather, digital, geometry, camera)
 CORRUPTIONS: dict[str, Corruption] = {each.name: each for module in _ALL for each in module.CORRUPTIONS}
@@ -37,5 +37,6 @@ def choose_corruptions(names: Sequence[str], has_boxes: bool) -> tuple[list[Corr
     left_out = dict.fromkeys(moving, "it moves what is seen, and boxes would not follow")
     chosen = [each for each in asked if each.name not in left_out]
     if not chosen:
-        raise UsageError(f"--corruptions: {join_words(moving)} move what is seen, and boxes would not follow")
+        move = verb(len(moving), "moves", "move")
+        raise UsageError(f"--corruptions: {join_words(moving)} {move} what is seen, and boxes would not follow")
     return chosen, left_out if names else left_out | LEFT_OUT

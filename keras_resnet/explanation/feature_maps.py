@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from typing import TYPE_CHECKING
 
-from keras_resnet.errors import UsageError, did_you_mean
+from keras_resnet.errors import UsageError, describe_received, did_you_mean
 from keras_resnet.models.parts import find_lateral_layers
 
 if TYPE_CHECKING:
@@ -22,6 +22,19 @@ def has_graph(model: keras.Model) -> bool:
     return is_functional(model)
 
 
+def require_graph(model: keras.Model) -> None:
+    """Raise UsageError for what is no Keras model, and for one without a graph."""
+    import keras
+
+    if not isinstance(model, keras.Model):
+        raise UsageError(f"model must be a Keras model. Received: {describe_received(model)}")
+    if not has_graph(model):
+        raise UsageError(
+            "heat maps need a functional or Sequential model with a known input, whose layers can be seen. Received:"
+            f" {type(model).__name__} {model.name}"
+        )
+
+
 def read_feature_maps(model: keras.Model) -> dict[str, keras.KerasTensor]:
     """Return the outputs of layers that are maps (B, H, W, C) of more than one position, by the layers' names, in the
     order of the graph. The network's input and layers that are called several times are left out. A model inside the
@@ -29,11 +42,7 @@ def read_feature_maps(model: keras.Model) -> dict[str, keras.KerasTensor]:
 
     Raises UsageError for a model without a graph, as a subclass of keras.Model is.
     """
-    if not has_graph(model):
-        raise UsageError(
-            "heat maps need a functional or Sequential model with a known input, whose layers can be seen. Received:"
-            f" {type(model).__name__} {model.name}"
-        )
+    require_graph(model)
     from keras_resnet.compression.quantization.graph_reader import get_functional
 
     by_depth = get_functional(model)._nodes_by_depth

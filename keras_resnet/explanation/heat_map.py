@@ -12,7 +12,7 @@ from PIL import Image
 
 from keras_resnet.errors import require_one_of
 from keras_resnet.explanation.drawing import draw_overlay, put_side_by_side
-from keras_resnet.explanation.feature_maps import find_feature_map, list_backbone_features
+from keras_resnet.explanation.feature_maps import find_feature_map, list_backbone_features, read_feature_maps
 from keras_resnet.explanation.geometry import Placement, find_placement, place_on_image, resize_map
 from keras_resnet.explanation.gradients import build_inner_model, compute_gradients
 from keras_resnet.explanation.methods import GRADCAM, LAYERCAM, METHODS
@@ -58,11 +58,11 @@ class HeatMap:
         return float(column) + 0.5, float(row) + 0.5
 
     def describe(self) -> str:
-        """Say what it explains and how it was made: "cat 98.1%, peak at 120, 44 (Grad-CAM, stage4_unit2_out)"."""
+        """Say what it explains and how it was made: "cat 98.1%, peak at 120.5, 44.5 (Grad-CAM, stage4_unit2_out)"."""
         target, peak = self.target, self.peak
         place = "" if target.box is None else f" at {', '.join(f'{edge:g}' for edge in target.box)}"
         predicted = "" if target.is_predicted else " (not predicted)"
-        found = f"peak at {peak[0]:.0f}, {peak[1]:.0f}" if peak else "nothing in the image raises its score"
+        found = f"peak at {peak[0]:g}, {peak[1]:g}" if peak else "nothing in the image raises its score"
         how = f"{METHODS[self.method].title}, {self.layer}"
         return f"{target.label} {target.probability:.1%}{place}{predicted}, {found} ({how})"
 
@@ -154,10 +154,15 @@ class Explainer:
             why = "objects, as it tells those of one class apart" if has_boxes else "classifiers"
             words.append(f"method: the default for {why}")
         if self.layer is None:
-            last = "the last feature map"
             fit = "the feature map with the resolution at which the object is found"
-            words.append(f"layer: {last if len(self._layers) == 1 else fit}")
+            words.append(f"layer: {self._describe_last() if len(self._layers) == 1 else fit}")
         return "; ".join(words)
+
+    def _describe_last(self) -> str:
+        """Name the default layer, whose few positions a heat map cannot be finer than."""
+        (name,) = self._layers
+        height, width = read_feature_maps(self.model)[name].shape[1:3]
+        return f"the last feature map, of {height} × {width} positions (--layer chooses a finer one)"
 
     def _choose_layer(self, target: Target) -> str:
         """Return the coarsest layer that is at least as fine as the level of the target, or the coarsest of all."""

@@ -17,7 +17,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from keras_resnet.config.spec import NetworkSpec
-from keras_resnet.connectivity import is_reachable
+from keras_resnet.connectivity import describe_unreachable, is_reachable
 from keras_resnet.errors import UsageError, WeightsError, did_you_mean
 from keras_resnet.models.names import parse_model_name
 from keras_resnet.pretrained import hugging_face
@@ -223,7 +223,7 @@ def _require_known(source: str, name: str, known: Collection[str]) -> None:
 
 def _require_online(name: str, host: str, cached: Path | None) -> None:
     if not (cached and cached.is_file()) and not is_reachable(host):
-        raise WeightsError(f"cannot download {name}: {host} cannot be reached; is this machine online?")
+        raise WeightsError(f"cannot download {name}: {describe_unreachable(host)}")
 
 
 def _require_same_network(name: str, asked: NetworkSpec, found: NetworkSpec | None) -> None:

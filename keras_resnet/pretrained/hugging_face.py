@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from keras_resnet.config.spec import Normalization, Spec
-from keras_resnet.connectivity import is_reachable
+from keras_resnet.connectivity import describe_unreachable, is_reachable
 from keras_resnet.errors import WeightsError
 from keras_resnet.pretrained.hub_repository import (
     DESCRIPTION_FILE,
@@ -239,4 +239,4 @@ def _describe(weights: Weights, spec: Spec, repository: HubRepository) -> Weight
 
 
 def _offline_error(repository: HubRepository) -> WeightsError:
-    return WeightsError(f"cannot download {repository}: {endpoint_host()} cannot be reached; is this machine online?")
+    return WeightsError(f"cannot download {repository}: {describe_unreachable(endpoint_host())}")

@@ -209,3 +209,5 @@ def test_corruptions_are_chosen_by_name_and_group():
             choose_corruptions(names, has_boxes=False)
     with pytest.raises(UsageError, match="rotation and scale move what is seen"):
         choose_corruptions(("geometry",), has_boxes=True)
+    with pytest.raises(UsageError, match="rotation moves what is seen"):
+        choose_corruptions(("rotation",), has_boxes=True)

@@ -14,6 +14,17 @@ from keras_resnet.errors import DataError, UsageError
 from keras_resnet.reporting.page import render_report
 
 
+class Subclass(keras.Model):
+    """A network whose layers form no graph that can be read."""
+
+    def __init__(self, network):
+        super().__init__()
+        self.network = network
+
+    def call(self, pixels):
+        return self.network(pixels)
+
+
 @pytest.fixture
 def photos(tmp_path):
     folder = tmp_path / "photos"
@@ -41,7 +52,8 @@ def test_a_picture_and_a_line_of_each_image(kresnet, trained, photos, tmp_path, 
         assert line.startswith(f"{photos}/{number}.png: ")
         assert line.endswith(f"(Grad-CAM, stage3_unit1_out): heatmaps/{number}.png")
         assert "%, peak at" in line or "%, nothing in the image raises its score" in line
-    assert "method: the default for classifiers; layer: the last feature map" in err
+    positions = "2 × 2 positions (--layer chooses a finer one)"
+    assert f"method: the default for classifiers; layer: the last feature map, of {positions}" in err
     assert all(line.count("Grad-CAM") == line.count("stage3_unit1_out") == 1 for line in out.splitlines())
     # 60 × 40 pixels, five times as large, beside itself.
     with Image.open("heatmaps/0.png") as picture:
@@ -189,6 +201,8 @@ def test_any_keras_classifier_is_explained(trained, photos):
             "crop",
             "the model must end in logits, without a softmax",
         ),
+        (lambda model: "resnet8", ["a"], "crop", r"^model must be a Keras model\. Received: 'resnet8'"),
+        (lambda model: Subclass(model), list("0123456789"), "crop", "a functional or Sequential model .*: Subclass "),
     ],
 )
 def test_what_is_no_classifier_of_images_is_refused(trained, photos, change, classes, fit, words):

@@ -47,6 +47,15 @@ def test_the_peak_is_the_largest_value_in_the_image():
     assert HeatMap(0 * values, target, "gradcam", "last", (80, 40), Placement((0.1, 0.2), (0, 0))).peak is None
 
 
+def test_a_peak_is_named_by_the_middle_of_its_pixel():
+    target, placement = Target("circle", 0.9, "logits", (0,)), Placement((1, 1), (0, 0))
+    for column in range(8):
+        values = np.zeros((8, 8), np.float32)
+        values[2, column] = 1
+        words = HeatMap(values, target, "gradcam", "last", (8, 8), placement).describe()
+        assert f"peak at {column}.5, 2.5 (" in words
+
+
 @pytest.mark.slow
 def test_heat_maps_of_a_detector_point_at_its_objects(tmp_path):
     from keras_resnet.evaluation.evaluate import load_model

@@ -156,8 +156,14 @@ def test_what_cannot_be_compared_is_said(exported, worse, kresnet, tmp_path):
     code, out, err = kresnet("compare", run.folder, other.folder)
     assert code == 0 and "network" in out and "McNemar" not in out
     assert err[-1].startswith("warning: not comparable: the runs were evaluated on different validation images")
-    code, out, err = kresnet("compare", run.exports / "int8.tflite", other.exports / "int8.tflite")
-    assert code == 2 and out == "" and "not comparable: " in err[-1]
+    files = [each.exports / "int8.tflite" for each in (run, other)]
+    code, out, err = kresnet("compare", *files)
+    assert code == 0 and "verdict" in out and "McNemar" not in out
+    assert err[-1].startswith("warning: not comparable: the runs were evaluated on different validation images")
+    code, out, _ = kresnet("compare", run.folder, files[1], "--json")
+    document = json.loads(out)
+    assert code == 0 and len(document["models"]) == 2 and document["comparisons"] == []
+    assert document["not_compared"].startswith("not comparable: ")
     gone = Run(shutil.copytree(run.folder, tmp_path / "gone"))
     document = gone.document()
     document["spec"]["data"]["source"] = str(tmp_path / "nowhere")

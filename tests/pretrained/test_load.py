@@ -420,6 +420,7 @@ def test_without_a_network_named_sources_fail_at_once(origin, tmp_path, monkeypa
     monkeypatch.setenv("KERAS_HOME", str(tmp_path))
     monkeypatch.setenv("HF_HUB_CACHE", str(tmp_path))
     monkeypatch.setattr(hub, "is_reachable", lambda host: False)
+    monkeypatch.delenv("KRESNET_OFFLINE")
     with pytest.raises(
         WeightsError, match=r"cannot download .*: https://.* cannot be reached; is this machine online\?"
     ):

@@ -90,8 +90,8 @@ def test_without_a_network_training_starts_from_random_ones_at_once(source):
     assert time.perf_counter() - before < 2
     assert spec.start.weights is None and spec.optimizer.learning_rate == 0.05
     assert lines == [
-        f"weights: random (cannot download {FILE}: https://download.pytorch.org cannot be reached; is this machine"
-        f" online?). Pretrained ones need fewer images; to start from them, download"
+        f"weights: random (cannot download {FILE}: https://download.pytorch.org cannot be reached, because"
+        f" KRESNET_OFFLINE is set). Pretrained ones need fewer images; to start from them, download"
         f" https://download.pytorch.org/models/{FILE} on a computer with internet access, copy the file into {source},"
         " and train again"
     ]

@@ -15,7 +15,7 @@ import numpy as np
 from keras_resnet.config.data import FITS, Fit
 from keras_resnet.config.image_size import ImageSize, height_and_width
 from keras_resnet.config.spec import DataSpec
-from keras_resnet.connectivity import get_host, is_reachable
+from keras_resnet.connectivity import describe_unreachable, get_host, is_reachable
 from keras_resnet.data.annotations import pad_annotations, requires_object
 from keras_resnet.data.class_names import require_labels
 from keras_resnet.data.dataset import (
@@ -150,9 +150,7 @@ def _builder(spec: DataSpec) -> Any:
     tfds = _tfds()
     tfds.disable_progress_bar()
     if (spec.data_dir or "").startswith("gs://") and not is_reachable(get_host(DEFAULT_HOST)):
-        raise DataError(
-            f"--data-dir {spec.data_dir}: {get_host(DEFAULT_HOST)} cannot be reached; is this machine online?"
-        )
+        raise DataError(f"--data-dir {spec.data_dir}: {describe_unreachable(get_host(DEFAULT_HOST))}")
     folder = to_path(spec.source)
     if (folder / "dataset_info.json").is_file():
         return tfds.builder_from_directory(folder)
@@ -204,7 +202,7 @@ def _require_network(builder: Any) -> None:
     urls = list(builder.url_infos or {}) or [DEFAULT_HOST]
     host = get_host(urls[0])
     if not is_reachable(host):
-        raise DataError(f"cannot download {builder.name}: {host} cannot be reached; is this machine online?")
+        raise DataError(f"cannot download {builder.name}: {describe_unreachable(host)}")
 
 
 def _split_expressions(builder: Any, val_fraction: float, log: Log) -> dict[str, str]:
