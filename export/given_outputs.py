@@ -193,16 +193,15 @@ class GivenOutputs:
         return numbers.astype(dtype)
 
 
-def read_all(outputs: Sequence[tuple[Path, str]], log: Log) -> tuple[list[GivenOutputs], list[str]]:
+def read_all(outputs: Sequence[tuple[Path, str]]) -> tuple[list[GivenOutputs], list[str]]:
     """Read `outputs`, each a path with what computed it; return those that can be read, and of the others why not, a
-    sentence each, which is logged too."""
+    sentence each."""
     given, failures = [], []
     for path, where in outputs:
         try:
             given.append(GivenOutputs.read(path, where))
         except ExportError as error:
             failures.append(str(error))
-            log(str(error))
     return given, failures
 
 

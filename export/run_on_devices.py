@@ -22,7 +22,7 @@ from keras_resnet.export.pipeline import load_run_data
 from keras_resnet.export.settings import ExportSettings
 from keras_resnet.export.verdict import Budget, is_tflite_file
 from keras_resnet.export.verify import Reference
-from keras_resnet.export.verify_on import FileOnDevices
+from keras_resnet.export.verify_on import FileOnDevices, require_tflite
 from keras_resnet.progress import Log
 from keras_resnet.reporting.page import publish_report
 from keras_resnet.run import Run
@@ -58,12 +58,14 @@ def verify_on_devices(
     which file they are of; ExportError where none of the outputs can be read, and no device is to run a file.
     """
     places = find_places(on)
-    given, failures = read_all(outputs, log)
+    given, failures = read_all(outputs)
     if failures and not given and not places:
         raise ExportError("; ".join(failures))
+    for sentence in failures:
+        log(sentence)
     if is_exported_file(str(target)):
         files = [target]
-        run = lookup.find(target, lookup.load(target))
+        run = lookup.find(target, require_tflite(target, lookup.load(target)))
     else:
         run = Run.find(lookup.home, str(target))
         run.require_finished()

@@ -15,7 +15,7 @@ from keras_resnet.export.devices.base import CPU, UNKNOWN, Device, DeviceFacts, 
 from keras_resnet.export.flatbuffer import Contents
 from keras_resnet.export.formats import find_format
 from keras_resnet.export.given_outputs import DrawnImages, GivenOutputs
-from keras_resnet.export.load import load_file, require_file, require_labels
+from keras_resnet.export.load import LoadedModel, load_file, require_file, require_labels
 from keras_resnet.export.output_order import find_swapped_row
 from keras_resnet.export.verdict import Budget
 from keras_resnet.export.verify import Comparison, MeasuredFile, Reference
@@ -43,9 +43,7 @@ class FileOnDevices:
         """Load `file`. Raises ExportError if it has other labels, or is no TFLite file."""
         require_file(file)
         sha256 = hash_file(file)
-        model = load_file(file)
-        if not isinstance(model, TFLiteModel):
-            raise ExportError(f"{file.name} is no TFLite file: other files are verified on this machine's CPU alone")
+        model = require_tflite(file, load_file(file))
         require_labels(file, model, reference.task.classes, "the model")
         return cls(file, sha256, model, reference)
 
@@ -103,6 +101,13 @@ class FileOnDevices:
             cpu_difference=comparison.relative_difference(self.on_this_cpu),
             problems=problems,
         )
+
+
+def require_tflite(file: Path, model: LoadedModel) -> TFLiteModel:
+    """Return the loaded `file`. Raises ExportError unless it is a TFLite file: devices run no others."""
+    if not isinstance(model, TFLiteModel):
+        raise ExportError(f"{file.name} is no TFLite file: other files are verified on this machine's CPU alone")
+    return model
 
 
 def _describe_origin(given: GivenOutputs) -> Measurement:

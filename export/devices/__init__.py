@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import shlex
 
 from keras_resnet.errors import UsageError, did_you_mean
 from keras_resnet.export.devices.base import Device
@@ -45,4 +46,17 @@ def find_device(where: str) -> Device:
     if where in ACCELERATOR_PLACES:
         near = f" Did you mean {ACCELERATOR_PLACES[where]!r}?"
     places = ", ".join(kind.help for kind in DEVICES[:-1])
-    raise UsageError(f"--on must be {places}, or {DEVICES[-1].help}. Received: {where!r}.{near}".rstrip("."))
+    wanted = f"--on must be {places}, or {DEVICES[-1].help}"
+    if program := _find_program(where):
+        wanted = f"--on starts a command, and there is no program {program!r} here"
+    raise UsageError(f"{wanted}. Received: {where!r}.{near}".rstrip("."))
+
+
+def _find_program(where: str) -> str:
+    """Return the program of what is written as a command: several words, or a path; "" where it is not."""
+    try:
+        words = shlex.split(where)
+    except ValueError:  # a quotation mark without the other
+        return ""
+    is_command = len(words) > 1 or "/" in where
+    return words[0] if is_command and not where.startswith("-") else ""

@@ -12,11 +12,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from keras_resnet.errors import ExportError, UsageError
+from keras_resnet.errors import ExportError
 from keras_resnet.export.device_settings import DeviceSettings
 from keras_resnet.export.devices import find_device
 from keras_resnet.export.devices.base import RunSettings
-from keras_resnet.export.devices.commands import BOOT, CommandDevice
 from keras_resnet.export.devices.places import UsablePlaces, find_places
 from keras_resnet.export.devices.runner.runtime_log import RuntimeLog
 from keras_resnet.export.load import load_file
@@ -173,72 +172,6 @@ def test_a_device_without_litert_says_how_to_get_it(model, pixels, tmp_path):
         run_on(str(tmp_path / "bare" / "bin" / "python"), model, pixels)
 
 
-@pytest.mark.parametrize(
-    ("where", "words"),
-    [
-        ("ssh://", "--on must be ssh://USER@HOST or ssh://USER@HOST:PORT. Received: ssh://"),
-        ("ssh://-oProxyCommand=true", "--on must be ssh://USER@HOST"),
-        ("ssh://pi@host:port", "--on must be ssh://USER@HOST"),
-        ("ssh", "--on names another machine as ssh://USER@HOST. Received: 'ssh'"),
-        ("pi@raspberrypi.local", "--on names another machine as ssh://pi@raspberrypi.local."),
-        ("", "--on must be local (this machine), tflm ("),
-        ("-x", "--on must be local (this machine), tflm ("),
-        ("sh 'x", "--on must be local (this machine), tflm ("),
-        ("no-such-program x", "--on must be local (this machine), tflm ("),
-        ("chromum", "Did you mean 'chromium'?"),
-        ("cuda", "Did you mean 'local:gpu'?"),
-        ("pixel9", "by its browser: --on browser --host 0.0.0.0 prints an address, and a QR code"),
-        ("usb://phone", "by its browser: --on browser --host 0.0.0.0 prints an address, and a QR code"),
-    ],
-)
-def test_what_is_no_device_is_a_wrong_request(where, words):
-    with pytest.raises(UsageError) as caught:
-        device = find_device(where)
-        assert isinstance(device, CommandDevice)
-        device.command  # noqa: B018 (which parses it)
-    assert words in str(caught.value)
-
-
-@pytest.mark.parametrize(
-    ("on", "devices"),
-    [
-        (("local,tflm",), ["local", "tflm"]),
-        (("local:gpu, local", "tflm"), ["local", "local", "tflm"]),
-        # A command may have commas in it.
-        ((f"{shlex.quote(sys.executable)} -c a,b",), [f"{shlex.quote(sys.executable)} -c a,b"]),
-    ],
-)
-def test_several_devices_stand_with_commas_between(on, devices):
-    assert [place.device.where for place in find_places(DeviceSettings(on=on))] == devices
-
-
-def test_words_reach_the_shell_at_the_other_end(monkeypatch, tmp_path):
-    """As ssh does: the words in one line, to a shell."""
-    fake = tmp_path / "ssh"
-    fake.write_text('#!/bin/sh\nshift\nexec sh -c "$*"\n')
-    fake.chmod(0o755)
-    device = find_device(shlex.join([str(fake), "host", sys.executable]))
-    started = []
-    monkeypatch.setattr("keras_resnet.export.devices.commands._start", lambda command, errors: started.append(command))
-    with pytest.raises(AttributeError):  # of what was not started
-        device.start(None)
-    assert shlex.split(" ".join(started[0][2:])) == [sys.executable, "-c", BOOT]
-
-
-@pytest.mark.parametrize(
-    ("where", "emulated"),
-    [
-        ("qemu-aarch64 -cpu cortex-a76 -L root root/usr/bin/python3", True),
-        ("docker run -i --platform linux/riscv64 image", True),
-        ("docker run -i --platform=linux/riscv64 image", True),
-        ("docker run -i image", False),
-        ("ssh pi@raspberrypi.local", False),
-    ],
-)
-def test_times_of_emulators_are_known_to_mean_nothing(where, emulated):
-    assert CommandDevice(where).is_emulated is emulated
-
-
 @pytest.fixture
 def run(exported, tmp_path):
     """A copy of the run, for what writes to it."""
@@ -316,6 +249,16 @@ def test_what_a_browser_needs_here_is_asked_before_data_are_read(run, kresnet, m
     monkeypatch.setattr("keras_resnet.export.pipeline.load_training_data", lambda *given: pytest.fail("data were read"))
     code, _, err = kresnet("verify", run.name, "--runs", run.folder.parent, "--on", "chromium")
     assert code == 1 and "no file can be run on chromium: there is no Chromium on PATH" in err[-1]
+
+
+def test_a_file_of_another_format_is_refused_before_data_are_read(run, kresnet, monkeypatch):
+    monkeypatch.setattr("keras_resnet.export.pipeline.load_training_data", lambda *given: pytest.fail("data were read"))
+    monkeypatch.setattr("keras_resnet.export.evaluate.load_file", lambda file: object())
+    (run.exports / "model.onnx").write_bytes(b"an ONNX file")
+    code, out, err = kresnet("verify", run.exports / "model.onnx", "--runs", run.folder.parent, "--on", "local")
+    assert (code, out) == (1, "") and err == [
+        "kresnet: model.onnx is no TFLite file: other files are verified on this machine's CPU alone"
+    ]
 
 
 @pytest.mark.parametrize(

@@ -315,7 +315,8 @@ def test_outputs_of_which_none_can_be_used_are_an_error_before_data_are_read(run
     (tmp_path / "bad.npz").write_text("nothing")
     outputs = ("--outputs", tmp_path / "bad.npz", "--outputs", tmp_path / "gone.npy")
     code, out, err = kresnet("verify", run.name, *outputs, "--runs", run.folder.parent)
-    assert (code, out) == (1, "") and "cannot be read as NumPy's .npz" in err[-1] and "there is no file" in err[-1]
+    (sentence,) = err  # which says it once
+    assert (code, out) == (1, "") and "cannot be read as NumPy's .npz" in sentence and "there is no file" in sentence
     np.savez(tmp_path / "unclear.npz", logits=np.zeros((6, 10)))
     code, out, err = kresnet("verify", run.name, "--outputs", tmp_path / "unclear.npz", "--runs", run.folder.parent)
     assert (code, out) == (2, "") and "nothing says which of" in err[-1]

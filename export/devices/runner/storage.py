@@ -5,26 +5,43 @@ from __future__ import annotations
 import hashlib
 import importlib
 import os
+import shutil
 import subprocess
 import sys
+from importlib.util import find_spec
 from typing import Any
 
 from .pipes import DeviceError, Pipes, in_one_line
 
 
 def install() -> None:
-    """Install LiteRT by pip into a folder of its own, unless it is there. Raises DeviceError if that fails."""
+    """Install LiteRT by pip into a folder of its own, whole or not at all, unless it is there or this Python has it.
+    Raises DeviceError if that fails."""
+    if all(find_spec(module) for module in ("ai_edge_litert", "numpy")):
+        return
     folder = os.path.join(_home(), f"python{sys.version_info[0]}.{sys.version_info[1]}")
     if not os.path.isdir(folder):
-        command = [sys.executable, "-m", "pip", "install", "-q", "--target", folder, "ai-edge-litert", "numpy"]
+        _install_into(folder)
+    sys.path.insert(0, folder)
+    importlib.invalidate_caches()
+
+
+def _install_into(folder: str) -> None:
+    staged = f"{folder}.{os.getpid()}"
+    command = [sys.executable, "-m", "pip", "install", "-q", "--target", staged, "ai-edge-litert", "numpy"]
+    try:
         done = subprocess.run(
             command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, check=False
         )
         if done.returncode:
             last = (done.stdout.decode(errors="replace").strip().splitlines() or ["pip says nothing"])[-1]
             raise DeviceError(f"ai-edge-litert cannot be installed into {folder}: {in_one_line(last)}")
-    sys.path.insert(0, folder)
-    importlib.invalidate_caches()
+        os.replace(staged, folder)
+    except OSError as error:
+        if not os.path.isdir(folder):  # by another runner, meanwhile
+            raise DeviceError(f"ai-edge-litert cannot be installed into {folder}: {error.strerror}") from error
+    finally:
+        shutil.rmtree(staged, ignore_errors=True)
 
 
 def take_model(pipes: Pipes, request: dict[str, Any]) -> bytes:
