@@ -15,6 +15,7 @@ from keras_resnet.config.section import STRICT, OptionsSection
 from keras_resnet.config.settings import Option, iterate_settings, setting
 from keras_resnet.errors import UsageError
 from keras_resnet.runtime.plurals import join_words
+from keras_resnet.runtime.threads import MAX_THREADS
 
 Accelerator = Literal["cpu", "gpu", "npu"]
 Runtime = Literal["interpreter", "compiled-model", "openvino"]
@@ -42,7 +43,11 @@ class DeviceSettings(OptionsSection):
         Option("--runtime", DEVICE),
     )
     threads: int | None = setting(
-        None, "Number of threads on the CPU of the device.", Option("--threads", DEVICE, "all"), ge=1
+        None,
+        "Number of threads on the CPU of the device.",
+        Option("--threads", DEVICE, "all"),
+        ge=1,
+        le=MAX_THREADS,
     )
     minutes: float = setting(
         0.0,

@@ -14,8 +14,9 @@ from keras_resnet.export.device_verdict import DeviceVerdict
 from keras_resnet.export.devices.base import CPU, UNKNOWN, Device, DeviceFacts, Measurement, RunSettings
 from keras_resnet.export.flatbuffer import Contents
 from keras_resnet.export.formats import find_format
+from keras_resnet.export.formats.base import LoadedModel
 from keras_resnet.export.given_outputs import DrawnImages, GivenOutputs
-from keras_resnet.export.load import LoadedModel, load_file, require_file, require_labels
+from keras_resnet.export.load import load_file, require_file, require_labels
 from keras_resnet.export.output_order import find_swapped_row
 from keras_resnet.export.verdict import Budget
 from keras_resnet.export.verify import Comparison, MeasuredFile, Reference

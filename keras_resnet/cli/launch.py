@@ -8,13 +8,18 @@ from keras_resnet.cli import console
 from keras_resnet.cli.command import Command, format_examples
 from keras_resnet.errors import UsageError
 
+# More processes than a machine can hold would be started before one of them failed.
+MAX_WORKERS = 1024
+
 
 @click.command(
     cls=Command,
     context_settings={"ignore_unknown_options": True},
     epilog=format_examples("kresnet launch --workers 2 -- train --depth 50"),
 )
-@click.option("--workers", type=click.IntRange(2), required=True, help="Number of processes that train together.")
+@click.option(
+    "--workers", type=click.IntRange(2, MAX_WORKERS), required=True, help="Number of processes that train together."
+)
 @click.option(
     "--start-timeout",
     type=float,

@@ -28,6 +28,7 @@ from .printable import make_printable
 from .runtimes import INTERPRETER, RUNTIMES, load_tflite
 from .shares import suggest_share
 from .tflite_model import TFLiteModel, require_file
+from .threads import MAX_THREADS
 from .video import read_frames
 
 MAX_NUMBER = 10**9
@@ -157,7 +158,7 @@ def _parser() -> argparse.ArgumentParser:
     for name, run, words in _COMMANDS:
         command = commands.add_parser(name, help=words, description=words)
         command.add_argument("file", type=Path, help="a .tflite file")
-        command.add_argument("--threads", type=_positive, help="number of CPU threads (default: all)")
+        command.add_argument("--threads", type=_threads, help="number of CPU threads (default: all)")
         words = "what runs the file: LiteRT's interpreter (default), or OpenVINO if it is installed"
         command.add_argument("--runtime", choices=tuple(RUNTIMES), default=INTERPRETER, help=words)
         words = "number of labels or objects to print (default: 5 labels, or all objects)"
@@ -198,6 +199,10 @@ def _probability(text: str) -> float:
     if not 0 <= number <= 1:
         raise argparse.ArgumentTypeError(f"must be from 0 to 1. Received: {text[:40]}{suggest_share(text)}")
     return number
+
+
+def _threads(text: str) -> int:
+    return _number(text, range(1, MAX_THREADS + 1), f"from 1 to {MAX_THREADS}")
 
 
 def _port(text: str) -> int:

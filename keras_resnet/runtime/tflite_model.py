@@ -15,6 +15,7 @@ from .missing_files import describe_missing
 from .predictions import Outputs, unwrap_single_output
 from .sandbox import require_opens
 from .signature import require_input
+from .threads import require_threads
 
 # Of a FlatBuffer's offsets: no file is larger.
 MAX_FILE_BYTES = 2**31
@@ -27,12 +28,14 @@ class TFLiteModel:
     outputs mean. `content` is the FlatBuffer with what follows it.
 
     A file is opened in another process first, where that can be started: LiteRT ends the process of some damaged ones.
-    Raises ExportError if the file is missing, damaged or not one of ours.
+    Raises UsageError for an impossible number of `threads`, ExportError if the file is missing, damaged or not one of
+    ours.
     """
 
     def __init__(self, file: Path, threads: int | None = None) -> None:
         from ai_edge_litert.interpreter import Interpreter
 
+        require_threads(threads)
         require_file(file)
         require_opens(file, type(self))
         self.content = read_c_array(file) if file.suffix == C_SUFFIX else file.read_bytes()

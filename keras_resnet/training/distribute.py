@@ -168,8 +168,8 @@ def setup(requested: str) -> Devices:
 def require_understood(requested: str) -> None:
     """Raise UsageError for a text that names no devices of any machine (see ALLOWED)."""
     if _COUNT.fullmatch(requested):
-        if not int(requested.removeprefix("cpu:")):
-            raise UsageError(f"--devices must name 1 device or more. Received: {requested!r}")
+        if not 1 <= int(requested.removeprefix("cpu:")) <= MAX_TASKS_PER_NODE:
+            raise UsageError(f"--devices must name 1 to {MAX_TASKS_PER_NODE} devices. Received: {requested!r}")
     elif not _OTHERS.fullmatch(requested):
         raise UsageError(f"--devices must be {ALLOWED}. Received: {requested!r}")
 

@@ -93,7 +93,10 @@ from keras_resnet.run import Run as RunFolder
         ),
         (["train", "--task", "yolo"], "there is no --task yolo. Use --task detect."),
         (["train", "--devices", "0"], "there is no --devices 0. Use --devices gpu:0, or auto."),
-        (["train", "--devices", "cpu:0"], "--devices must name 1 device or more. Received: 'cpu:0'"),
+        (["train", "--devices", "cpu:0"], "--devices must name 1 to 1024 devices. Received: 'cpu:0'"),
+        (["train", "--devices", "cpu:1025"], "--devices must name 1 to 1024 devices. Received: 'cpu:1025'"),
+        (["launch", "--workers", "1025", "--", "train"], "--workers must be a whole number, 2 to 1024. Received: 1025"),
+        (["verify", "a.tflite", "--on", "local", "--threads", "1025"], "--threads must be 1 to 1024. Received: 1025"),
         (
             ["train", "--model", "mobilenetv3"],
             "unknown network 'mobilenetv3'. kresnet trains ResNets: for a small one try --model resnet10 or resnet8, or"
