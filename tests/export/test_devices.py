@@ -200,7 +200,7 @@ def test_an_export_opens_the_data_and_evaluates_the_keras_model_once(run, kresne
     from keras_resnet.export import pipeline, verify
 
     calls = []
-    for module, name in ((pipeline, "load_training_data"), (verify, "load_model")):
+    for module, name in ((pipeline, "load_training_data"), (pipeline, "load_model"), (verify, "load_model")):
         genuine = getattr(module, name)
         monkeypatch.setattr(
             module, name, lambda *given, genuine=genuine, name=name: (calls.append(name), genuine(*given))[1]
@@ -225,7 +225,9 @@ def test_one_file_that_fails_fails_the_command(run, kresnet, broken):
 @pytest.mark.parametrize("command", [["verify"], ["export", "--quantize", "float32"]], ids=" ".join)
 def test_a_device_that_cannot_be_reached_is_tried_once_before_data_are_read(run, kresnet, monkeypatch, command):
     monkeypatch.setattr("keras_resnet.export.pipeline.load_training_data", lambda *given: pytest.fail("data were read"))
-    monkeypatch.setattr("keras_resnet.export.verify.load_model", lambda *given: pytest.fail("a model was loaded"))
+    for module in ("pipeline", "verify"):
+        name = f"keras_resnet.export.{module}.load_model"
+        monkeypatch.setattr(name, lambda *given: pytest.fail("a model was loaded"))
     tries, written = run.folder / "tries", run.verdicts_file.read_bytes()
     where = f"sh -c 'echo tried >> {tries}; echo no route to host >&2; exit 255'"
     code, out, err = kresnet(*command, run.name, "--runs", run.folder.parent, "--on", where)
