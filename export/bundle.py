@@ -30,6 +30,7 @@ from keras_resnet.export.pipeline import load_run_data
 from keras_resnet.export.verify import iterate_images
 from keras_resnet.progress import Log, track
 from keras_resnet.run import Run
+from keras_resnet.run.folders import require_creatable
 from keras_resnet.runtime.metadata import describe_channels
 from keras_resnet.runtime.plurals import counted
 from keras_resnet.runtime.temporary_files import hidden_name
@@ -63,7 +64,8 @@ def write_bundle(file: Path, folder: Path, samples: int | None, lookup: RunLooku
     """Write a bundle of the exported `file` and its run's validation images, or `samples` of them, to the new `folder`;
     return its manifest.
 
-    Raises UsageError if there is something at `folder`, ExportError for a file that is no TFLite file.
+    Raises UsageError if there is something at `folder`, RunError if it cannot be made there, ExportError for a file
+    that is no TFLite file.
     """
     require_new(folder)
     model = lookup.load(file)
@@ -71,6 +73,7 @@ def write_bundle(file: Path, folder: Path, samples: int | None, lookup: RunLooku
         raise ExportError(f"{file.name} is no TFLite file: devices run no others")
     run = lookup.find(file, model)
     run.require_finished()
+    require_creatable(folder.parent)
     images = _collect_images(run, samples, log)
     bundle = Bundle(file, model, images, run, samples)
     staged = hidden_name(folder)

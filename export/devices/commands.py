@@ -44,7 +44,8 @@ sys.exit(main([]))
 SHELLS_ELSEWHERE = ("ssh", "adb", "dbclient", "plink")
 # No password can be typed; and a connection that is gone is noticed.
 SSH_OPTIONS = ("-o", "BatchMode=yes", "-o", "ConnectTimeout=20", "-o", "ServerAliveInterval=15", "-T")
-_SSH = re.compile(r"ssh://(?:(?P<user>[\w.][\w.-]*)@)?(?P<host>\[[0-9a-fA-F:.]+\]|\w[\w.-]*)(?::(?P<port>\d+))?/?")
+_SSH = re.compile(r"ssh://(?:(?P<user>[\w.][\w.-]*)@)?(?P<host>\[[0-9a-fA-F:.]+\]|\w[\w.-]*)(?::(?P<port>\d{1,9}))?/?")
+MAX_PORT = 65535
 _ARCHITECTURES = {"arm64": "aarch64", "amd64": "x86_64", "arm": "armv7l"}
 
 
@@ -188,6 +189,8 @@ class SSHDevice(CommandDevice):
         match = _SSH.fullmatch(self.where)
         if match is None:
             raise UsageError(f"--on must be ssh://USER@HOST or ssh://USER@HOST:PORT. Received: {self.where}")
+        if match["port"] and not 1 <= int(match["port"]) <= MAX_PORT:
+            raise UsageError(f"the port of ssh must be from 1 to {MAX_PORT}. Received: {self.where}")
         port = ["-p", match["port"]] if match["port"] else []
         user = f"{match['user']}@" if match["user"] else ""
         return ["ssh", *SSH_OPTIONS, *port, f"{user}{match['host'].strip('[]')}", "python3"]

@@ -175,6 +175,14 @@ def test_a_folder_that_is_there_is_left_alone(kresnet, run, bundle):
     ]
 
 
+def test_a_folder_that_cannot_be_made_is_refused_before_data_are_read(kresnet, run, tmp_path, monkeypatch):
+    monkeypatch.setattr("keras_resnet.export.bundle.load_run_data", lambda *given: pytest.fail("data were read"))
+    file = tmp_path / "file"
+    file.touch()
+    code, _, errors = kresnet("bundle", run.exports / "int8.tflite", "--save", file / "x", "--runs", run.folder.parent)
+    assert code == 1 and errors == [f"kresnet: cannot write {file}: Not a directory"]
+
+
 def test_a_bundle_is_written_whole_or_not_at_all(run, tmp_path, monkeypatch):
     def fail(*arguments, **options):
         raise OSError(errno.ENOSPC, "No space left on device")

@@ -18,6 +18,8 @@ from keras_resnet.export.devices.places import find_places
         ("ssh://", "--on must be ssh://USER@HOST or ssh://USER@HOST:PORT. Received: ssh://"),
         ("ssh://-oProxyCommand=true", "--on must be ssh://USER@HOST"),
         ("ssh://pi@host:port", "--on must be ssh://USER@HOST"),
+        ("ssh://pi@host:0", "the port of ssh must be from 1 to 65535. Received: ssh://pi@host:0"),
+        ("ssh://pi@host:65536", "the port of ssh must be from 1 to 65535. Received: ssh://pi@host:65536"),
         ("ssh", "--on names another machine as ssh://USER@HOST. Received: 'ssh'"),
         ("pi@raspberrypi.local", "--on names another machine as ssh://pi@raspberrypi.local."),
         ("", "--on must be local (this machine), tflm ("),
