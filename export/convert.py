@@ -12,6 +12,7 @@ import atexit
 import contextlib
 import json
 import os
+import shutil
 import subprocess
 import tempfile
 import threading
@@ -46,6 +47,9 @@ class Converter:
         self._lock = threading.RLock()
         self._process: subprocess.Popen[bytes] | None = None
         self._output: IO[bytes] | None = None
+        # For what the process makes on its way, which is killed when it has done its work. Not a TemporaryDirectory: a
+        # copy of this process would remove it, too.
+        self._scratch: Path | None = None
         self._timer: threading.Timer | None = None
 
     def start(self) -> None:
@@ -53,9 +57,10 @@ class Converter:
         with self._lock:
             if self._process is None or self._process.poll() is not None:
                 self.end()
+                self._scratch = Path(tempfile.mkdtemp())
                 self._output = tempfile.TemporaryFile()  # noqa: SIM115 (closed in `end`)
                 self._process = subprocess.Popen(
-                    child_command(CHILD),
+                    child_command(CHILD, str(self._scratch)),
                     env=without_gpus(),
                     stdin=subprocess.PIPE,
                     stdout=subprocess.PIPE,
@@ -119,6 +124,9 @@ class Converter:
             if self._output is not None:
                 self._output.close()
                 self._output = None
+            if self._scratch is not None:
+                shutil.rmtree(self._scratch, ignore_errors=True)
+                self._scratch = None
 
     def _end_later(self) -> None:
         self._cancel_timer()

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import signal
 import sys
 import tempfile
@@ -31,22 +32,17 @@ if TYPE_CHECKING:
 
 
 class ModelSource:
-    """A Keras file: its model, read when it is asked for, and a folder for what is made of it on the way."""
+    """A Keras file: its model, read when it is asked for, and a folder in `scratch` for what is made of it."""
 
-    def __init__(self, file: Path) -> None:
+    def __init__(self, file: Path, scratch: Path) -> None:
         self._state = self._describe(file)
         self._file = file
-        self._folder = tempfile.TemporaryDirectory()
+        self.folder = Path(tempfile.mkdtemp(dir=scratch))
         self._model: keras.Model | None = None
 
     def holds(self, file: Path) -> bool:
         """Return whether this is `file` as it is now."""
         return self._state == self._describe(file)
-
-    @property
-    def folder(self) -> Path:
-        """The folder."""
-        return Path(self._folder.name)
 
     def read(self) -> keras.Model:
         """Return the model. A quantized one is read anew each time, because conversions change it."""
@@ -59,7 +55,7 @@ class ModelSource:
     def close(self) -> None:
         """Forget the model and remove the folder."""
         self._model = None
-        self._folder.cleanup()
+        shutil.rmtree(self.folder, ignore_errors=True)
 
     @staticmethod
     def _describe(file: Path) -> tuple[Path, int, int, int] | None:
@@ -72,9 +68,10 @@ class ModelSource:
 
 
 class Worker:
-    """Does what the lines on standard input say."""
+    """Does what the lines on standard input say. scratch: a folder that the parent removes."""
 
-    def __init__(self) -> None:
+    def __init__(self, scratch: Path) -> None:
+        self._scratch = scratch
         self._source: ModelSource | None = None
 
     def prepare(self, model_file: Path, files: list[dict[str, Any]]) -> None:
@@ -103,7 +100,7 @@ class Worker:
     def _open(self, model_file: Path) -> ModelSource:
         if self._source is None or not self._source.holds(model_file):
             self._close()
-            self._source = ModelSource(model_file)
+            self._source = ModelSource(model_file, self._scratch)
         return self._source
 
     def _close(self) -> None:
@@ -114,12 +111,12 @@ class Worker:
 
 def main(arguments: list[str]) -> int:
     """Do what comes on standard input, and answer each conversion with its exit code on standard output. Returns the
-    exit code when no more can come."""
+    exit code when no more can come. arguments: the folder for what is made on the way."""
     with collect_rarely():
         import keras  # meanwhile
 
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent, which gets it too, ends this process
-    worker = Worker()
+    worker = Worker(Path(arguments[0]))
     # What is started here reads and writes elsewhere.
     with os.fdopen(os.dup(0)) as messages, os.fdopen(os.dup(1), "w") as answers, open(os.devnull, "rb") as nothing:
         os.dup2(nothing.fileno(), 0)

@@ -94,9 +94,12 @@ def test_files_of_a_kept_model_are_those_of_one_that_was_read_for_them(exported,
     prepared, process = write("prepared"), CONVERTER._process.pid
     CONVERTER.end()
     assert write("first") == prepared and CONVERTER._process.pid != process
+    scratch = CONVERTER._scratch
+    assert any(scratch.rglob("saved_model.pb"))
     negate_weights(model)
     others = write("other")
     CONVERTER.end()
+    assert not scratch.exists()
     assert write("anew") == others and others[0] != prepared[0] and others[1] != prepared[1]
 
 
