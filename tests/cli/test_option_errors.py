@@ -51,7 +51,7 @@ def test_settings(tmp_path, name):
         ("train --set training.focal_gamma=3", "training.focal_gamma has an effect only with --loss focal; here it is"),
         ("train --set distill.weight=0.3", "distill.weight has an effect only with --teacher"),
         ("train --epochs 3 --steps 5", "--steps decides the number of epochs; it takes no --epochs"),
-        ("launch -- train", "kresnet: launch needs --workers, a whole number, 2 or more. See: kresnet launch --help"),
+        ("launch -- train", "kresnet: launch needs --workers, a whole number, 2 to 1024. See: kresnet launch --help"),
         ("completion", "kresnet: completion needs one of bash, zsh, fish. See: kresnet completion --help"),
         ("predict", "predict needs a run or an exported file, and then images"),
         ("inspect", "kresnet inspect takes an exported file"),
@@ -116,7 +116,7 @@ def test_no_option_takes_a_word_for_a_number_and_all_say_so_alike():
             "--prune must be the share of weights that become zero, between 0 and 1. Received: 'half'",
         ),
         ("compress r --qat natve", "--qat must be one of native, tfmot. Received: 'natve'. Did you mean 'native'?"),
-        ("launch --workers 1 -- train", "--workers must be a whole number, 2 or more. Received: 1"),
+        ("launch --workers 1 -- train", "--workers must be a whole number, 2 to 1024. Received: 1"),
         ("train --epochs", "--epochs needs a value: a whole number, 1 or more"),
         (
             "train --data",
