@@ -1,7 +1,7 @@
 """Where the time of a training step goes: kresnet's with and without oneDNN's kernels, and PyTorch's.
 
-    python benchmarks/profile_step.py [--network resnet50 --image-size 224 --batch-size 8] [--torch-python PYTHON]
-        [--figure FILE.png]
+    python benchmarks/profile_step.py [--network resnet50 --image-size 224 --batch-size 16] [--torch-python PYTHON]
+        [--figures FOLDER]
 
 Each case is a process of its own, one after another, with shares of its own step: benchmarks/train.py compares speeds.
 The profilers of TensorFlow and PyTorch time each operation; TensorFlow runs one at a time here, which it otherwise need
@@ -114,7 +114,8 @@ def make_table(found: dict[str, dict[str, float]], options: argparse.Namespace) 
     """Return the share of each kind of operation in the step of each case."""
     kinds = [kind for kind in (*KINDS, OTHER, IDLE) if any(kind in each for each in found.values())]
     rows: list[list[Cell]] = [
-        [kind, *(each.get(kind, 0.0) / sum(each.values()) for each in found.values())] for kind in kinds
+        [kind, *(each[kind] / sum(each.values()) if kind in each else None for each in found.values())]
+        for kind in kinds
     ]
     network = options.network.replace("resnet", "ResNet-")
     return Table(
@@ -128,7 +129,7 @@ def make_table(found: dict[str, dict[str, float]], options: argparse.Namespace) 
 
 
 def draw(table: Table, file: Path) -> None:
-    """Draw a bar for each case, of the kinds one behind another."""
+    """Draw a bar for each case, of the kinds one after another."""
     from matplotlib import colormaps
     from matplotlib.figure import Figure
 
@@ -150,12 +151,12 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--network", default="resnet50")
     parser.add_argument("--image-size", type=int, default=224)
-    parser.add_argument("--batch-size", type=int, default=8)
-    parser.add_argument("--steps", type=int, default=2)
+    parser.add_argument("--batch-size", type=int, default=16)
+    parser.add_argument("--steps", type=int, default=1)
     parser.add_argument(
         "--torch-python", help="A Python with torch and torchvision; without it no PyTorch is profiled."
     )
-    parser.add_argument("--figure", type=Path, metavar="FILE", help="draw the table, too")
+    parser.add_argument("--figures", type=Path, metavar="FOLDER", help="also draw the table, as a file there")
     add_json_option(parser)
     parser.add_argument("--work", choices=("keras", "torch"), help=argparse.SUPPRESS)
     options = parser.parse_args()
@@ -165,8 +166,8 @@ def main() -> None:
     cases = [case for case, (package, _) in CASES.items() if package == "keras" or options.torch_python]
     table = make_table({case: measure(case, options) for case in cases}, options)
     publish([table], options.json)
-    if options.figure:
-        draw(table, options.figure)
+    if options.figures:
+        draw(table, options.figures / f"{table.name}.png")
 
 
 if __name__ == "__main__":

@@ -2,8 +2,8 @@
 
     python benchmarks/train.py [--network resnet50 --image-size 224 --batch-size 16] [--torch-python PYTHON]
 
-Each case is a process of its own that waits for its turn; in every round each runs a few steps, and the best round of
-each counts. Images are random and in memory: this measures the step, not the disk. The peers of ResNet-50 are
+Each case is a process of its own that waits for its turn; in every round each runs a few steps. The best round of each
+counts; its median is given beside it. Images are random and in memory: this measures the step, not the disk. The peers of ResNet-50 are
 keras.applications.ResNet50 and torchvision's; those of ResNet-20 the same network with Keras' own batch norm, and one
 written for PyTorch below. FLOPs are counted as three times the multiply-adds of the forward pass, times two. On a CPU
 that does not compute in bfloat16, only float32 is measured.
@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import argparse
 import os
+import statistics
 import subprocess
 import sys
 import time
@@ -247,8 +248,8 @@ def choose_cases(torch_python: str | None) -> list[str]:
     return cases
 
 
-def interleave(cases: list[str], options: argparse.Namespace) -> dict[str, float]:
-    """The best round of each case, in seconds."""
+def interleave(cases: list[str], options: argparse.Namespace) -> dict[str, list[float]]:
+    """Return the seconds of each case in each round."""
     workers = {}
     for case in cases:
         python = sys.executable if CASES[case][0] == "keras" else options.torch_python
@@ -266,36 +267,39 @@ def interleave(cases: list[str], options: argparse.Namespace) -> dict[str, float
         assert worker.stdout is not None
         if worker.stdout.readline().strip() != "ready":
             raise SystemExit(f"{case} could not start")
-    best: dict[str, float] = {}
+    seconds: dict[str, list[float]] = {case: [] for case in cases}
     for _ in range(options.rounds):
         for case, worker in workers.items():
             assert worker.stdin is not None and worker.stdout is not None
             worker.stdin.write(f"{options.steps}\n")
             worker.stdin.flush()
-            took = float(worker.stdout.readline())
-            best[case] = min(took, best.get(case, took))
+            seconds[case].append(float(worker.stdout.readline()))
     for worker in workers.values():
         worker.kill()
-    return best
+    return seconds
 
 
-def make_table(seconds: dict[str, float], options: argparse.Namespace) -> Table:
-    """Return images per second, ratio to stock Keras in float32, and share of the matrix product's speed."""
+def make_table(seconds: dict[str, list[float]], options: argparse.Namespace) -> Table:
+    """Return images per second, ratio to stock Keras in float32, and share of the matrix product's speed, all of the
+    best round, and images per second of the median round."""
     from keras_resnet.models.flops import count_cost
     from keras_resnet.models.names import parse_model_name
 
     limits = matmul_limits({"bfloat16" if "bfloat16" in case else "float32" for case in seconds})
     size = options.image_size
     cost = count_cost(parse_model_name(options.network), classes=1000, input_shape=(size, size, 3))
+    images = options.steps * options.batch_size
     rows = []
     for case, took in seconds.items():
-        rate = options.steps * options.batch_size / took
+        rate, median = images / min(took), images / statistics.median(took)
         limit = limits["bfloat16" if "bfloat16" in case else "float32"]
-        rows.append([case, rate, seconds[BASE] / took, rate * 6 * cost.multiply_adds / 1e9 / limit])
+        share = rate * 6 * cost.multiply_adds / 1e9 / limit
+        rows.append([case, rate, median, min(seconds[BASE]) / min(took), share])
     speeds = " and ".join(f"{limit:.0f} GFLOP/s in {dtype}" for dtype, limit in limits.items())
     columns = [
         Column("training step"),
         Column("images/s", ".1f"),
+        Column("median round", ".1f"),
         Column("× stock float32", ".2f"),
         Column("share of matmul speed", ".2f"),
     ]
