@@ -14,7 +14,8 @@ QUALITIES = (85, 60, 35, 10)
 def encode_webp(image: Image.Image, most: int) -> str:
     """Encode an image as base64 of a WebP file of about `most` bytes: without loss where that is small, else as good as
     is."""
-    content = _compress(image, lossless=True)
+    # WebP's default method, 4, takes ten times as long as 0 to save a seventh of the bytes of a lossless image.
+    content = _compress(image, lossless=True, method=0)
     for quality in QUALITIES:
         if len(content) <= most:
             break

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import keras
 import numpy as np
+import tensorflow as tf
 
 from keras_resnet.progress import track
 
-# What a batch may hold: the pixels of 16 images of 64 × 64, or 16 larger images. All activations are kept meanwhile.
+# What a batch may hold: the pixels of 16 images of 64 × 64, or 16 larger images.
 BATCH_SIZE, BATCH_PIXELS = 16, 16 * 64 * 64
 
 
@@ -28,9 +29,12 @@ def channel_min_max(model: keras.Model, tensors: list[keras.KerasTensor], images
             ops.stack([ops.min(tensor, axes), ops.max(tensor, axes)], axis=1) if axes else _duplicate(tensor)
         )
     probe = keras.Model(model.input, extremes)
-    # Not by `predict`, which would keep the graph of what was switched on first.
+    # As a graph, which frees an activation once its extremes are known. Not by `predict`, which would keep the graph of
+    # what was switched on first.
+    pixels = tf.TensorSpec((None, *images.shape[1:]), tf.float32)
+    compute = tf.function(lambda batch: probe(batch, training=False), input_signature=[pixels], autograph=False)
     with track(split_into_batches(images), "ranges of layers", "batches") as batches:
-        parts = [[np.asarray(each) for each in probe(batch.astype("float32"), training=False)] for batch in batches]
+        parts = [[np.asarray(each) for each in compute(batch.astype("float32"))] for batch in batches]
     return [np.concatenate(each) for each in zip(*parts, strict=True)]
 
 
