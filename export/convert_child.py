@@ -134,10 +134,10 @@ def main(arguments: list[str]) -> int:
                 os.dup2(output.fileno(), 1)
                 os.dup2(output.fileno(), 2)
             code = worker.convert(model_file, Path(message["job"]), Path(message["target"]))
-            keras.utils.clear_session()
             sys.stdout.flush()
             answers.write(f"{code}\n")
             answers.flush()
+            keras.utils.clear_session()  # while the parent goes on
     return 0
 
 

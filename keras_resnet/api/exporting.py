@@ -16,6 +16,7 @@ from keras_resnet.config.foreign_words import find_export_name
 from keras_resnet.errors import UsageError, VerdictError, describe_received, did_you_mean
 from keras_resnet.export.accelerators import check_accelerators
 from keras_resnet.export.accelerators.base import AcceleratorReport
+from keras_resnet.export.convert import CONVERTER
 from keras_resnet.export.device_settings import DeviceSettings
 from keras_resnet.export.devices.places import UsablePlaces, find_places
 from keras_resnet.export.formats import FORMATS
@@ -63,6 +64,8 @@ def _export_run(
     run: RunFolder, settings: ExportSettings, request: ExportRequest, on: DeviceSettings | None
 ) -> ExportOutcome:
     usable = UsablePlaces.test(find_places(on), progress.log) if on else UsablePlaces()
+    run.require_finished()
+    CONVERTER.start()  # before this process imports TensorFlow, so that both do it at the same time
     from keras_resnet.export.pipeline import ExportContext
     from keras_resnet.export.remedies import export_with_remedies
     from keras_resnet.export.run_on_devices import DeviceContext
