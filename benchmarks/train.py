@@ -3,10 +3,10 @@
     python benchmarks/train.py [--network resnet50 --image-size 224 --batch-size 16] [--torch-python PYTHON]
 
 Each case is a process of its own that waits for its turn; in every round each runs a few steps. The best round of each
-counts; its median is given beside it. Images are random and in memory: this measures the step, not the disk. The peers of ResNet-50 are
-keras.applications.ResNet50 and torchvision's; those of ResNet-20 the same network with Keras' own batch norm, and one
-written for PyTorch below. FLOPs are counted as three times the multiply-adds of the forward pass, times two. On a CPU
-that does not compute in bfloat16, only float32 is measured.
+counts; the median is given beside it. Images are random and in memory: this measures the step, not the disk. The peers
+of ResNet-50 are keras.applications.ResNet50 and torchvision's; those of ResNet-20 the same network with Keras' own
+batch norm, and one written for PyTorch below. FLOPs are counted as three times the multiply-adds of the forward pass, times
+two. On a CPU that does not compute in bfloat16, only float32 is measured.
 """
 
 from __future__ import annotations
@@ -298,8 +298,8 @@ def make_table(seconds: dict[str, list[float]], options: argparse.Namespace) -> 
     speeds = " and ".join(f"{limit:.0f} GFLOP/s in {dtype}" for dtype, limit in limits.items())
     columns = [
         Column("training step"),
-        Column("images/s", ".1f"),
-        Column("median round", ".1f"),
+        Column("images/s", ".4g"),
+        Column("median round", ".4g"),
         Column("× stock float32", ".2f"),
         Column("share of matmul speed", ".2f"),
     ]

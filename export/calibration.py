@@ -12,7 +12,7 @@ import numpy as np
 from keras_resnet.data import pipeline
 from keras_resnet.data.load import DatasetSplits
 from keras_resnet.errors import DataError
-from keras_resnet.export.settings import DEFAULT_IMAGES
+from keras_resnet.export.settings import DEFAULT_IMAGES, MIN_IMAGES
 from keras_resnet.progress import track
 from keras_resnet.runtime.image import preprocess, read_image
 from keras_resnet.runtime.image_files import format_kinds, list_images
@@ -20,8 +20,6 @@ from keras_resnet.runtime.image_files import format_kinds, list_images
 if TYPE_CHECKING:
     import keras
 
-# TensorFlow's guide to post-training quantization asks for 100 to 500; with fewer than this ranges are chance.
-MIN_IMAGES = 20
 SEED = 0
 
 
@@ -100,7 +98,7 @@ def check_calibration_images(images: np.ndarray, source: str) -> None:
             f"calibration takes uint8 pixels 0–255, neither scaled nor augmented; {source} are {images.dtype}"
         )
     if len(images) < MIN_IMAGES:
-        raise DataError(f"calibration takes {MIN_IMAGES} images or more; {source} are {len(images)}")
+        raise DataError(f"calibration takes {MIN_IMAGES} images or more. Received: {len(images)} ({source})")
     if images.max() <= 2:
         raise DataError(
             f"calibration takes pixels 0–255; the brightest of {source} is {images.max()}: were they scaled?"

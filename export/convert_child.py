@@ -116,6 +116,8 @@ def main(arguments: list[str]) -> int:
         import keras  # meanwhile
 
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent, which gets it too, ends this process
+    # For what libraries leave behind in a process that is killed: the parent removes this folder.
+    tempfile.tempdir = arguments[0]
     worker = Worker(Path(arguments[0]))
     # What is started here reads and writes elsewhere.
     with os.fdopen(os.dup(0)) as messages, os.fdopen(os.dup(1), "w") as answers, open(os.devnull, "rb") as nothing:

@@ -20,6 +20,8 @@ from keras_resnet.export.tflite_options import MIN_MAX, RangeMethod
 TFLITE, RKNN = "tflite", "rknn"
 # Images to calibrate with, about; `calibration.measure_convergence` tells whether that was enough.
 DEFAULT_IMAGES = 200
+# TensorFlow's guide to post-training quantization asks for 100 to 500; with fewer than this ranges are chance.
+MIN_IMAGES = 20
 Io = Literal["uint8", "int8", "float"]
 EngineName = Literal["tensorflow", "litert-quantizer"]
 # Settings that only TFLite files take.
@@ -74,7 +76,7 @@ class ExportSettings(OptionsSection):
         DEFAULT_IMAGES,
         "Number of training images to calibrate with.",
         Option("--calibration-images", QUANTIZATION),
-        ge=1,
+        ge=MIN_IMAGES,
     )
     engine: EngineName = setting(
         "tensorflow",

@@ -7,7 +7,7 @@ from dataclasses import dataclass, fields, replace
 from functools import cached_property
 from pathlib import Path
 
-from keras_resnet.errors import ExportError
+from keras_resnet.errors import ExportError, UsageError
 from keras_resnet.evaluation.evaluate import evaluate
 from keras_resnet.export.benchmark import Cost
 from keras_resnet.export.device_verdict import DeviceVerdict
@@ -41,7 +41,7 @@ class FileOnDevices:
 
     @classmethod
     def load(cls, file: Path, reference: Reference) -> FileOnDevices:
-        """Load `file`. Raises ExportError if it has other labels, or is no TFLite file."""
+        """Load `file`. Raises ExportError if it has other labels, UsageError if it is no TFLite file."""
         require_file(file)
         sha256 = hash_file(file)
         model = require_tflite(file, load_file(file))
@@ -105,9 +105,12 @@ class FileOnDevices:
 
 
 def require_tflite(file: Path, model: LoadedModel) -> TFLiteModel:
-    """Return the loaded `file`. Raises ExportError unless it is a TFLite file: devices run no others."""
+    """Return the loaded `file`. Raises UsageError unless it is a TFLite file: devices run no others."""
     if not isinstance(model, TFLiteModel):
-        raise ExportError(f"{file.name} is no TFLite file: other files are verified on this machine's CPU alone")
+        raise UsageError(
+            f"devices run TFLite files alone. Received: {file.name}; without --on and its options, kresnet verify runs"
+            " it on this machine's CPU"
+        )
     return model
 
 

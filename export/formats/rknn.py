@@ -149,10 +149,10 @@ class RKNN(Format):
 def find_python() -> str:
     """Return the Python that has the toolkit. Raises UsageError where there is none, with how to make it."""
     if not sys.platform.startswith("linux"):
-        raise UsageError(f"--rknn needs Linux: {TOOLKIT} is for it alone")
+        raise UsageError(f"files for Rockchip need Linux: {TOOLKIT} is for it alone")
     python = os.environ.get(PYTHON_VARIABLE, "")
     if not python:
-        raise UsageError(f"--rknn needs {TOOLKIT}, which takes a Python environment of its own; {HOW}")
+        raise UsageError(f"files for Rockchip need {TOOLKIT}, which takes a Python environment of its own; {HOW}")
     try:
         looked = subprocess.run([python, "-I", "-c", _LOOK], capture_output=True, check=False)
     except OSError as error:

@@ -73,7 +73,7 @@ def _print_result(result: SearchResult) -> None:
     from keras_resnet.network_search.tables import COLUMNS, SPARE, list_rows
 
     if rows := list_rows(result):
-        title = f"{result.folder.name}: not surpassed in accuracy, latency and size; within {result.budget} or not"
+        title = f"{result.folder.name}: Pareto front of accuracy, latency and size; the budget is {result.budget}"
         console.print_table(title, COLUMNS, rows, prose=["network", "recipe", "verdict"], spare=SPARE)
     states = [each.state for each in result.trained]
     left_out = counted(len(result.left_out), "network")
@@ -93,9 +93,8 @@ def _print_estimates(run: DryRun, as_json: bool) -> None:
         console.emit_json(run.as_dict())
     elif run.within:
         columns, rows = list_estimates(run.within[:SHOWN])
-        title = (
-            f"expected to be within {run.budget} on {run.where}: {len(run.within)} of {counted(run.total, 'network')}"
-        )
+        within = run.budget.describe(run.where)
+        title = f"expected to be within {within}: {len(run.within)} of {counted(run.total, 'network')}"
         console.print_table(title, columns, rows)
         if len(run.within) > SHOWN:
             console.emit(f"… and {len(run.within) - SHOWN} smaller ones (--json has all)")

@@ -146,7 +146,8 @@ def inspect(file: Path | None, runs: str | None, as_json: bool) -> None:
     for key, value in description.items():
         if isinstance(value, dict):
             value = ", ".join(f"{name} {_format(each)}" for name, each in value.items())
-        console.emit(f"{key}: {_format(value)}")
+        if value is not None:
+            console.emit(f"{key}: {_format(value)}")
     if needs:
         for line in describe_all_needs([{"file": Path(description["file"]).name, "micro": needs}]):
             console.emit(line)

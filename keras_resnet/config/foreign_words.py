@@ -102,6 +102,7 @@ OF_COMMANDS: dict[str, dict[str, str]] = {
     },
     "evaluate": dict.fromkeys((*_DATA, *_SIZES), _OWN_IMAGES),
     "verify": dict.fromkeys((*_DATA, *_SIZES), _OWN_IMAGES),
+    "search": {"--task": "A search is for image classification with one label per image."},
 }
 for _command in ("predict", "export", "evaluate", "verify", "compress", "report", "demo", "diagnose"):
     _answers = dict.fromkeys(_RUNS, f"The run is named without an option: kresnet {_command} RUN.")

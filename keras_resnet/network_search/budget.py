@@ -39,6 +39,8 @@ QUANTITIES = {
         Quantity("macs", "multiply-adds of one image", {"k": 1e3, "M": 1e6, "G": 1e9}, ("k", "M", "G"), "M", 2),
     )
 }
+# What a file has wherever it runs.
+ANYWHERE = {"size", "macs"}
 # By the name of a quantity: what is known of a file.
 Costs = Mapping[str, float]
 _LIMIT = re.compile(r"\s*(?P<name>[A-Za-z_]+)\s*(?P<sign><=|≤)\s*(?P<number>[^\s]*?)\s*(?P<unit>[A-Za-zµ%]*)\s*")
@@ -68,11 +70,17 @@ class Budget:
     @classmethod
     def parse(cls, text: str) -> Budget:
         """Return the budget that `text` describes. Raises UsageError, in one sentence, for anything else."""
-        limits = [_parse_limit(part) for part in text.split(",")]
+        limits = [_parse_limit(part, text) for part in text.split(",")]
         names = [limit.quantity.name for limit in limits]
         if twice := [name for name in names if names.count(name) > 1]:
             raise UsageError(f"--budget limits {twice[0]} twice. Received: {text!r}")
         return cls(tuple(limits))
+
+    def describe(self, where: str) -> str:
+        """Return the budget in words, with `where` files are measured unless all that is limited is the same
+        everywhere."""
+        is_anywhere = set(self.names) <= ANYWHERE
+        return str(self) if is_anywhere else f"{self} on {where}"
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -97,10 +105,14 @@ def format_costs(costs: Costs, names: Iterable[str] = QUANTITIES) -> str:
     return ", ".join(f"{name} {QUANTITIES[name].format(costs[name])}" for name in names if name in costs)
 
 
-def _parse_limit(part: str) -> Limit:
+def _parse_limit(part: str, text: str) -> Limit:
+    """Return the limit that `part` of the budget `text` describes. Raises UsageError."""
     match = _LIMIT.fullmatch(part)
     if match is None:
-        raise UsageError(f"--budget must be limits such as '{EXAMPLE}'. Received: {part.strip()!r}")
+        raise UsageError(
+            f"--budget must be limits such as '{EXAMPLE}': names, <= and numbers with units, with commas between."
+            f" Received: {text!r}"
+        )
     name = match["name"]
     if name not in QUANTITIES:
         near = did_you_mean(name, QUANTITIES)

@@ -61,7 +61,7 @@ class DryRun:
         """What to say where nothing is expected to be within the budget."""
         costs = format_costs(self.nearest.costs, self.budget.names)
         return (
-            f"no network is expected to be within {self.budget} on {self.where}; the nearest,"
+            f"no network is expected to be within {self.budget.describe(self.where)}; the nearest,"
             f" {self.nearest.architecture}, is estimated at {costs}"
         )
 
@@ -78,7 +78,7 @@ def estimate_space(settings: SearchSettings, on: DeviceSettings, log: Log) -> Dr
     budget = Budget.parse(settings.budget)
     target = Target.create(settings, on, budget)
     target.require_usable(log)
-    prepared = prepare(settings, runs_home(settings.runs), log)
+    prepared = prepare(settings, target, runs_home(settings.runs), log)
     probe = CostProbe(
         prepared.counted,
         prepared.spec,

@@ -77,4 +77,4 @@ def describe_failure(outcomes: tuple[Outcome, ...] | list[Outcome], budget: Budg
         return f"no candidate has a file yet, within {budget} or not; more --trials or --hours may bring one{broken}"
     verdict = f", verdict {nearest.verdict}" if nearest.verdict else ""
     costs = format_costs(nearest.costs, budget.names)
-    return f"no candidate is within {budget}; the nearest, {nearest.candidate.architecture}, has {costs}{verdict}"
+    return f"no candidate is within {budget}; the nearest, {nearest.candidate.architecture}: {costs}{verdict}"

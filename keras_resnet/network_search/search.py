@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import gc
 import json
+import shutil
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -30,6 +31,8 @@ from keras_resnet.run.lock import find_lock_holder, lock_run
 from keras_resnet.runtime.plurals import counted
 
 REQUEST, TRIALS, COSTS = "search.json", "trials.json", "costs.json"
+# What is chosen among, in a request.
+SPACE = "space"
 
 
 def run_search(settings: SearchSettings, on: DeviceSettings, log: Log) -> SearchResult:
@@ -48,14 +51,19 @@ def run_search(settings: SearchSettings, on: DeviceSettings, log: Log) -> Search
     require_optuna()
     require_creatable(home)
     target.require_usable(log)
-    prepared = prepare(settings, home, log)
+    prepared = prepare(settings, target, home, log)
     folder = find_folder(home, settings, _request(settings, target, prepared), log)
     with _lock(folder):
         for line in prepared.space.describe():
             log(line)
         probe = CostProbe(prepared.counted, prepared.spec, prepared.classes, target, budget, folder / COSTS, log)
         probe.require_accelerator()
-        first = choose_first(probe, prepared.space.default)
+        try:
+            first = choose_first(probe, prepared.space.default)
+        except SearchError:
+            if not Study.is_in(folder):  # nothing was trained, so the name stays free
+                shutil.rmtree(folder)
+            raise
         trainer = Trainer(home, prepared.shared, target)
         study = Study(folder, settings, budget, prepared.space, probe, trainer, log)
         study.begin(first)
@@ -93,10 +101,10 @@ def require_any(probe: CostProbe) -> None:
     nearest = min(probe.measured, key=lambda each: probe.budget.excess(probe.measured[each]), default=None)
     if nearest is None:
         smallest = next(iter(probe.counted))
-        reason = f"the smallest, {smallest}, has {probe.find(smallest).reason}"
+        reason = f"the smallest, {smallest}: {probe.find(smallest).reason}"
     else:
-        reason = f"the nearest, {nearest}, has {format_costs(probe.measured[nearest], probe.budget.names)}"
-    raise SearchError(f"no network is within {probe.budget} on {probe.target.where}; {reason}")
+        reason = f"the nearest, {nearest}: {format_costs(probe.measured[nearest], probe.budget.names)}"
+    raise SearchError(f"no network is within {probe.budget.describe(probe.target.where)}; {reason}")
 
 
 def find_folder(home: Path, settings: SearchSettings, request: dict[str, Any], log: Log) -> Path:
@@ -107,13 +115,15 @@ def find_folder(home: Path, settings: SearchSettings, request: dict[str, Any], l
     while True:
         folder = home / (stem if number == 1 else f"{stem}-{number}")
         if (folder / REQUEST).is_file():
-            if json.loads((folder / REQUEST).read_text(encoding="utf-8")) == request:
+            begun = json.loads((folder / REQUEST).read_text(encoding="utf-8"))
+            if begun == request:
                 log(f"search: goes on with {folder}")
                 return folder
             if settings.name:
                 raise UsageError(
-                    f"--name {settings.name}: {folder} is a search with other settings; choose another name, or give"
-                    " those that it was begun with"
+                    f"--name {settings.name}: {folder} is a search with other settings:"
+                    f" {_list_differences(begun, request)}; choose another name, or give the settings that it was begun"
+                    " with"
                 )
         elif settings.name or not folder.exists():
             require_free(home, folder.name)
@@ -135,10 +145,24 @@ def _request(settings: SearchSettings, target: Target, prepared: Prepared) -> di
         "sampler": settings.sampler,
         "seed": settings.seed,
         "classes": prepared.classes,
-        "space": prepared.space.to_dict(),
+        SPACE: prepared.space.to_dict(),
     }
     document: dict[str, Any] = json.loads(json.dumps(request))
     return document
+
+
+def _list_differences(begun: Mapping[str, Any], request: Mapping[str, Any]) -> str:
+    """Return in words what differs between two requests: "max_drop was 1.0, is 2.0; …"."""
+    pairs = [(name, begun.get(name), value) for name, value in request.items() if name != SPACE]
+    pairs += [(name, begun.get(SPACE, {}).get(name), value) for name, value in request.get(SPACE, {}).items()]
+    return "; ".join(
+        f"{name.replace('_', ' ')} was {_shorten(old)}, is {_shorten(new)}" for name, old, new in pairs if old != new
+    )
+
+
+def _shorten(value: Any) -> str:
+    """Return a value of a request in words."""
+    return ", ".join(map(str, value)) if isinstance(value, list) else str(value)
 
 
 def _search(study: Study, settings: SearchSettings, log: Log) -> SearchResult:
@@ -146,7 +170,7 @@ def _search(study: Study, settings: SearchSettings, log: Log) -> SearchResult:
     began, done = time.monotonic(), study.count_trained()
     total = None if settings.hours else settings.trials or DEFAULT_TRIALS
     if total is not None and done >= total:
-        log(f"{counted(done, 'candidate')} trained already; a larger --trials goes on")
+        log(f"{counted(done, 'candidate')} trained already; a larger --trials continues the search")
     is_interrupted = False
     try:
         with show_progress(None if total is None else max(0, total - done), "candidates", "searching") as advance:

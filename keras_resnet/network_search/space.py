@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from keras_resnet.config.data import FITS
@@ -120,7 +120,8 @@ def create_space(settings: SearchSettings, spec: Spec, classes: int, log: Log) -
     models = _choose_models(settings, Architecture(name, 1.0, max(sizes, key=_area), channels), classes, log)
     most = settings.epochs or 2 * spec.training.epochs
     epochs = tuple(sorted({max(1, most // 2), most}))
-    widths = _distinct(settings.width) or _different_widths(models, max(sizes, key=_area), channels, classes)
+    largest = Architecture(models[0], 1.0, max(sizes, key=_area), channels)
+    widths = _different_widths(_distinct(settings.width) or WIDTHS, models, largest, classes, log)
     default = Candidate(
         Architecture(
             name if name in models else models[0],
@@ -174,14 +175,20 @@ def _choose_models(settings: SearchSettings, default: Architecture, classes: int
     return names
 
 
-def _different_widths(models: Sequence[str], size: ImageSize, channels: int, classes: int) -> tuple[float, ...]:
-    """Return those of `WIDTHS` that make different networks: filters are rounded to multiples of 8. Of several that
-    make the same, the largest."""
-    widths: dict[tuple[object, ...], float] = {}
-    for width in WIDTHS:
-        counts = [Architecture(name, width, size, channels).count(classes) for name in models]
-        widths[tuple((each.multiply_adds, each.trainable) for each in counts)] = width
-    return tuple(sorted(widths.values()))
+def _different_widths(
+    widths: Sequence[float], models: Sequence[str], like: Architecture, classes: int, log: Log
+) -> tuple[float, ...]:
+    """Return those of `widths` that make different networks: filters are rounded to multiples of 8. Of several that
+    make the same, the largest; the others are logged. like: with the inputs for which that is counted."""
+    alike: dict[tuple[object, ...], list[float]] = {}
+    for width in sorted(widths):
+        counts = [replace(like, model=name, width=width).count(classes) for name in models]
+        alike.setdefault(tuple((each.multiply_adds, each.trainable) for each in counts), []).append(width)
+    for *same, kept in alike.values():
+        if same:
+            others = ", ".join(f"{each:g}" for each in same)
+            log(f"width: {kept:g} for {others} too, since filters are multiples of 8 and the networks are the same")
+    return tuple(each[-1] for each in alike.values())
 
 
 def require_known(settings: SearchSettings) -> None:

@@ -40,8 +40,8 @@ SHARES, HALVES = 4, 2
 MAX_REJECTED = 20
 # What is kept with a trial in Optuna's storage.
 _CANDIDATE, _OUTCOME, _RUN = "candidate", "outcome", "run"
-# The name of the one study in its storage.
-STUDY = "search"
+# Optuna's storage, and the name of the one study in it.
+STORAGE, STUDY = "study.log", "search"
 # By how much the budget counts as exceeded at least, where something else than its limits is not kept.
 _EXCESS = 0.01
 
@@ -73,7 +73,7 @@ class Study:
         from optuna.storages import JournalStorage
         from optuna.storages.journal import JournalFileBackend
 
-        storage = JournalStorage(JournalFileBackend(str(self.folder / "study.log")))
+        storage = JournalStorage(JournalFileBackend(str(self.folder / STORAGE)))
         self._study = optuna.create_study(
             storage=storage,
             study_name=STUDY,
@@ -87,6 +87,11 @@ class Study:
         is_random = self.settings.sampler == "random"
         self._study.sampler = samplers.RandomSampler(seed) if is_random else samplers.TPESampler(seed=seed)
         self._random = random.Random(seed)
+
+    @staticmethod
+    def is_in(folder: Path) -> bool:
+        """Return whether a study was begun in `folder`."""
+        return (folder / STORAGE).exists()
 
     def list_outcomes(self) -> list[Outcome]:
         """Return what became of the candidates so far, in their order."""
@@ -151,6 +156,7 @@ class Study:
         except (TrainingInterrupted, TrainingStopped):
             raise
         except TrainingPruned:
+            self.trainer.note_end(name, {"search": self.folder.name, "epoch": halving.epoch})
             return Outcome(state=PRUNED, epochs=halving.epoch, **base)
         except (TrainingError, UsageError, ExportError) as error:
             if isinstance(error, ExportError):

@@ -35,7 +35,9 @@ class Target:
         file = _choose_file(settings)
         places = find_places(on)
         if len(places) > 1:
-            raise UsageError(f"--on of a search is the one place where the file will run. Received: {len(places)}")
+            raise UsageError(
+                f"a search takes --on once: the place where the file will run. Received: {len(places)} places"
+            )
         if places and file.format.name != TFLITE:
             raise UsageError(f"--on runs TFLite files; {file.format.title} files are timed on this machine")
         if "arena" in budget.names:

@@ -72,6 +72,11 @@ class Trainer:
             with use_provenance(trace_spec(options, self.home)), name_options(options):
                 return train(spec, self.home, name, _log_nothing, report)
 
+    def note_end(self, name: str, document: Mapping[str, object]) -> None:
+        """Write into the run called `name` that its training was ended early."""
+        run = Run(self.home / name)
+        run.write_json(run.ended_early_file, document)
+
     def export(self, run: Run) -> Verdict:
         """Export `run`, verify its file, also where it will run, and return that verdict. Raises ExportError."""
         request, place = self.target.request, self.target.place

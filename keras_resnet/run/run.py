@@ -72,6 +72,11 @@ class Run(RunFiles):
         return self.model_file.is_file()
 
     @property
+    def is_ended_early(self) -> bool:
+        """Whether a search ended the training for better ones, and nobody has resumed it."""
+        return self.ended_early_file.is_file()
+
+    @property
     def has_checkpoint(self) -> bool:
         """Whether there is a training state to resume from."""
         return any(self.checkpoints.glob("step-*.json"))
@@ -104,7 +109,8 @@ class Run(RunFiles):
 
     @classmethod
     def find(cls, home: Path, name: str | None = None) -> Run:
-        """Find the run called `name` in `home` (or a path to its folder), or the newest one.
+        """Find the run called `name` in `home` (or a path to its folder), or the newest one but for those that a search
+        ended early.
 
         Raises RunError if there is none, naming the nearest.
         """
@@ -112,7 +118,7 @@ class Run(RunFiles):
         if name is None:
             if not known:
                 raise RunError(describe_no_runs(home))
-            return known[0]
+            return next((run for run in known if not run.is_ended_early), known[0])
         for folder in (home / name, Path(name)):
             if (folder / "spec.json").is_file():
                 return cls(folder)
@@ -180,8 +186,10 @@ class Run(RunFiles):
             newest = f" (the newest finished run: {finished.name})" if finished else ""
             if trainer := self.find_trainer():
                 raise RunError(f"run {self.name} is still training, by {trainer}; wait until it has finished{newest}")
+            why = ", because a search ended its training early" if self.is_ended_early else ""
             raise RunError(
-                f"run {self.name} has no finished model; continue it with: kresnet train --resume {self.name}{newest}"
+                f"run {self.name} has no finished model{why}; continue it with: kresnet train --resume"
+                f" {self.name}{newest}"
             )
         self.remove_leftovers()
         require_model(self.model_file, self.spec().data.input_shape)
@@ -278,6 +286,8 @@ class Run(RunFiles):
             row["epochs"] = f"{len(self.read_log(log))}/{spec.training.epochs}"
             passed = [each for each in self.own_rows(log) if each["verdict"] in ACCEPTED]
             row["exports"] = [each["file"] for each in passed if not has_other_size(each, self._file_of(each))]
+            if self.is_ended_early:
+                row["state"] = "ended early"
             if not self.is_finished and self.find_trainer():
                 row["state"] = "training"
             if self.is_finished:

@@ -56,6 +56,11 @@ class RunFiles:
         return self.folder / "log.jsonl"
 
     @property
+    def ended_early_file(self) -> Path:
+        """Which search ended the training early, and after which epoch; until it is resumed."""
+        return self.folder / "ended_early.json"
+
+    @property
     def metrics_file(self) -> Path:
         """The finished model's metrics on the validation data."""
         return self.folder / "metrics.json"
@@ -127,6 +132,7 @@ class RunFiles:
             self.spec_file,
             self.labels_file,
             self.log_file,
+            self.ended_early_file,
             self.metrics_file,
             self.analysis_file,
             self.model_file,

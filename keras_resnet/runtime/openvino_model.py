@@ -23,7 +23,10 @@ class OpenVINOModel(TFLiteModel):
     def __init__(self, file: Path, threads: int | None = None) -> None:
         core: Any = import_openvino().Core()
         if file.suffix != TFLITE_SUFFIX:
-            raise UsageError(f"OpenVINO runs {TFLITE_SUFFIX} files. Received: {file}")
+            raise UsageError(
+                f"the runtime openvino is for {TFLITE_SUFFIX} files. Received: {file}; leave it out, and the file runs"
+                " in the runtime of its format"
+            )
         super().__init__(file, threads)
         try:
             self._core, self._network = core, core.read_model(str(file))

@@ -119,6 +119,8 @@ def resume(run: Run, log: Log = print, data_changed: bool = False, goes_on: Goes
             raise RunError(f"the data no longer has the labels run {run.name} was started with")
         change = check_data_unchanged(run, data, data_changed, log) if devices.is_chief else None
         require_memory(spec, classes, devices)
+        if devices.is_chief:
+            run.ended_early_file.unlink(missing_ok=True)
         trainer = build_trainer(spec, data, devices)
         # A checkpoint holds more than the weights that the run started from, and they may be gone by now.
         if not run.has_checkpoint:

@@ -66,7 +66,7 @@ def test_settings(tmp_path, name):
         ("train --find-lr --find-batch-size", "--find-lr and --find-batch-size"),
         ("train --resume none --epochs 5", "it takes no --epochs"),
         ("export --max-drop 101", "--max-drop must be between 0 and 100"),
-        ("export --calibration-images 0", "--calibration-images must be 1 or more. Received: 0"),
+        ("export --calibration-images 5", "--calibration-images must be 20 or more. Received: 5"),
         ("compress none --prune 2", "--prune must be the share of weights"),
         ("predict none x.png --top 0", "--top must be a whole number, 1 or more. Received: 0"),
         ("demo --port 99999", "--port must be a whole number, 0 to 65535. Received: 99999"),

@@ -129,7 +129,9 @@ def test_unknown_benchmarks_are_usage_errors(benchmark_modules, monkeypatch, cap
     with pytest.raises(SystemExit) as error:
         benchmark_modules["all"].main()
     assert error.value.code == 2
-    assert "must be some of train, edge" in (message := capsys.readouterr().err) and "Received: inputs" in message
+    assert (
+        "must be some of train, profile, edge" in (message := capsys.readouterr().err) and "Received: inputs" in message
+    )
 
 
 def test_versions_of_other_libraries_are_pinned(benchmark_modules):

@@ -258,8 +258,9 @@ def test_a_file_of_another_format_is_refused_before_data_are_read(run, kresnet, 
     monkeypatch.setattr("keras_resnet.export.evaluate.load_file", lambda file: object())
     (run.exports / "model.onnx").write_bytes(b"an ONNX file")
     code, out, err = kresnet("verify", run.exports / "model.onnx", "--runs", run.folder.parent, "--on", "local")
-    assert (code, out) == (1, "") and err == [
-        "kresnet: model.onnx is no TFLite file: other files are verified on this machine's CPU alone"
+    assert (code, out) == (2, "") and err == [
+        "kresnet: devices run TFLite files alone. Received: model.onnx; without --on and its options, kresnet verify"
+        " runs it on this machine's CPU"
     ]
 
 

@@ -168,7 +168,7 @@ def test_the_edge_command_runs_openvino(exported, validation, capsys, tmp_path):
     assert main(["predict", str(run.exports / "int8.tflite"), str(image), "--runtime", "openvino", "--json"]) == 0
     assert len(json.loads(capsys.readouterr().out)["predictions"]) == 5
     assert main(["predict", str(run.exports / "c_array" / "kresnet_model.c"), str(image), "--runtime", "openvino"]) == 2
-    assert "OpenVINO runs .tflite files" in capsys.readouterr().err
+    assert "the runtime openvino is for .tflite files" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("cut", [10, 1000, -10])

@@ -160,7 +160,7 @@ def test_calibration_takes_pixels_only():
     check_calibration_images(images, "these")
     for bad, words in (
         (images / 255, "neither scaled nor augmented"),
-        (images[:2], "are 2"),
+        (images[:2], r"Received: 2 \(these\)"),
         (images // 200, "scaled"),
         (np.repeat(images[:1], 30, axis=0), "the same"),
     ):

@@ -165,7 +165,7 @@ def test_damaged_files_are_refused(written, toolkit, tmp_path, monkeypatch):
 @linux
 def test_no_python_of_a_folder_is_run(written, monkeypatch):
     monkeypatch.delenv(PYTHON_VARIABLE, raising=False)
-    with pytest.raises(UsageError, match="needs rknn-toolkit2, which takes a Python environment of its own; make one"):
+    with pytest.raises(UsageError, match="need rknn-toolkit2, which takes a Python environment of its own; make one"):
         load_file(written.exports / FILE)
 
 
@@ -240,7 +240,7 @@ def test_which_files_are_asked_for(trained):
 @pytest.mark.parametrize(
     ("python", "words"),
     [
-        (None, "--rknn needs rknn-toolkit2, which takes a Python environment of its own"),
+        (None, "files for Rockchip need rknn-toolkit2, which takes a Python environment of its own"),
         ("/nowhere/python", "cannot run /nowhere/python for rknn-toolkit2: No such file or directory; make one"),
         (sys.executable, "has no rknn-toolkit2; make one: python3.11 -m venv rockchip"),
     ],

@@ -29,7 +29,10 @@ def test_limits_are_read_in_the_units_of_costs():
         ("latency<=20MB", "latency needs a unit"),
         ("speed<=2ms", "limits latency, size, memory, arena, macs. Received: 'speed'"),
         ("latenc<=2ms", "Did you mean 'latency'?"),
-        ("size>=2MB", "must be limits such as 'latency<=20ms,size<=2MB'. Received: 'size>=2MB'"),
+        (
+            "size>=2MB",
+            "such as 'latency<=20ms,size<=2MB': names, <= and numbers with units, with commas between. Received:",
+        ),
         ("size<=2MB,", "must be limits"),
         ("size<=2MB,size<=1MB", "limits size twice"),
     ],

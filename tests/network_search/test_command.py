@@ -6,6 +6,7 @@ import sys
 from types import SimpleNamespace
 
 import pytest
+from samples import COLOURS, paint
 from trainings import interrupt_after
 
 import keras_resnet as kr
@@ -44,7 +45,7 @@ def searched(tfds_home, tmp_path_factory):
             ["--data", "digits", "--budget", "size<=1MB", "--format", "c-array", "--on", "local"],
             "--on runs TFLite files",
         ),
-        (["--data", "digits", "--budget", "size<=1MB", "--on", "local", "--on", "tflm"], "the one place"),
+        (["--data", "digits", "--budget", "size<=1MB", "--on", "local", "--on", "tflm"], "--on once"),
         (
             ["--data", "digits", "--budget", "latency<=1ms", "--on", "tflm"],
             "limits latency, which means nothing on tflm",
@@ -91,8 +92,21 @@ def test_a_budget_that_no_network_keeps(kresnet, tfds_home, tmp_path):
     options = ["--data", "digits", "--data-dir", tfds_home, "--budget", "macs<=1k", *TINY, "--runs", tmp_path]
     code, out, err = kresnet("search", *options)
     assert code == 1 and not out
-    assert "no network is within macs<=1k on this machine's CPU; the smallest, resnet8 × 0.5, 8 px, gray" in err[-1]
-    assert not list(tmp_path.glob("*/spec.json")), "nothing was trained"
+    assert "no network is within macs<=1k; the smallest, resnet8 × 0.5, 8 px, gray: macs 0.1" in err[-1]
+    assert not list(tmp_path.iterdir()), "nothing was trained, and the name is free"
+
+
+def test_too_few_images_to_calibrate_with_are_said_before_any_training(kresnet, tmp_path):
+    paint(tmp_path / "few", 8, classes={"blue": COLOURS["blue"], "red": COLOURS["red"]})
+    options = ("--data", tmp_path / "few", "--budget", "macs<=3M", *TINY, "--runs", tmp_path / "runs")
+    code, out, err = kresnet("search", *options)
+    assert code == 1 and not out and "calibration takes 20 images or more. Received: 1" in err[-1]
+    assert "(training images of few, " in err[-1] and not list((tmp_path / "runs").glob("*"))
+
+
+def test_it_says_that_it_is_for_one_label_per_image(kresnet, tmp_path):
+    code, _, err = kresnet("search", "--task", "detect", "--data", "shapes", "--budget", "size<=1MB")
+    assert code == 2 and "A search is for image classification with one label per image." in err[-1]
 
 
 def test_the_command_and_python_print_what_there_is(kresnet, tfds_home, tmp_path, monkeypatch):
@@ -104,11 +118,12 @@ def test_the_command_and_python_print_what_there_is(kresnet, tfds_home, tmp_path
     monkeypatch.setattr(Trainer, "export", lambda trainer, run: SimpleNamespace(**verdict, cost=cost, micro=None))
     options = ["--data", "digits", "--data-dir", tfds_home, "--budget", "macs<=3M", *TINY, "--runs", tmp_path]
     code, out, err = kresnet("search", *options, "--trials", "1")
+    assert not any(line.startswith(("image size:", "channels:")) and "default" in line for line in err)
     assert code == 0 and "recommended" in out and "search-digits-000" in out and "resnet8 × 0.5, 8 px" in out
     assert any("next: kresnet demo search-digits-0" in line for line in err)
     code, out, err = kresnet("search", *options, "--trials", "1", "--json")
     assert code == 0 and json.loads(out)["recommended"] == "search-digits-000" and len(begun) == 1
-    assert "1 candidate trained already; a larger --trials goes on" in err
+    assert "1 candidate trained already; a larger --trials continues the search" in err
     keywords = {"model": "resnet8", "width": 0.5, "image_size": 8, "channels": (1, 3), "epochs": 2, "runs": tmp_path}
     result = kr.search("digits", "macs<=3M", data_dir=tfds_home, trials=1, **keywords)
     assert result.run.name == "search-digits-000" and len(begun) == 1 and "recommended" in result._repr_html_()
@@ -141,13 +156,13 @@ def test_the_same_command_goes_on_and_prints_what_there_is(kresnet, searched):
     options, home = searched
     code, out, err = kresnet(*options, "--trials", "1")
     assert code == 0 and len(Run.all(home)) == 1, "nothing was trained"
-    assert "1 candidate trained already; a larger --trials goes on" in err
+    assert "1 candidate trained already; a larger --trials continues the search" in err
     assert "recommended" in out and "search-digits-0" in out and "resnet8 × 0.5, 8 px" in out
     assert any("next: kresnet demo search-digits-0" in line for line in err)
     code, out, _ = kresnet(*options, "--trials", "1", "--json")
     assert code == 0 and json.loads(out)["budget"] == BUDGET
     code, _, err = kresnet(*options, "--seed", "1", "--name", "search-digits")
-    assert code == 2 and "is a search with other settings" in err[-1]
+    assert code == 2 and "is a search with other settings: seed was 0, is 1;" in err[-1]
 
 
 @pytest.mark.slow

@@ -44,6 +44,7 @@ def test_options_narrow_it():
 def test_data_decide_sizes_channels_and_fits():
     assert space_of(size=8, layers=20).image_sizes == ("8", "12", "16")
     assert space_of(size=8, layers=20).widths == (0.5, 1.0, 1.5), "filters are rounded to multiples of 8"
+    assert space_of(size=8, layers=20, width=(0.5, 0.25)).widths == (0.5,), "those are the same networks"
     assert space_of(of=5).channels == (5,) and space_of(fits_by="pad").fits == ("crop", "pad", "stretch")
     assert space_of(fits_by="crop").fits == ("crop",) and space_of(size=(64, 96)).image_sizes == ("64x96",)
 

@@ -4,7 +4,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from keras_resnet.errors import ExportError, SearchError, TrainingError, TrainingInterrupted, TrainingPruned
+from keras_resnet.errors import ExportError, SearchError, TrainingError, TrainingInterrupted, TrainingPruned, UsageError
 from keras_resnet.export.device_settings import DeviceSettings
 from keras_resnet.export.devices.base import UnusableDeviceError
 from keras_resnet.network_search import search as search_module
@@ -40,6 +40,10 @@ class Trainer:
     def __init__(self, home, target):
         self.home, self.target, self.begun, self.candidates, self.interrupt = home, target, [], [], False
         self.error = self.refused = None
+        self.ended = {}
+
+    def note_end(self, name, document):
+        self.ended[name] = document
 
     def train(self, candidate, name, goes_on):
         self.begun.append(name)
@@ -129,6 +133,10 @@ def test_worse_candidates_are_ended_early_and_the_best_is_recommended(make, monk
     states = [each.state for each in result.trained]
     assert states.count(PRUNED) > 3 and states.count(FINISHED) > 2
     assert all(each.epochs < each.candidate.recipe.epochs for each in result.trained if each.state == PRUNED)
+    pruned = {
+        each.run: {"search": "search-digits", "epoch": each.epochs} for each in result.trained if not each.accuracy
+    }
+    assert study.trainer.ended == pruned
     finished = [each for each in result.trained if each.state == FINISHED]
     assert result.recommended.accuracy == max(each.accuracy for each in finished)
     assert result.recommended in result.front
@@ -248,5 +256,5 @@ def test_the_folder_of_the_same_search_is_found_again(tmp_path):
     assert first.name == "search-photos" and find_folder(tmp_path, settings, {"budget": "a"}, print) == first
     assert find_folder(tmp_path, settings, {"budget": "b"}, print).name == "search-photos-2"
     named = SearchSettings(data="photos/", budget=LIMITS, name="search-photos")
-    with pytest.raises(Exception, match="is a search with other settings"):
+    with pytest.raises(UsageError, match="is a search with other settings: budget was a, is b; choose another name"):
         find_folder(tmp_path, named, {"budget": "b"}, print)

@@ -2,7 +2,7 @@
 
 import pytest
 
-from keras_resnet.errors import TrainingPruned
+from keras_resnet.errors import RunError, TrainingPruned
 from keras_resnet.export.device_settings import DeviceSettings
 from keras_resnet.network_search.budget import Budget
 from keras_resnet.network_search.candidates import Architecture, Candidate, Recipe
@@ -32,9 +32,14 @@ def test_a_training_that_was_ended_early_can_go_on(tmp_path, tfds_home):
     run = Run(tmp_path / "early")
     assert [(row["epoch"], row["val_accuracy"]) for row in run.read_log()] == asked and len(asked) == 2
     assert run.has_checkpoint and not run.is_finished
+    trainer.note_end("early", {"search": "digits", "epoch": 2})
+    assert run.summary()["state"] == "ended early"
+    with pytest.raises(RunError, match="has no finished model, because a search ended its training early; continue"):
+        run.require_finished()
     spec = run.spec()
     assert spec.augment.mixup == 0.2 and spec.data.channels == 1 and spec.network.width == 0.5
     assert trainer.train(CANDIDATE, "early", ends_after_two).is_finished
+    assert not run.is_ended_early and run.summary()["state"] == "finished"
     assert len(run.read_log()) == 3 and len(asked) == 2, "after the last epoch nothing is asked"
     verdict = trainer.export(run)
     costs = list_costs(verdict, CANDIDATE.architecture.count(10))

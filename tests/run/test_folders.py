@@ -63,6 +63,16 @@ def test_only_an_empty_folder_takes_no_name(tmp_path):
     assert [path.name for path in (tmp_path / "full").iterdir()] == ["notes.txt"]
 
 
+def test_the_newest_run_is_none_that_a_search_ended_early(tmp_path):
+    first, second, third = (Run.create(tmp_path, Spec(), ("a", "b"), name) for name in ("one", "two", "three"))
+    assert Run.find(tmp_path) == third
+    third.write_json(third.ended_early_file, {"search": "digits", "epoch": 2})
+    assert Run.find(tmp_path) == second and third.is_ended_early
+    for run in (first, second):
+        run.write_json(run.ended_early_file, {"search": "digits", "epoch": 2})
+    assert Run.find(tmp_path) == third, "there is no other"
+
+
 def test_a_taken_name_is_refused_before_anything_is_read(kresnet, tmp_path):
     (tmp_path / "taken").mkdir()
     (tmp_path / "taken" / "notes.txt").touch()
