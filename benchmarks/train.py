@@ -5,8 +5,8 @@
 Each case is a process of its own that waits for its turn; in every round each runs a few steps. The best round of each
 counts; the median is given beside it. Images are random and in memory: this measures the step, not the disk. The peers
 of ResNet-50 are keras.applications.ResNet50 and torchvision's; those of ResNet-20 the same network with Keras' own
-batch norm, and one written for PyTorch below. FLOPs are counted as three times the multiply-adds of the forward pass, times
-two. On a CPU that does not compute in bfloat16, only float32 is measured.
+batch norm, and one written for PyTorch below. FLOPs are counted as three times the multiply-adds of the forward pass,
+times two. On a CPU that does not compute in bfloat16, only float32 is measured.
 """
 
 from __future__ import annotations
