@@ -53,12 +53,14 @@ def prepare(settings: SearchSettings, target: Target, home: Path, log: Log) -> P
     with name_options(options):
         require_effect(spec.data, options)
     require_source(spec.data)
-    data = load_dataset(spec.data, partial(_log_unless_chosen, log, _single_choices(settings)), TRAINING_SPLITS)
+    given = trace_spec(default, home)
+    with use_provenance(given):
+        data = load_dataset(spec.data, partial(_log_unless_chosen, log, _single_choices(settings)), TRAINING_SPLITS)
     if not settings.dry_run and target.file.needs_calibration:
         build_calibration(data, count=target.request.calibration_images)  # or why it cannot be had, before any training
     shared = options
     if not settings.dry_run:
-        with use_provenance(trace_spec(default, home)):
+        with use_provenance(given):
             spec = _resolve(spec, data)
         shared = {**options, "flip": spec.augment.flip, "precision": spec.training.precision}
     spec = replace(spec, data=data.describe_in(spec.data))

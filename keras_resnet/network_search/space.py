@@ -19,6 +19,7 @@ from keras_resnet.models.names import model_name, parse_model_name
 from keras_resnet.network_search.candidates import Architecture, Candidate, Recipe
 from keras_resnet.network_search.settings import SearchSettings
 from keras_resnet.progress import Log
+from keras_resnet.runtime.plurals import counted
 
 if TYPE_CHECKING:
     import optuna
@@ -50,18 +51,18 @@ class Space:
     def architectures(self, classes: int) -> dict[Architecture, Cost]:
         """Return all networks with their inputs that exist, those with the fewest multiply-adds first, and what can be
         counted of each. Raises UsageError where there is none."""
-        counted: dict[Architecture, Cost] = {}
+        costs: dict[Architecture, Cost] = {}
         error: UsageError | None = None
         for values in itertools.product(self.models, self.widths, self.image_sizes, self.channels):
             options = dict(zip(("model", "width", "image_size", "channels"), values, strict=True))
             architecture = Architecture.from_options(options)
             try:
-                counted[architecture] = architecture.count(classes)
+                costs[architecture] = architecture.count(classes)
             except UsageError as impossible:
                 error = impossible
-        if not counted and error:
+        if not costs and error:
             raise error
-        return dict(sorted(counted.items(), key=lambda each: each[1].multiply_adds))
+        return dict(sorted(costs.items(), key=lambda each: each[1].multiply_adds))
 
     def propose(self, trial: optuna.Trial) -> Candidate:
         """Return the candidate that Optuna proposes for `trial`."""
@@ -90,7 +91,8 @@ class Space:
         """Return what is chosen among, a line each."""
         recipe = self.default.recipe
         rates, decays = ([f"{value * f:.2g}" for f in factors] for value, factors in self._scales(recipe))
-        inputs = f"{', '.join(self.image_sizes)} pixels, {' or '.join(map(str, self.channels))} channels"
+        channels = " or ".join([*map(str, self.channels[:-1]), counted(self.channels[-1], "channel")])
+        inputs = f"{', '.join(self.image_sizes)} pixels, {channels}"
         return [
             f"networks: {', '.join(self.models)}; widths {', '.join(f'{each:g}' for each in self.widths)}",
             f"images: {inputs}, fit {' or '.join(self.fits)}",
@@ -160,14 +162,14 @@ def _choose_models(settings: SearchSettings, default: Architecture, classes: int
         return names
     most = LARGEST * default.count(classes).multiply_adds
     listed = [name for family in get_families() for name in (*family.cifar_variants, *family.imagenet_variants)]
-    counted: dict[str, int] = {}
+    sizes: dict[str, int] = {}
     for name in listed:
         if not has_shortcuts(parse_model_name(name)):
             continue
         architecture = Architecture(name, 1.0, default.image_size, default.channels)
         if (multiply_adds := architecture.count(classes).multiply_adds) <= most:
-            counted[name] = multiply_adds
-    names = tuple(sorted(counted, key=counted.__getitem__))
+            sizes[name] = multiply_adds
+    names = tuple(sorted(sizes, key=sizes.__getitem__))
     log(
         f"networks: {', '.join(names)} (of those that kresnet models lists, the residual ones of at most"
         f" {LARGEST:g} times the multiply-adds of {default.model}; --model and --depth name others)"
