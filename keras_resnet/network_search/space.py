@@ -184,13 +184,22 @@ def _different_widths(
     make the same, the largest; the others are logged. like: with the inputs for which that is counted."""
     alike: dict[tuple[object, ...], list[float]] = {}
     for width in sorted(widths):
-        counts = [replace(like, model=name, width=width).count(classes) for name in models]
-        alike.setdefault(tuple((each.multiply_adds, each.trainable) for each in counts), []).append(width)
+        counts = tuple(_count_size(replace(like, model=name, width=width), classes) for name in models)
+        alike.setdefault(counts, []).append(width)
     for *same, kept in alike.values():
         if same:
             others = ", ".join(f"{each:g}" for each in same)
             log(f"width: {kept:g} for {others} too, since filters are multiples of 8 and the networks are the same")
     return tuple(each[-1] for each in alike.values())
+
+
+def _count_size(architecture: Architecture, classes: int) -> tuple[int, int] | None:
+    """Return the multiply-adds and the parameters of a network; None for one that does not exist."""
+    try:
+        cost = architecture.count(classes)
+    except UsageError:
+        return None
+    return cost.multiply_adds, cost.trainable
 
 
 def require_known(settings: SearchSettings) -> None:
