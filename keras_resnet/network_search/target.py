@@ -16,6 +16,7 @@ from keras_resnet.export.tflite_options import ALL, TFLiteOptions, build_tflite_
 from keras_resnet.network_search.budget import Budget
 from keras_resnet.network_search.settings import SearchSettings
 from keras_resnet.progress import Log
+from keras_resnet.runtime.plurals import counted
 
 # Bytes that a weight takes at least, by the type of weights.
 WEIGHT_BYTES = {"float32": 4, "float16": 2, "int8": 1}
@@ -36,7 +37,8 @@ class Target:
         places = find_places(on)
         if len(places) > 1:
             raise UsageError(
-                f"a search takes --on once: the place where the file will run. Received: {len(places)} places"
+                f"a search takes --on once, the place where the file will run. Received:"
+                f" {counted(len(places), 'place')}"
             )
         if places and file.format.name != TFLITE:
             raise UsageError(f"--on runs TFLite files; {file.format.title} files are timed on this machine")
