@@ -64,8 +64,8 @@ def _export_run(
     run: RunFolder, settings: ExportSettings, request: ExportRequest, on: DeviceSettings | None
 ) -> ExportOutcome:
     usable = UsablePlaces.test(find_places(on), progress.log) if on else UsablePlaces()
-    run.require_finished()
-    CONVERTER.start()  # before this process imports TensorFlow, so that both do it at the same time
+    if run.is_finished:  # others are refused below
+        CONVERTER.start()  # before this process imports TensorFlow, so that both do it at the same time
     from keras_resnet.export.pipeline import ExportContext
     from keras_resnet.export.remedies import export_with_remedies
     from keras_resnet.export.run_on_devices import DeviceContext

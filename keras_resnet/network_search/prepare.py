@@ -48,14 +48,15 @@ def prepare(settings: SearchSettings, target: Target, home: Path, log: Log) -> P
     options = {"data": settings.data, "data_dir": settings.data_dir, "seed": settings.seed}
     options = {name: value for name, value in options.items() if value is not None}
     # Random weights, so that none are downloaded for a network that may not be within the budget.
-    default = {**options, **_single_choices(settings), "weights": NO_WEIGHTS}
+    single = _single_choices(settings)
+    default = {**options, **single, "weights": NO_WEIGHTS}
     spec = build_spec(default, home, lambda message: None)
     with name_options(options):
         require_effect(spec.data, options)
     require_source(spec.data)
     given = trace_spec(default, home)
     with use_provenance(given):
-        data = load_dataset(spec.data, partial(_log_unless_chosen, log, _single_choices(settings)), TRAINING_SPLITS)
+        data = load_dataset(spec.data, partial(_log_unless_chosen, log, single), TRAINING_SPLITS)
     if not settings.dry_run and target.file.needs_calibration:
         build_calibration(data, count=target.request.calibration_images)  # or why it cannot be had, before any training
     shared = options

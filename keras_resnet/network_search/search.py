@@ -156,11 +156,13 @@ def _list_differences(begun: Mapping[str, Any], request: Mapping[str, Any]) -> s
     pairs = [(name, begun.get(name), value) for name, value in request.items() if name != SPACE]
     pairs += [(name, begun.get(SPACE, {}).get(name), value) for name, value in request.get(SPACE, {}).items()]
     return "; ".join(
-        f"{name.replace('_', ' ')} was {_shorten(old)}, is {_shorten(new)}" for name, old, new in pairs if old != new
+        f"{name.replace('_', ' ')} was {_format_value(old)}, is {_format_value(new)}"
+        for name, old, new in pairs
+        if old != new
     )
 
 
-def _shorten(value: Any) -> str:
+def _format_value(value: Any) -> str:
     """Return a value of a request in words."""
     return ", ".join(map(str, value)) if isinstance(value, list) else str(value)
 

@@ -162,14 +162,14 @@ def _choose_models(settings: SearchSettings, default: Architecture, classes: int
         return names
     most = LARGEST * default.count(classes).multiply_adds
     listed = [name for family in get_families() for name in (*family.cifar_variants, *family.imagenet_variants)]
-    sizes: dict[str, int] = {}
+    counts: dict[str, int] = {}
     for name in listed:
         if not has_shortcuts(parse_model_name(name)):
             continue
         architecture = Architecture(name, 1.0, default.image_size, default.channels)
         if (multiply_adds := architecture.count(classes).multiply_adds) <= most:
-            sizes[name] = multiply_adds
-    names = tuple(sorted(sizes, key=sizes.__getitem__))
+            counts[name] = multiply_adds
+    names = tuple(sorted(counts, key=counts.__getitem__))
     log(
         f"networks: {', '.join(names)} (of those that kresnet models lists, the residual ones of at most"
         f" {LARGEST:g} times the multiply-adds of {default.model}; --model and --depth name others)"

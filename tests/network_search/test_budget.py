@@ -31,7 +31,8 @@ def test_limits_are_read_in_the_units_of_costs():
         ("latenc<=2ms", "Did you mean 'latency'?"),
         (
             "size>=2MB",
-            "such as 'latency<=20ms,size<=2MB': names, <= and numbers with units, with commas between. Received:",
+            "must be limits such as 'latency<=20ms,size<=2MB': names, <= and numbers with units, with commas between."
+            " Received: 'size>=2MB'",
         ),
         ("size<=2MB,", "must be limits"),
         ("size<=2MB,size<=1MB", "limits size twice"),
