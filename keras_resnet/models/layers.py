@@ -59,12 +59,15 @@ class KerasNamespace(Protocol):
 class Layers:
     """Layers of `keras` (the module keras or tf_keras) computing in `dtype`, a Keras policy name.
 
-    normalizer: the layer class that normalizes, instead of that Keras' own BatchNormalization.
+    normalizer, convolution, rectifier: the layer classes to use instead of that Keras' own BatchNormalization, Conv2D
+    and ReLU inside a network.
     """
 
     keras: KerasNamespace
     dtype: str = "float32"
     normalizer: Callable[..., Layer] | None = None
+    convolution: Callable[..., Layer] | None = None
+    rectifier: Callable[..., Layer] | None = None
 
     def input(self, height: int | None, width: int | None, channels: int = 3) -> Tensor:
         """Return a (batch, height, width, channels) float32 input named "pixels", values 0–255; None for any size."""
@@ -88,7 +91,8 @@ class Layers:
         if stride > 1 and kernel > 1:
             x = self.pad(x, kernel // 2, name=f"{name}_pad")
             padding = "valid"
-        layer = self.keras.layers.Conv2D(
+        convolution = self.convolution or self.keras.layers.Conv2D
+        layer = convolution(
             filters,
             kernel,
             strides=stride,
@@ -116,7 +120,8 @@ class Layers:
 
     def relu(self, x: Tensor, *, name: str) -> Tensor:
         """Add a rectified linear unit."""
-        return self.keras.layers.ReLU(dtype=self.dtype, name=name)(x)
+        rectifier = self.rectifier or self.keras.layers.ReLU
+        return rectifier(dtype=self.dtype, name=name)(x)
 
     def pad(self, x: Tensor, margin: int, *, name: str) -> Tensor:
         """Pad height and width by `margin` zeros on each side."""

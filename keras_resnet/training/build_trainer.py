@@ -51,7 +51,7 @@ def build_trainer(
     method = create_training_method(spec, task)
     method.require_processes(devices.world_size)
     steps = pipeline.steps_per_epoch(data.splits["train"], training.batch_size)
-    layers = training_layers(training.precision, devices.replicas)
+    layers = training_layers(training.precision, devices.replicas, devices.kind)
     keras.utils.set_random_seed(training.seed)
     with devices.strategy.scope():
         model = method.build_model(layers, count_total_steps(spec, steps))

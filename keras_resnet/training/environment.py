@@ -62,7 +62,7 @@ def _choose_precision() -> tuple[str, str]:
     from keras_resnet.training.resolve import training_layers
 
     def trial(policy: str) -> keras.Model:
-        return build.build_shallowest(training_layers(policy, 1), NetworkSpec(TRIAL_DEPTH), TRIAL_IMAGE_SIZE)
+        return build.build_shallowest(training_layers(policy), NetworkSpec(TRIAL_DEPTH), TRIAL_IMAGE_SIZE)
 
     with show_activity("trying precisions"):
         precision, reason = choose_precision(trial, TRIAL_IMAGE_SIZE, TRIAL_BATCH_SIZE)

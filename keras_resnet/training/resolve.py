@@ -14,6 +14,7 @@ from keras_resnet.data import pipeline
 from keras_resnet.data.load import DatasetSplits
 from keras_resnet.data.mirroring import decide_flip
 from keras_resnet.data.scaled_decoding import decide_scaled_decoding
+from keras_resnet.machine import onednn
 from keras_resnet.models import build
 from keras_resnet.models.backbone import get_family
 from keras_resnet.models.layers import Layers
@@ -182,7 +183,9 @@ def _resolve_precision(spec: Spec, devices: Devices, log: Log) -> Spec:
     elif precision == "auto" and devices.is_chief:
         with show_activity("trying precisions"):
             precision, reason = choose_precision(
-                lambda policy: build.build_shallowest(training_layers(policy, 1), spec.network, side, channels),
+                lambda policy: build.build_shallowest(
+                    training_layers(policy, kind=devices.kind), spec.network, side, channels
+                ),
                 side,
                 batch // devices.replicas,
                 channels,
@@ -192,12 +195,18 @@ def _resolve_precision(spec: Spec, devices: Devices, log: Log) -> Spec:
     return replace(spec, training=replace(spec.training, precision=precision))
 
 
-def training_layers(policy: str, replicas: int) -> Layers:
-    """Return layers that train fast: batch norm by the fused kernel, which knows the images of its own replica only, or
-    over several replicas synchronized."""
+def training_layers(policy: str, replicas: int = 1, kind: str = "CPU") -> Layers:
+    """Return layers that train fast on `replicas` devices of a `kind`. Batch norm is that of the fused kernel, which
+    knows the images of its own replica only, or over several replicas synchronized."""
     import keras
 
     from keras_resnet.training.fused_batch_norm import FusedBatchNormalization
     from keras_resnet.training.synchronized_batch_norm import SynchronizedBatchNormalization
 
-    return Layers(keras, policy, normalizer=SynchronizedBatchNormalization if replicas > 1 else FusedBatchNormalization)
+    if replicas > 1:
+        return Layers(keras, policy, normalizer=SynchronizedBatchNormalization)
+    if kind == "CPU" and policy == "float32" and onednn.lacks_avx512():
+        from keras_resnet.training.avx2_layers import FastBatchNormalization, FastConvolution, FastReLU
+
+        return Layers(keras, policy, FastBatchNormalization, FastConvolution, FastReLU)
+    return Layers(keras, policy, normalizer=FusedBatchNormalization)
