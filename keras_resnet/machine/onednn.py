@@ -43,8 +43,10 @@ def describe_onednn() -> str:
     if value is None:
         return "TensorFlow's default"
     if value == "1":
-        reason = "this CPU has AVX2"
         if lacks_avx512():
-            reason += "; without AVX-512, training in float32 uses layers that are faster there"
-        return f"on, because {reason} ({VARIABLE}=0 turns that off)"
+            return (
+                "on, because this CPU has AVX2; it has no AVX-512, so training in float32 on one device uses layers that"
+                f" are faster on such CPUs ({VARIABLE}=0 turns both off)"
+            )
+        return f"on, because this CPU has AVX2 ({VARIABLE}=0 turns it off)"
     return f"off ({VARIABLE}={value})"
