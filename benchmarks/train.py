@@ -6,7 +6,8 @@ Each case is a process of its own that waits for its turn; in every round each r
 counts; the median is given beside it. Images are random and in memory: this measures the step, not the disk. The peers
 of ResNet-50 are keras.applications.ResNet50 and torchvision's; those of ResNet-20 the same network with Keras' own
 batch norm, and one written for PyTorch below. FLOPs are counted as three times the multiply-adds of the forward pass,
-times two. On a CPU that does not compute in bfloat16, only float32 is measured.
+times two. On a CPU that does not compute in bfloat16, only float32 is measured. Where kresnet uses layers of its own
+for CPUs with AVX2 but without AVX-512, it is measured without them, too.
 """
 
 from __future__ import annotations
@@ -29,9 +30,11 @@ if TYPE_CHECKING:
 BASE = "stock Keras, float32"
 # As it was started: kresnet changes what TensorFlow reads from it, which is for its own cases alone.
 ENVIRONMENT = dict(os.environ)
+WITHOUT = "kresnet without its layers for AVX2, float32"
 CASES = {
     "kresnet, mixed_bfloat16": ("keras", "ours", "mixed_bfloat16"),
     "kresnet, float32": ("keras", "ours", "float32"),
+    WITHOUT: ("keras", "ours, with TensorFlow's gradients", "float32"),
     "kresnet --recompute, float32": ("keras", "ours, recomputed", "float32"),
     "stock Keras, mixed_bfloat16": ("keras", "stock", "mixed_bfloat16"),
     BASE: ("keras", "stock", "float32"),
@@ -207,6 +210,10 @@ def work(case: str, network: str, size: int, batch: int) -> None:
     if package == "torch":
         run = torch_steps(kind, precision, network, size, batch)
     elif kind.startswith("ours"):
+        from keras_resnet.machine import onednn
+
+        if case == WITHOUT:
+            onednn.lacks_avx512 = lambda: False
         run = our_steps(precision, network, size, batch, recompute=kind == "ours, recomputed")
     else:
         run = stock_steps(precision, network, size, batch)
@@ -238,6 +245,7 @@ def main() -> None:
 
 def choose_cases(torch_python: str | None) -> list[str]:
     """Return the cases that can be measured here; prints why others cannot."""
+    from keras_resnet.machine.onednn import lacks_avx512
     from keras_resnet.training.precision import choose_by_hardware
 
     cases = [case for case, what in CASES.items() if what[0] == "keras" or torch_python]
@@ -245,6 +253,8 @@ def choose_cases(torch_python: str | None) -> list[str]:
     if policy == "float32":
         print(f"only float32 is measured: {reason}", file=sys.stderr)
         cases = [case for case in cases if "bfloat16" not in case]
+    if not lacks_avx512():
+        cases.remove(WITHOUT)
     return cases
 
 
