@@ -41,6 +41,8 @@ KINDS = {
     "update of variables": ("ResourceApply", "Assign"),
     "additions": ("AddV2", "AddN", "aten::add"),  # PyTorch updates weights by such, too
 }
+# In which kresnet's own layers compute what Conv2DBackpropFilter does.
+KERNEL_SCOPE = "gradient_by_kernel/"
 OTHER, IDLE = "all else", "between operations"
 
 
@@ -72,7 +74,7 @@ def profile_tensorflow(options: argparse.Namespace) -> dict[str, float]:
             if kind == "Process" and name.startswith("ExecutorState"):
                 seconds[IDLE] += took
             elif kind.isidentifier() and "/" in name:
-                seconds[classify(kind)] += took
+                seconds[classify("Conv2DBackpropFilter" if KERNEL_SCOPE in name else kind)] += took
     seconds[IDLE] = max(0.0, seconds[IDLE] - sum(took for kind, took in seconds.items() if kind != IDLE))
     return dict(seconds)
 

@@ -1,9 +1,10 @@
 """Layers that train faster than Keras' own on processors with AVX2 but without AVX-512.
 
-There, oneDNN computes the gradient of a convolution by its kernel at half the speed of the convolution, and reads
-memory in an order that suits neither the cache nor batch norm: see docs/results.md. These layers ask it for the same
-values in another way. Their variables and names are those of Keras' layers, and so are their results, but for
-rounding: weights move between the two freely, and no saved or exported model contains these.
+There, oneDNN computes the gradient of a convolution by its kernel at half the speed of the convolution itself, and batch
+norm of images takes it twice as long as batch norm of the same pixels as images of 1 × 1 (docs/results.md has the
+measurements). These layers ask it for the same values in another way. Their variables and names are those of Keras'
+layers, and so are their results, but for rounding: weights move between the two freely, and no saved or exported model
+contains these.
 """
 
 from __future__ import annotations
@@ -33,7 +34,7 @@ KernelGradient = Callable[["tf.Tensor", "tf.Tensor", tuple[int, ...], tuple[int,
 
 
 class FastBatchNormalization(FusedBatchNormalization):
-    """Normalizes pixels as if each were an image: oneDNN then reads the channels of a pixel one after another."""
+    """Normalizes pixels as if each were an image, for which oneDNN takes half as long."""
 
     computes_as = keras.layers.BatchNormalization
 
@@ -146,10 +147,12 @@ def _convolve(
     @tf.custom_gradient  # type: ignore[untyped-decorator]
     def run(inputs: tf.Tensor, kernel: tf.Tensor) -> tuple[tf.Tensor, Callable[[tf.Tensor], list[tf.Tensor]]]:
         def backward(gradients: tf.Tensor) -> list[tf.Tensor]:
-            by_inputs = tf.raw_ops.Conv2DBackpropInput(
-                input_sizes=inputs.shape, filter=kernel, out_backprop=gradients, strides=steps, padding=padding
-            )
-            return [by_inputs, differentiate(inputs, gradients, tuple(kernel.shape), strides)]
+            with tf.name_scope("gradient_by_inputs"):
+                by_inputs = tf.raw_ops.Conv2DBackpropInput(
+                    input_sizes=inputs.shape, filter=kernel, out_backprop=gradients, strides=steps, padding=padding
+                )
+            with tf.name_scope("gradient_by_kernel"):
+                return [by_inputs, differentiate(inputs, gradients, tuple(kernel.shape), strides)]
 
         return tf.nn.conv2d(inputs, kernel, steps, padding), backward
 
