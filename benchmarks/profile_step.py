@@ -42,7 +42,7 @@ KINDS = {
     "additions": ("AddV2", "AddN", "aten::add"),  # PyTorch updates weights by such, too
 }
 # In which kresnet's own layers compute what Conv2DBackpropFilter does.
-KERNEL_SCOPE = "gradient_by_kernel/"
+KERNEL_SCOPE = "gradient_by_kernel"
 OTHER, IDLE = "all else", "between operations"
 
 

@@ -45,8 +45,8 @@ def describe_onednn() -> str:
     if value == "1":
         if lacks_avx512():
             return (
-                "on, because this CPU has AVX2; it has no AVX-512, so training in float32 on one device uses layers that"
-                f" are faster on such CPUs ({VARIABLE}=0 turns both off)"
+                "on, because this CPU has AVX2; it has no AVX-512, so training in float32 on one device uses layers"
+                f" that are faster on such CPUs ({VARIABLE}=0 turns both off)"
             )
         return f"on, because this CPU has AVX2 ({VARIABLE}=0 turns it off)"
     return f"off ({VARIABLE}={value})"
