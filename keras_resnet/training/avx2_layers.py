@@ -1,9 +1,9 @@
 """Layers that train faster than Keras' own on processors with AVX2 but without AVX-512.
 
 There, oneDNN computes the gradient of a convolution by its kernel at half the speed of the convolution itself, and
-batch norm of images takes it twice as long as batch norm of the same pixels as images of 1 × 1 (benchmarks/avx2_layers.py
-measures both). These layers ask it for the same values in another way. Their variables and names are
-those of Keras' layers, and so are their results, but for rounding: weights move between the two freely, and no saved or
+batch norm of images takes it twice as long as batch norm of the same pixels as images of 1 × 1. (Both are measured by
+benchmarks/avx2_layers.py.) These layers ask it for the same values in another way. Their variables and names are those
+of Keras' layers, and so are their results, but for rounding: weights move between the two freely, and no saved or
 exported model contains these.
 """
 
