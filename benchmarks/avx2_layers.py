@@ -18,6 +18,8 @@ from typing import Any
 from result_tables import Cell, Column, Table, add_json_option, describe_rounds, publish
 
 Way = Callable[[], Any]
+# What each `target` of `prepare` is called in the table.
+SUMS = {"kernel": "these gradients", "outputs": "batch norms", "inputs": "batch norms and their gradients"}
 
 
 def find_layers(options: argparse.Namespace) -> Counter[tuple[Any, ...]]:
@@ -82,9 +84,8 @@ def measure(options: argparse.Namespace) -> Table:
 
     size = options.image_size
     rows: list[list[Cell]] = []
-    sums: dict[str, list[float]] = {}
-    layers = find_layers(options)
-    for (kind, made_of, shape), count in layers.items():
+    sums: dict[str, list[float]] = {}  # layers, and milliseconds of both ways
+    for (kind, made_of, shape), count in find_layers(options).items():
         inputs = (options.batch_size, *shape)
         is_norm = kind is keras.layers.BatchNormalization
         kinds = (FusedBatchNormalization, FastBatchNormalization) if is_norm else (kind, FastConvolution)
@@ -93,20 +94,15 @@ def measure(options: argparse.Namespace) -> Table:
             if "Conv2DBackpropFilter" in operations:
                 continue  # left to TensorFlow
             times = time_by_turns((stock, fast), options.rounds)
-            name = {"outputs": "batch norms", "inputs": "batch norms and their gradients"}.get(
-                target, "these gradients"
-            )
-            sums[name] = [a + count * b for a, b in zip(sums.get(name, [0, 0]), times, strict=True)]
+            more = (count, *(count * milliseconds for milliseconds in times))
+            sums[target] = [a + b for a, b in zip(sums.get(target, [0, 0, 0]), more, strict=True)]
             if not is_norm:
                 filters, (height, width), (stride, _), _ = made_of
                 sizes = f"{height} × {width}, {shape[2]} to {filters} channels, stride {stride}"
-                rows.append(
-                    [f"gradient of {sizes}, {shape[0]} × {shape[1]} pixels", count, *times, times[0] / times[1]]
-                )
-    norms = sum(count for (kind, *_), count in layers.items() if kind is keras.layers.BatchNormalization)
-    for name, (stock, fast) in sums.items():
-        count = norms if "norm" in name else sum(int(row[1] or 0) for row in rows if "gradient of" in str(row[0]))
-        rows.append([f"all {name}", count, stock, fast, stock / fast])
+                name = f"gradient of {sizes}, {shape[0]} × {shape[1]} pixels"
+                rows.append([name, count, *times, times[0] / times[1]])
+    for target, (layers, stock_time, fast_time) in sums.items():
+        rows.append([f"all {SUMS[target]}", int(layers), stock_time, fast_time, stock_time / fast_time])
     return Table(
         f"avx2-{options.network}",
         f"{options.network.replace('resnet', 'ResNet-')}, {size} × {size} pixels, batch size {options.batch_size}",

@@ -34,7 +34,7 @@ WITHOUT = "kresnet without its layers for AVX2, float32"
 CASES = {
     "kresnet, mixed_bfloat16": ("keras", "ours", "mixed_bfloat16"),
     "kresnet, float32": ("keras", "ours", "float32"),
-    WITHOUT: ("keras", "ours, with TensorFlow's gradients", "float32"),
+    WITHOUT: ("keras", "ours, without", "float32"),
     "kresnet --recompute, float32": ("keras", "ours, recomputed", "float32"),
     "stock Keras, mixed_bfloat16": ("keras", "stock", "mixed_bfloat16"),
     BASE: ("keras", "stock", "float32"),
@@ -212,7 +212,7 @@ def work(case: str, network: str, size: int, batch: int) -> None:
     elif kind.startswith("ours"):
         from keras_resnet.machine import onednn
 
-        if case == WITHOUT:
+        if kind == "ours, without":
             onednn.lacks_avx512 = lambda: False
         run = our_steps(precision, network, size, batch, recompute=kind == "ours, recomputed")
     else:

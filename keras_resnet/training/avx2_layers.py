@@ -75,7 +75,8 @@ class FastConvolution(keras.layers.Conv2D):
 
     def _choose_gradient(self, inputs: tf.Tensor, kernel: tf.Tensor) -> KernelGradient | None:
         height, width, channels, filters = kernel.shape
-        if self.compute_dtype != "float32" or self.groups > 1 or self.dilation_rate != (1, 1) or None in inputs.shape:
+        is_plain = self.data_format == "channels_last" and self.groups == 1 and self.dilation_rate == (1, 1)
+        if not is_plain or self.compute_dtype != "float32" or None in inputs.shape:
             return None
         if height == width == 1:
             return differentiate_by_product if channels * filters >= MIN_MATRIX_SIZE else None

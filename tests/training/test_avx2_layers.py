@@ -88,6 +88,7 @@ def compare(monkeypatch, gradient, shape, options):
         ((8, 6, 6, 64), {"filters": 64, "kernel_size": 3, "dilation_rate": 2}),
         ((8, 6, 6, 128), {"filters": 128, "kernel_size": 3, "groups": 2}),
         ((8, 6, 6, 64), {"filters": 64, "kernel_size": 3, "dtype": "mixed_bfloat16"}),
+        ((8, 64, 6, 64), {"filters": 64, "kernel_size": 3, "data_format": "channels_first"}),
     ],
 )
 def test_other_convolutions_are_left_to_tensorflow(monkeypatch, shape, options):
