@@ -50,7 +50,7 @@ def prepare(layer: Any, shape: tuple[int, ...], target: str) -> tuple[Way, set[s
     layer.build(shape)
     images, gradients = tf.random.normal(shape), tf.random.normal(layer.compute_output_shape(shape))
 
-    @tf.function
+    @tf.function  # type: ignore[untyped-decorator]
     def compute(images: tf.Tensor, gradients: tf.Tensor) -> tf.Tensor:
         with tf.GradientTape() as tape:
             tape.watch(images)
