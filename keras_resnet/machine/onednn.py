@@ -14,6 +14,14 @@ import sys
 from keras_resnet.machine.processor import read_processor_flags
 
 VARIABLE = "TF_ENABLE_ONEDNN_OPTS"
+# As TensorFlow reads it, in any case.
+ON = ("1", "true")
+
+
+class _Choice:
+    """is_ours: whether kresnet has turned oneDNN's kernels on, in this process."""
+
+    is_ours = False
 
 
 def enable_onednn() -> None:
@@ -24,6 +32,7 @@ def enable_onednn() -> None:
     is_open = VARIABLE not in os.environ and "tensorflow" not in sys.modules
     if is_open and sys.platform == "linux" and platform.machine() == "x86_64" and "avx2" in read_processor_flags():
         os.environ[VARIABLE] = "1"
+        _Choice.is_ours = True
 
 
 def is_set() -> bool:
@@ -32,9 +41,9 @@ def is_set() -> bool:
 
 
 def lacks_avx512() -> bool:
-    """Return whether TensorFlow uses oneDNN's kernels, and those for AVX2, since the processor has no AVX-512."""
+    """Return whether TensorFlow uses oneDNN's kernels for AVX2, because the processor has no AVX-512."""
     flags = read_processor_flags()
-    return os.environ.get(VARIABLE) == "1" and "avx2" in flags and "avx512f" not in flags
+    return os.environ.get(VARIABLE, "").lower() in ON and "avx2" in flags and "avx512f" not in flags
 
 
 def describe_onednn() -> str:
@@ -42,11 +51,6 @@ def describe_onednn() -> str:
     value = os.environ.get(VARIABLE)
     if value is None:
         return "TensorFlow's default"
-    if value == "1":
-        if lacks_avx512():
-            return (
-                "on, because this CPU has AVX2; it has no AVX-512, so training in float32 on one device uses layers"
-                f" that are faster on such CPUs ({VARIABLE}=0 turns both off)"
-            )
+    if _Choice.is_ours:
         return f"on, because this CPU has AVX2 ({VARIABLE}=0 turns it off)"
-    return f"off ({VARIABLE}={value})"
+    return f"{'on' if value.lower() in ON else 'off'} ({VARIABLE}={value})"

@@ -62,21 +62,27 @@ class FastReLU(keras.layers.ReLU):
 
 
 class FastConvolution(keras.layers.Conv2D):
-    """Computes the gradient by its kernel in another way than TensorFlow, where that is faster."""
+    """Computes the gradient by its kernel in another way than TensorFlow, where that is faster.
+
+    On CPUs, TensorFlow cannot differentiate that gradient once more where the convolution has strides.
+    """
 
     computes_as = keras.layers.Conv2D
 
     def convolution_op(self, inputs: tf.Tensor, kernel: tf.Tensor) -> tf.Tensor:
         """Return the convolution (B, h, w, F) of `inputs` (B, H, W, C) and `kernel` (k, l, C, F)."""
+        import tensorflow as tf
+
         gradient = self._choose_gradient(inputs, kernel)
         if gradient is None:
             return super().convolution_op(inputs, kernel)
-        return _convolve(inputs, kernel, self.strides, self.padding.upper(), gradient)
+        # A variable of Keras is none that tf.custom_gradient knows outside of a graph.
+        return _convolve(inputs, tf.convert_to_tensor(kernel), self.strides, self.padding.upper(), gradient)
 
     def _choose_gradient(self, inputs: tf.Tensor, kernel: tf.Tensor) -> KernelGradient | None:
         height, width, channels, filters = kernel.shape
         is_plain = self.data_format == "channels_last" and self.groups == 1 and self.dilation_rate == (1, 1)
-        if not is_plain or self.compute_dtype != "float32" or None in inputs.shape:
+        if not is_plain or self.compute_dtype != "float32" or not all(inputs.shape):
             return None
         if height == width == 1:
             return differentiate_by_product if channels * filters >= MIN_MATRIX_SIZE else None

@@ -192,6 +192,11 @@ def _resolve_precision(spec: Spec, devices: Devices, log: Log) -> Spec:
             )
     precision = devices.broadcast(precision)
     log(f"precision: {precision} ({reason})")
+    if _uses_avx2_layers(precision, devices.replicas, devices.kind) and not spec.compress.is_qat:
+        log(
+            "layers: kresnet's own, which train faster on CPUs with AVX2 but without AVX-512"
+            f" ({onednn.VARIABLE}=0 turns them off)"
+        )
     return replace(spec, training=replace(spec.training, precision=precision))
 
 
@@ -205,8 +210,12 @@ def training_layers(policy: str, replicas: int = 1, kind: str = "CPU") -> Layers
 
     if replicas > 1:
         return Layers(keras, policy, normalizer=SynchronizedBatchNormalization)
-    if kind == "CPU" and policy == "float32" and onednn.lacks_avx512():
+    if _uses_avx2_layers(policy, replicas, kind):
         from keras_resnet.training.avx2_layers import FastBatchNormalization, FastConvolution, FastReLU
 
         return Layers(keras, policy, FastBatchNormalization, FastConvolution, FastReLU)
     return Layers(keras, policy, normalizer=FusedBatchNormalization)
+
+
+def _uses_avx2_layers(policy: str, replicas: int, kind: str) -> bool:
+    return replicas == 1 and kind == "CPU" and policy == "float32" and onednn.lacks_avx512()

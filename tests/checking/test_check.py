@@ -365,8 +365,9 @@ def test_flipped_labels_are_suspected(trained):
     # Which features depends on the network, and that on the last digits in which machines differ.
     assert "labels of training images were checked with the network's " in why
     suspected = {(each.images[0].split, each.images[0].row) for each in issues if each.kind == "label_error"}
-    assert len(suspected & flipped) > 0.85 * len(flipped)
-    assert len(suspected & flipped) > 0.85 * len(suspected)
+    # Six networks, of three seeds by two ways to compute, found 78% to 96% of them, and 96% to 100% were right.
+    assert len(suspected & flipped) > 0.7 * len(flipped)
+    assert len(suspected & flipped) > 0.9 * len(suspected)
 
 
 def test_a_blank_image_is_no_label_error_too(planted, trained, monkeypatch):

@@ -23,10 +23,9 @@ def spy(monkeypatch, name):
     return calls
 
 
-def differentiated(layer, images, weights):
-    """Outputs, and gradients by images, kernel and bias, of a graph that knows the shape of `images`."""
+def differentiated(layer, images, weights, graph=True):
+    """Outputs, and gradients by images, kernel and bias, by a graph that knows the shape of `images` or without one."""
 
-    @tf.function
     def run(images):
         with tf.GradientTape() as tape:
             tape.watch(images)
@@ -34,7 +33,7 @@ def differentiated(layer, images, weights):
             loss = tf.reduce_sum(tf.cast(outputs, tf.float32) * weights)
         return outputs, *tape.gradient(loss, [images, *(each.value for each in layer.trainable_variables)])
 
-    return [np.asarray(each) for each in run(images)]
+    return [np.asarray(each) for each in (tf.function(run) if graph else run)(images)]
 
 
 @pytest.mark.parametrize(
@@ -62,6 +61,15 @@ def test_gradients_by_convolution_are_those_of_keras(monkeypatch, shape, options
 )
 def test_gradients_by_product_are_those_of_keras(monkeypatch, shape, options):
     compare(monkeypatch, "differentiate_by_product", shape, {"filters": 1024, "kernel_size": 1, **options})
+
+
+def test_gradients_without_a_graph_are_those_of_a_graph(monkeypatch):
+    calls, images = spy(monkeypatch, "differentiate_by_convolution"), tf.random.normal((8, 6, 5, 64))
+    layer = FastConvolution(64, 3)
+    ours, theirs = (differentiated(layer, images, 1.0, graph) for graph in (False, True))
+    assert len(calls) == 2
+    for our, their in zip(ours, theirs, strict=True):
+        np.testing.assert_allclose(our, their, rtol=0, atol=1e-5 * np.abs(their).max())
 
 
 def compare(monkeypatch, gradient, shape, options):
@@ -166,6 +174,7 @@ def test_training_is_that_of_keras(monkeypatch):
     ("flags", "variable", "uses"),
     [
         ("avx avx2", "1", True),
+        ("avx2", "True", True),
         ("avx2 avx512f", "1", False),
         ("avx", "1", False),
         ("avx2", "0", False),
@@ -179,10 +188,20 @@ def test_they_are_used_with_onednn_on_processors_without_avx512(monkeypatch, tmp
     if variable:
         monkeypatch.setenv(onednn.VARIABLE, variable)
     assert (training_layers("float32").convolution is FastConvolution) == uses
-    assert ("no AVX-512" in onednn.describe_onednn()) == uses
     for other in (
         training_layers("mixed_bfloat16"),
         training_layers("float32", kind="GPU"),
         training_layers("float32", 2),
     ):
         assert other.convolution is None and other.rectifier is None
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "uses"),
+    [("training.seed", 1, True), ("training.precision", "mixed_bfloat16", False), ("compress.qat", "native", False)],
+)
+def test_a_training_says_that_it_uses_them(monkeypatch, key, value, uses):
+    monkeypatch.setattr(resolve.onednn, "lacks_avx512", lambda: True)
+    lines = []
+    resolve._resolve_precision(SPEC.override(key, value), Devices(tf.distribute.get_strategy(), "one"), lines.append)
+    assert [line.partition(":")[0] for line in lines] == ["precision", *["layers"] * uses]

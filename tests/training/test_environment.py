@@ -64,9 +64,17 @@ def test_a_processor_is_read_as_linux_describes_its_first_core(monkeypatch, tmp_
 
 @pytest.mark.parametrize(
     ("flags", "before", "after"),
-    [("sse2 avx2", None, "1"), ("sse2 avx", None, None), ("sse2 avx2", "0", "0"), ("sse2 avx", "1", "1")],
+    [
+        ("sse2 avx2", None, "1"),
+        ("sse2 avx", None, None),
+        ("sse2 avx2", "0", "0"),
+        ("sse2 avx2", "False", "False"),
+        ("sse2 avx2", "1", "1"),
+        ("sse2 avx", "True", "True"),
+    ],
 )
 def test_onednn_is_on_where_the_processor_has_avx2(monkeypatch, tmp_path, flags, before, after):
+    monkeypatch.setattr(onednn._Choice, "is_ours", False)
     (tmp_path / "cpuinfo").write_text(f"flags\t\t: {flags}\n")
     monkeypatch.setattr(processor, "PROCESSOR_FILE", tmp_path / "cpuinfo")
     monkeypatch.setattr(onednn.platform, "machine", lambda: "x86_64")
@@ -77,8 +85,13 @@ def test_onednn_is_on_where_the_processor_has_avx2(monkeypatch, tmp_path, flags,
         monkeypatch.setenv(onednn.VARIABLE, before)
     onednn.enable_onednn()
     assert os.environ.get(onednn.VARIABLE) == after
-    words = {"1": "on, because this CPU has AVX2", "0": "off", None: "TensorFlow's default"}
-    assert onednn.describe_onednn().startswith(words[after])
+    if before:
+        expected = f"{'on' if before in ('1', 'True') else 'off'} (TF_ENABLE_ONEDNN_OPTS={before})"
+    else:
+        expected = (
+            "on, because this CPU has AVX2 (TF_ENABLE_ONEDNN_OPTS=0 turns it off)" if after else "TensorFlow's default"
+        )
+    assert onednn.describe_onednn() == expected
 
 
 @pytest.mark.skipif("avx2" not in processor.read_processor_flags(), reason="this processor has no AVX2")
