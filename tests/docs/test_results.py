@@ -130,7 +130,8 @@ def test_unknown_benchmarks_are_usage_errors(benchmark_modules, monkeypatch, cap
         benchmark_modules["all"].main()
     assert error.value.code == 2
     assert (
-        "must be some of train, profile, edge" in (message := capsys.readouterr().err) and "Received: inputs" in message
+        "must be some of train, profile, avx2, edge" in (message := capsys.readouterr().err)
+        and "Received: inputs" in message
     )
 
 
