@@ -252,7 +252,7 @@ def every():
     names = [name for name in NAMES if name not in DEEPEST]
     narrow = pytest.param(NetworkSpec(11, "vgg", batch_norm=True, width=0.25), id="narrow vgg11_bn")
     flags = [
-        pytest.param(network, id=f"flags{index}", marks=[] if index < 2 else pytest.mark.slow)
+        pytest.param(network, id=f"flags{index}", marks=[] if index < 1 else pytest.mark.slow)
         for index, network in enumerate(FLAGS)
     ]
     return [*chosen(names, FAST - {"vgg11_bn"}), narrow, *flags]

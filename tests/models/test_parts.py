@@ -28,6 +28,8 @@ from keras_resnet.training.optimizers import create_optimizer
 from keras_resnet.training.spec_request import build_spec
 
 TASKS = ("classify", "localize", "detect", "segment")
+# Those that find objects share their code: detection stands for all in every run.
+ONE_OF_THREE = [pytest.param(task, marks=[] if task == "detect" else pytest.mark.slow) for task in TASKS[1:]]
 ORIGINS = ("run", "keras", "h5", "torchvision", "timm")
 SIX, TWO = tuple("abcdef"), ("round", "square")
 FOUND_ON_THE_PYRAMID = ("cls_tower", "box_tower", "scores", "distances", "lateral", "p3", "p4", "p5")
@@ -152,7 +154,7 @@ def test_a_classifier_is_where_any_task_starts(task, origin, home):
 @pytest.mark.parametrize(
     "origin", ["run", pytest.param("keras", marks=pytest.mark.slow), pytest.param("h5", marks=pytest.mark.slow)]
 )
-@pytest.mark.parametrize("task", TASKS[1:])
+@pytest.mark.parametrize("task", ONE_OF_THREE)
 def test_other_classes_get_new_scores_on_what_was_learned(task, origin, home):
     where, theirs = written(home, origin, task)
     given = {} if origin == "run" else {"depth": 10}
@@ -169,7 +171,7 @@ def test_other_classes_get_new_scores_on_what_was_learned(task, origin, home):
     assert "new" not in said
 
 
-@pytest.mark.parametrize("task", TASKS[1:])
+@pytest.mark.parametrize("task", ONE_OF_THREE)
 def test_a_classifier_starts_from_what_finds(task, home):
     where, theirs = written(home, "run", task)
     model, before, said = started(home, "classify", where, TWO)
@@ -181,14 +183,9 @@ def test_a_classifier_starts_from_what_finds(task, home):
     ("theirs", "ours", "kept", "words"),
     [
         ("detect", "segment", FOUND_ON_THE_PYRAMID, "the mask head is new"),
-        (
-            "segment",
-            "detect",
-            FOUND_ON_THE_PYRAMID,
-            "not placed: the mask head",
-        ),
+        pytest.param("segment", "detect", FOUND_ON_THE_PYRAMID, "not placed: the mask head", marks=pytest.mark.slow),
         ("localize", "detect", (), "the neck and the heads are new"),  # its pyramid begins a level higher
-        ("segment", "localize", (), "the neck and the heads are new"),
+        pytest.param("segment", "localize", (), "the neck and the heads are new", marks=pytest.mark.slow),
     ],
 )
 def test_from_one_way_to_find_to_another(theirs, ours, kept, words, home):

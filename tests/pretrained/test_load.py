@@ -264,6 +264,7 @@ def test_a_model_in_a_model_is_read(suffix, tmp_path):
             np.testing.assert_array_equal(ours, theirs)
 
 
+@pytest.mark.slow
 def test_a_file_of_so_many_names_that_keras_splits_them(tmp_path):
     """HDF5 keeps 64 kB in one attribute."""
     names = [f"{'long_' * 40}{number}" for number in range(350)]
