@@ -96,7 +96,6 @@ def compare(monkeypatch, gradient, shape, options):
         ((8, 6, 6, 64), {"filters": 64, "kernel_size": 3, "dilation_rate": 2}),
         ((8, 6, 6, 128), {"filters": 128, "kernel_size": 3, "groups": 2}),
         ((8, 6, 6, 64), {"filters": 64, "kernel_size": 3, "dtype": "mixed_bfloat16"}),
-        ((8, 64, 6, 64), {"filters": 64, "kernel_size": 3, "data_format": "channels_first"}),
     ],
 )
 def test_other_convolutions_are_left_to_tensorflow(monkeypatch, shape, options):
@@ -104,6 +103,15 @@ def test_other_convolutions_are_left_to_tensorflow(monkeypatch, shape, options):
     layer = FastConvolution(**options)
     differentiated(layer, tf.ones(shape), 1.0)
     assert calls == [[], []]
+
+
+def test_channels_first_are_left_to_tensorflow():
+    """Which computes them on a CPU by oneDNN alone."""
+    for data_format, shape in (("channels_first", (8, 64, 6, 64)), ("channels_last", (8, 6, 6, 64))):
+        layer = FastConvolution(64, 3, data_format=data_format)
+        layer.build(shape)
+        gradient = layer._choose_gradient(tf.ones(shape), layer.kernel)
+        assert (gradient is None) == (data_format == "channels_first")
 
 
 def test_a_batch_of_unknown_size_is_left_to_tensorflow(monkeypatch):
