@@ -16,12 +16,8 @@ from keras_resnet.machine.processor import read_processor_flags
 VARIABLE = "TF_ENABLE_ONEDNN_OPTS"
 # As TensorFlow reads it, in any case.
 ON = ("1", "true")
-
-
-class _Choice:
-    """is_ours: whether kresnet has turned oneDNN's kernels on, in this process."""
-
-    is_ours = False
+# Whether kresnet has turned oneDNN's kernels on, in this process.
+_is_ours = False
 
 
 def enable_onednn() -> None:
@@ -29,10 +25,11 @@ def enable_onednn() -> None:
 
     A setting of the user stays as it is. Once TensorFlow is imported, this changes nothing: it has read the variable.
     """
+    global _is_ours
     is_open = VARIABLE not in os.environ and "tensorflow" not in sys.modules
     if is_open and sys.platform == "linux" and platform.machine() == "x86_64" and "avx2" in read_processor_flags():
         os.environ[VARIABLE] = "1"
-        _Choice.is_ours = True
+        _is_ours = True
 
 
 def is_set() -> bool:
@@ -51,6 +48,6 @@ def describe_onednn() -> str:
     value = os.environ.get(VARIABLE)
     if value is None:
         return "TensorFlow's default"
-    if _Choice.is_ours:
+    if _is_ours:
         return f"on, because this CPU has AVX2 ({VARIABLE}=0 turns it off)"
     return f"{'on' if value.lower() in ON else 'off'} ({VARIABLE}={value})"

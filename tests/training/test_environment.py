@@ -74,7 +74,7 @@ def test_a_processor_is_read_as_linux_describes_its_first_core(monkeypatch, tmp_
     ],
 )
 def test_onednn_is_on_where_the_processor_has_avx2(monkeypatch, tmp_path, flags, before, after):
-    monkeypatch.setattr(onednn._Choice, "is_ours", False)
+    monkeypatch.setattr(onednn, "_is_ours", False)
     (tmp_path / "cpuinfo").write_text(f"flags\t\t: {flags}\n")
     monkeypatch.setattr(processor, "PROCESSOR_FILE", tmp_path / "cpuinfo")
     monkeypatch.setattr(onednn.platform, "machine", lambda: "x86_64")
