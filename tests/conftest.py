@@ -136,7 +136,7 @@ def segmented(tmp_path_factory):
     from keras_resnet.training.train import train
 
     def make(home):
-        spec = finding(epochs=4, augment=AugmentSpec(scales=(0.8, 1.25), color_jitter=0.2)).override(
+        spec = finding(augment=AugmentSpec(scales=(0.8, 1.25), color_jitter=0.2)).override(
             "data.data_dir", str(home / "tfds")
         )
         with pytest.MonkeyPatch.context() as patch:

@@ -25,8 +25,7 @@ def test_a_run_segments_and_its_files_do(segmented, tmp_path, capsys):
     from keras_resnet.export.tflite_options import build_tflite_options, with_nms_variants
 
     first, last = segmented.read_log()[0], segmented.read_log()[-1]
-    # Six trainings, of three seeds by two ways to compute, gained 0.018 to 0.054 and 0.049 to 0.150.
-    assert last["val_iou"] > first["val_iou"] + 0.01 and last["val_mask"] > first["val_mask"] + 0.03
+    assert last["val_iou"] > first["val_iou"] + 0.02 and last["val_mask"] > first["val_mask"] + 0.05
     assert last["loss"] < 0.85 * first["loss"] and segmented.metrics()["metric"] == "mask mAP"
     assert last["val_mask mAP"] == pytest.approx(segmented.metrics()["value"], abs=1e-6) and last["val_box mAP"] > 0
     forms = build_tflite_options(("float32", "int8"))
