@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from pydantic import TypeAdapter
 
 from keras_resnet.compression.plan import find_uncompressed_run
 from keras_resnet.data.load import DatasetSplits
@@ -27,6 +26,7 @@ from keras_resnet.machine.processor import describe_processor
 from keras_resnet.metrics import confidence_interval, outcome
 from keras_resnet.metrics.result import Evaluation
 from keras_resnet.run import Run
+from keras_resnet.run.reading import get_adapter
 from keras_resnet.run.verified_files import hash_file
 from keras_resnet.runtime.predictions import Outputs, name_outputs
 from keras_resnet.runtime.tflite_model import TFLiteModel
@@ -114,7 +114,7 @@ def _recall_baselines(run: Run, evaluation: Evaluation) -> tuple[BaselineCompari
     rows = analysis.get("baselines")
     if not rows or not run.document().get("data") or analysis.get("metrics") != metrics:
         return None
-    return TypeAdapter(tuple[BaselineComparison, ...]).validate_python(rows)
+    return get_adapter(tuple[BaselineComparison, ...]).validate_python(rows)
 
 
 def draw_samples(data: DatasetSplits, samples: int | None) -> DatasetSplits:

@@ -8,7 +8,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from pydantic import TypeAdapter, ValidationError
+from pydantic import ValidationError
 
 from keras_resnet import progress
 from keras_resnet.api.predicting import Predicting
@@ -21,6 +21,7 @@ from keras_resnet.export.tflite_options import SCHEME_ALIASES, SCHEMES
 from keras_resnet.export.unverified import UnverifiedFile
 from keras_resnet.export.verdict import Verdict, format_verdicts, show_verdicts
 from keras_resnet.run import Run as RunFolder
+from keras_resnet.run.reading import get_adapter
 from keras_resnet.runtime.plurals import join_words, verb
 
 if TYPE_CHECKING:
@@ -179,7 +180,7 @@ class ExportedFiles(Mapping[str, ExportedFile]):
 
 def _read_verdict(row: dict[str, Any]) -> Verdict | None:
     try:
-        return TypeAdapter(Verdict).validate_python(row)
+        return get_adapter(Verdict).validate_python(row)
     except ValidationError:
         progress.log(f"left out {row['file']}: its verdict is of an earlier version; export it again")
         return None

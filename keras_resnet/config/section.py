@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import fields, replace
-from typing import Any, ClassVar, Self, TypeVar, get_type_hints
+from typing import Any, ClassVar, Self, TypeVar
 
 from pydantic import ConfigDict, ValidationError
 from pydantic.fields import FieldInfo
@@ -108,10 +108,9 @@ def parse_section(kind: type[S], raw: object, prefix: str = "") -> S:
     if not isinstance(raw, dict):
         what = prefix.removesuffix(".") or "top level"
         raise SettingError(f"the spec's {what} must be a JSON object. Received: {type(raw).__name__}")
-    kinds = get_type_hints(kind)
     values: dict[str, Any] = {}
     for name, value in raw.items():
-        inner = kinds.get(name)
+        inner = kind.__pydantic_fields__[name].annotation if name in kind.__pydantic_fields__ else None
         if isinstance(inner, type) and issubclass(inner, Section):
             values[name] = parse_section(inner, value, f"{prefix}{name}.")
         else:

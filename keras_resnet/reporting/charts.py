@@ -65,6 +65,10 @@ class Chart:
     categories: tuple[str, ...] = ()
     note: str = ""
 
+    def __hash__(self) -> int:
+        """Return a hash of what names the chart: the lists of its series have none. Equality is that of all values."""
+        return hash((self.name, self.description))
+
     def as_dict(self) -> dict[str, Any]:
         """Return a JSON object, for report.js."""
         return asdict(self)

@@ -4,6 +4,7 @@ colors, light or dark."""
 from __future__ import annotations
 
 import io
+from functools import lru_cache
 from typing import TYPE_CHECKING
 
 from markupsafe import escape
@@ -24,10 +25,13 @@ _CSS_PIXELS = 96 / 72
 # Letters of a name of which two fit beside each other.
 MAX_SHORT_NAME = 16
 _SYMBOLS = {"circle": "o", "triangle": "^"}
+# Charts that are kept drawn: those of a few reports.
+KEPT_CHARTS = 64
 
 
+@lru_cache(KEPT_CHARTS)
 def draw_chart(chart: Chart) -> str:
-    """Draw a chart as SVG."""
+    """Draw a chart as SVG. What was drawn is kept: each export writes the report anew, mostly with the same charts."""
     rows = len(chart.categories or chart.y.names)
     height = 1 + 0.24 * rows if rows else _HEIGHT
     figure, axes = _create_figure(height)

@@ -5,7 +5,8 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 from datetime import UTC, datetime
-from typing import Any
+from functools import cache
+from typing import TYPE_CHECKING, Any
 
 from markupsafe import Markup, escape
 
@@ -14,6 +15,9 @@ from keras_resnet.metrics.labels import metric_label
 from keras_resnet.reporting.assets import read_assets
 from keras_resnet.reporting.charts import Chart
 from keras_resnet.runtime.plurals import counted
+
+if TYPE_CHECKING:
+    from jinja2 import Environment
 
 # A command in backticks, or an option, within a sentence: the part that is kept by `re.split`.
 CODE = r"(`[^`]+`|(?<![\w-])--[a-z][a-z-]*[a-z])"
@@ -33,6 +37,13 @@ def draw_charts(charts: list[Chart]) -> dict[str, Any]:
 
 def render_template(template: str, values: dict[str, Any]) -> str:
     """Render one of the templates beside this file."""
+    written = {"version": __version__, "written": datetime.now(UTC).date().isoformat()}
+    return _create_environment().get_template(template).render(**written, **values)
+
+
+@cache
+def _create_environment() -> Environment:
+    """Create what compiles templates, and keeps them: a script may write many reports."""
     from jinja2 import Environment, PackageLoader, StrictUndefined
 
     environment = Environment(
@@ -43,8 +54,7 @@ def render_template(template: str, values: dict[str, Any]) -> str:
         lstrip_blocks=True,
     )
     environment.filters.update(FILTERS)
-    written = {"version": __version__, "written": datetime.now(UTC).date().isoformat()}
-    return environment.get_template(template).render(**written, **values)
+    return environment
 
 
 def _sentence(words: str) -> str:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import stat
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import cache
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -12,6 +13,7 @@ from pydantic import TypeAdapter, ValidationError
 from keras_resnet.run.verdict_documents import DeviceVerdictRow, VerdictRow
 
 T = TypeVar("T")
+_create_adapter: Callable[[Any], TypeAdapter[Any]] = cache(TypeAdapter)
 # Characters of a damaged value that are quoted.
 MAX_QUOTED = 60
 
@@ -28,12 +30,17 @@ def read_text(file: Path) -> str:
     return read_bytes(file).decode()
 
 
+def get_adapter(kind: type[T]) -> TypeAdapter[T]:
+    """Return what parses values of a type. It is made once: that takes longer than to parse most documents."""
+    return _create_adapter(kind)
+
+
 def parse_json(document_type: type[T], content: bytes) -> T:
     """Parse JSON as a document of `run.documents`. Raises ValueError that says in one sentence where it is none."""
     if not content.strip():
         raise ValueError("it is empty")
     try:
-        return TypeAdapter(document_type).validate_json(content, strict=True)
+        return get_adapter(document_type).validate_json(content, strict=True)
     except ValidationError as error:
         raise ValueError(format_validation_error(error)) from error
 
@@ -83,7 +90,7 @@ def parse_verdicts(content: bytes) -> tuple[list[dict[str, Any]], list[str]]:
     for number, row in enumerate(parse_json(list[Any], content), 1):
         try:
             kind = DeviceVerdictRow if isinstance(row, dict) and "device" in row else VerdictRow
-            rows.append(dict(TypeAdapter(kind).validate_python(row, strict=True)))
+            rows.append(dict(get_adapter(kind).validate_python(row, strict=True)))
         except ValidationError as error:
             troubles.append(f"row {number}: {format_validation_error(error)}")
     return rows, troubles
