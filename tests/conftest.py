@@ -19,6 +19,7 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 import pytest
 
 from keras_resnet.config.spec import AugmentSpec, DataSpec, NetworkSpec, OptimizerSpec, Spec, TrainingSpec
+from keras_resnet.machine.garbage_collection import COLLECT_AFTER
 
 # What is made once for the machine stays where it is when the cache below is emptied: LiteRT.js, and the fonts that
 # Matplotlib lists for seconds.
@@ -56,9 +57,11 @@ def pytest_collection_modifyitems(items):
 
 
 def pytest_collection_finish():
-    """Keep the garbage collector from looking again and again at what stays: TensorFlow's modules and the tests."""
+    """Keep the garbage collector from looking again and again at what stays, TensorFlow's modules and the tests; let it
+    look as rarely as within a command."""
     gc.collect()
     gc.freeze()
+    gc.set_threshold(COLLECT_AFTER, *gc.get_threshold()[1:])
 
 
 @pytest.fixture(autouse=True)

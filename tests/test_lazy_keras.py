@@ -70,12 +70,21 @@ def test_importing_keras_imports_no_library_that_is_seldom_used() -> None:
     assert imported == "[]"
 
 
-@pytest.mark.parametrize("use", USES)
-def test_what_is_imported_late_works_as_ever(use: str) -> None:
+@pytest.mark.parametrize(
+    "uses",
+    [
+        # None of a process uses a module of the others.
+        ("pandas in fit", "wrappers", "visualization"),
+        ("plain modules", "no such name", "threads"),
+        *(pytest.param((use,), marks=pytest.mark.slow) for use in USES),
+    ],
+    ids="+".join,
+)
+def test_what_is_imported_late_works_as_ever(uses: tuple[str, ...]) -> None:
     for name in LIBRARIES:
         pytest.importorskip(name)
-    *_, is_right = _run(AFTER_IMPORT + USES[use])
-    assert is_right == "True"
+    lines = _run(AFTER_IMPORT + "".join(USES[use] for use in uses))
+    assert lines[-len(uses) :] == ["True"] * len(uses)
 
 
 def test_keras_that_is_there_before_kresnet_stays_as_it_is() -> None:

@@ -50,7 +50,7 @@ def _convert_postprocess(shapes: dict[str, tuple[int, ...]], metadata: ModelMeta
 
     decoder = DetectionDecoder(metadata.cells, is_localizer=metadata.postprocessor.one_object)
     module = tf.Module()
-    module.decode = tf.function(lambda **outputs: decoder.decode(outputs))
+    module.decode = tf.function(lambda **outputs: decoder.decode(outputs), autograph=False)
     signature = {name: tf.TensorSpec(shape, tf.float32, name=name) for name, shape in shapes.items()}
     with tempfile.TemporaryDirectory() as folder:
         tf.saved_model.save(module, folder, signatures={SIGNATURE: module.decode.get_concrete_function(**signature)})

@@ -21,6 +21,7 @@ from keras_resnet.data.training_reader import TrainingReader
 from keras_resnet.data.transforms.crop import crop_and_flip_batch
 from keras_resnet.data.transforms.registry import ON_BATCHES, ON_TARGETS, needs_pillow
 from keras_resnet.data.transforms.transform import BatchDraw, BatchTransform, Truth
+from keras_resnet.data.without_autograph import without_autograph
 from keras_resnet.errors import UsageError
 from keras_resnet.runtime.image import center_crop
 from keras_resnet.runtime.plurals import counted
@@ -62,6 +63,7 @@ class TrainPipeline:
         """Return images of a batch that this rank makes."""
         return self.batch_size // self.ranks
 
+    @without_autograph
     def batches(self, first_step: int, last_step: int, size: ImageSize | None = None) -> tf.data.Dataset:
         """Return steps `first_step` … `last_step` - 1, counted from 0 over all epochs: (uint8 (part, height, width, C),
         encode_targets(labels)). Each epoch has an order of its own; what does not fill a batch is left out."""
@@ -230,6 +232,7 @@ def steps_per_epoch(split: Split, batch_size: int) -> int:
     return split.count // batch_size
 
 
+@without_autograph
 def evaluation_batches(split: Split, image_size: ImageSize, batch_size: int) -> tf.data.Dataset:
     """Return all images in order, as devices see them: (uint8 (B, height, width, C), truth (B, …))."""
     import tensorflow as tf
@@ -238,6 +241,7 @@ def evaluation_batches(split: Split, image_size: ImageSize, batch_size: int) -> 
     return _prefetch(batches.map(lambda images, truth: (center_crop(images, image_size), truth)))
 
 
+@without_autograph
 def validation_batches(
     split: Split,
     image_size: ImageSize,

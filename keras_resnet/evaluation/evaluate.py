@@ -122,7 +122,7 @@ def graph_predictor(model: keras.Model, input_shape: tuple[int, int, int]) -> Ca
 
     pixels = tf.TensorSpec((None, *input_shape), tf.uint8)
 
-    @tf.function(input_signature=[pixels])  # type: ignore[untyped-decorator]
+    @tf.function(input_signature=[pixels], autograph=False)  # type: ignore[untyped-decorator]
     def call(images: tf.Tensor) -> tf.Tensor:
         outputs = model(images, training=False)
         return tf.nest.map_structure(lambda each: tf.cast(each, tf.float32), outputs)

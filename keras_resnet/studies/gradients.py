@@ -92,7 +92,7 @@ def _gradient_norms(model: keras.Model, loss: Loss, images: np.ndarray, targets:
             value = tf.reduce_mean(loss(targets, model(tf.cast(images, tf.float32), training=True)))
         return [tf.norm(gradient) for gradient in tape.gradient(value, [kernel.value for kernel in kernels])]
 
-    norms = np.array([float(norm) for norm in tf.function(measure)()])
+    norms = np.array([float(norm) for norm in tf.function(measure, autograph=False)()])
     model.set_weights(before)  # the pass moved the norms' statistics
     return norms
 

@@ -83,7 +83,8 @@ class Devices:
         summed = tf.function(
             lambda: self.strategy.run(
                 lambda codes: _sum_over_replicas(codes / local_replicas), (tf.constant(list(own), tf.float32),)
-            )
+            ),
+            autograph=False,
         )()
         local = self.strategy.experimental_local_results(summed)[0]
         return bytes(round(float(code)) for code in local.numpy()).decode().rstrip()

@@ -9,6 +9,7 @@ import keras
 
 from keras_resnet.config.spec import OptimizerSpec, Spec
 from keras_resnet.models.parts import BACKBONE, get_group, is_output
+from keras_resnet.training.fused_optimizers import FusedAdam, FusedSGD
 
 if TYPE_CHECKING:
     import tensorflow as tf
@@ -119,25 +120,31 @@ class LayerwiseOptimizer:
         self._in_backbone = [any(get_group(layer) == BACKBONE for layer in path[:-1]) for path in paths]
 
     def update_step(self, gradient: tf.Tensor, variable: tf.Variable, learning_rate: tf.Tensor) -> None:
-        """Update one variable."""
+        """Update one variable, and let it decay."""
         index = self._get_variable_index(variable)  # type: ignore[attr-defined]
+        if self.weight_decay is not None and self._use_weight_decay(variable):  # type: ignore[attr-defined]
+            variable.assign_sub(variable * self.weight_decay * learning_rate)  # type: ignore[attr-defined]
         if self.l2 and self._is_kernel[index]:
             gradient = gradient + self.l2 * variable
         if self.backbone_lr_scale != 1 and self._in_backbone[index]:
             learning_rate = learning_rate * self.backbone_lr_scale
         super().update_step(gradient, variable, learning_rate)  # type: ignore[misc]
 
+    def _apply_weight_decay(self, variables: list[Variable]) -> None:
+        # Keras would compute the learning rate anew for each variable: `update_step` has it.
+        pass
+
     def _all_reduce_sum_gradients(self, grads_and_vars: Any) -> list[Any]:
         # Keras would sum here, after clipping and after asking one replica whether its gradients are finite.
         return list(grads_and_vars)
 
 
-class LayerwiseSGD(LayerwiseOptimizer, keras.optimizers.SGD):
+class LayerwiseSGD(LayerwiseOptimizer, FusedSGD):
     """SGD with momentum."""
 
 
-class LayerwiseAdamW(LayerwiseOptimizer, keras.optimizers.AdamW):
-    """AdamW."""
+class LayerwiseAdamW(LayerwiseOptimizer, FusedAdam):
+    """AdamW, also without weight decay, which Keras' class of that name refuses."""
 
 
 class LayerwiseLamb(LayerwiseOptimizer, keras.optimizers.Lamb):

@@ -345,6 +345,7 @@ def test_without_the_extra_it_says_how_to_get_it(folder, monkeypatch):
         keras_resnet.check(folder)
 
 
+@pytest.mark.slow
 def test_flipped_labels_are_suspected(quick_spec, tmp_path):
     """Of the digits 5% are labeled anew, at random; ResNet-8 was trained on the right labels.
 

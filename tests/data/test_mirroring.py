@@ -75,7 +75,7 @@ def decided(folder, **options):
 
 
 def test_digits_as_a_folder_train_unmirrored_and_the_reason_is_told(tmp_path, kresnet, monkeypatch):
-    options = ("--depth", 20, "--data", digits(tmp_path / "d"), "--runs", tmp_path, "--name", "run")
+    options = ("--depth", 8, "--data", digits(tmp_path / "d"), "--runs", tmp_path, "--name", "run")
     code, _, told = kresnet("train", *options, "--precision", "float32", "--steps", 2, "--stop-after", 1)
     assert code == 0
     (why,) = [line for line in told if line.startswith("horizontal flips: ")]

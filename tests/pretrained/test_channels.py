@@ -38,7 +38,9 @@ def test_gray_images_get_the_answers_of_the_same_in_colors():
     assert "kernels of stem_conv summed, from 3 channels to 1" in report
 
 
-@pytest.mark.parametrize("channels", [2, 4, 7])
+@pytest.mark.parametrize(
+    "channels", [pytest.param(2, marks=pytest.mark.slow), 4, pytest.param(7, marks=pytest.mark.slow)]
+)
 def test_many_channels_repeat_the_kernels(channels):
     source, target, report = adapted(channels)
     (kernel,), (ours,) = (model.get_layer("stem_conv").get_weights() for model in (source, target))
