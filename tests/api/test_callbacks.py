@@ -91,7 +91,7 @@ def whole(digits, tmp_path_factory):
 
 @pytest.mark.parametrize(
     ("every", "fail"),
-    [(None, (1, 4)), (5, (1, 7)), (5, (0, 6))],
+    [(None, (1, 4)), (5, (1, 7)), pytest.param(5, (0, 6), marks=pytest.mark.slow)],
     ids=["after an epoch", "within one", "within the first"],
 )
 def test_a_resumed_fit_has_the_bits_of_a_whole_one(digits, whole, tmp_path, every, fail):

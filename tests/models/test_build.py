@@ -255,7 +255,7 @@ def every():
         pytest.param(network, id=f"flags{index}", marks=[] if index < 1 else pytest.mark.slow)
         for index, network in enumerate(FLAGS)
     ]
-    return [*chosen(names, FAST - {"vgg11_bn"}), narrow, *flags]
+    return [*chosen(names, FAST - {"vgg11_bn", "resnet8", "plain20"}), narrow, *flags]
 
 
 def built(bricks, network):

@@ -276,10 +276,7 @@ def test_each_recipe_converges_in_its_quick_form(name, tfds_home, tmp_path):
 
 @pytest.mark.parametrize(
     "name",
-    [
-        pytest.param(name, marks=[] if name in ("edge", "timm-a2") else pytest.mark.slow)
-        for name in CLASSIFICATION_RECIPES
-    ],
+    [pytest.param(name, marks=[] if name == "edge" else pytest.mark.slow) for name in CLASSIFICATION_RECIPES],
 )
 def test_each_recipe_trains_a_step(name, tfds_home, tmp_path):
     spec = get_recipe(name, quick=True).override("data.data_dir", tfds_home).override("training.stop_after", 1)
