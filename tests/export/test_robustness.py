@@ -100,16 +100,19 @@ def test_another_seed_is_other_images(run, monkeypatch):
     corrupt = noise.corrupt_batch
 
     def keep(*arguments):
-        seen.append(corrupt(*arguments))
-        return seen[-1]
+        batch = corrupt(*arguments)
+        seen[-1].append(batch)
+        return batch
 
     monkeypatch.setattr(noise, "corrupt_batch", keep)
     for seed in (0, 1, 1):
+        seen.append([])
         settings = RobustnessSettings(("gaussian_noise",), (5,), samples=80, seed=seed, files=("none",))
         document = measure_robustness(run, settings, silent)
         assert [each["name"] for each in document["models"]] == ["Keras model"]
         assert list_conclusions(document)[0].startswith("the Keras model loses ")
-    first, second, third = seen
+    first, second, third = map(np.concatenate, seen)
+    assert len(first) == len(second) == 80
     assert not np.array_equal(first, second) and np.array_equal(second, third)
 
 
