@@ -227,3 +227,17 @@ def test_a_script_that_keeps_iterators_in_global_names_ends(tmp_path):
         [sys.executable, "-c", script], env=os.environ | paths, capture_output=True, text=True, timeout=100, check=True
     )
     assert done.stdout.endswith("done\n")
+
+
+def branch(labels):
+    """Return targets by a branch on a tensor, which only AutoGraph makes possible."""
+    return labels if tf.reduce_all(labels >= 0) else -labels
+
+
+@pytest.mark.parametrize("split", [numbered(8, 12), read_when_needed(numbered(8, 12))], ids=["kept", "read"])
+def test_functions_are_traced_without_autograph(split):
+    """Which takes seconds to rewrite them; none of ours needs it."""
+    training = pipeline.TrainPipeline(split, 12, 4, 0, branch)
+    for make in (lambda: training.batches(0, 2), lambda: pipeline.validation_batches(split, 12, 4, branch)):
+        with pytest.raises(tf.errors.OperatorNotAllowedInGraphError):
+            make()
