@@ -82,7 +82,7 @@ def our_steps(
     trainer = build_random_trainer(policy, network, size, batch, count, distribute.setup("cpu:1"), recompute)
     step = trainer.make_train_function()
     images, numbers = _random(size, batch, count)
-    batches = _repeat((images, keras.utils.to_categorical(numbers, count)))
+    batches = _repeat((images, keras.utils.to_categorical(numbers, count).astype("float32")))
 
     def run(steps: int) -> None:
         for inputs in batches.take(steps):
