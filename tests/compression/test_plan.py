@@ -159,6 +159,7 @@ def test_the_twin_computes_the_same(trained):
     assert twin.parameters == sum(part["parameters"] for part in trained.analysis()["parts"])
 
 
+@pytest.mark.slow
 def test_what_tfmot_trained_with_8_bits_comes_home(trained):
     """Its fake-quantized network and ours give the same answers, by the same ranges."""
     compress = CompressSpec(parent=str(trained.folder), qat="tfmot")

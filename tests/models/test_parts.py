@@ -391,7 +391,8 @@ def test_a_detector_trains_on_a_frozen_body(task, home, tmp_path, monkeypatch, k
             assert not np.array_equal(values[2], fresh[name][2]), f"{name} has seen nothing"
 
 
-@pytest.mark.parametrize("task", ["classify", pytest.param("detect", marks=pytest.mark.slow)])
+@pytest.mark.slow
+@pytest.mark.parametrize("task", ["classify", "detect"])
 def test_frozen_parts_resume_to_the_same_bits(task, quick_spec, tmp_path, monkeypatch):
     few_shapes(monkeypatch)
     base = quick_spec if task == "classify" else finding(task).override("data.data_dir", str(tmp_path / "tfds"))

@@ -77,7 +77,8 @@ def test_torchvision_and_timm_residual_networks(name, options):
     assert_close(model.predict(images, verbose=0), theirs)
 
 
-@pytest.mark.parametrize(("depth", "batch_norm"), [(11, False), pytest.param(16, True, marks=pytest.mark.slow)])
+@pytest.mark.slow
+@pytest.mark.parametrize(("depth", "batch_norm"), [(11, False), (16, True)])
 def test_torchvision_vgg(depth, batch_norm):
     reference, images = Reference(), pixels(1, 224)
     theirs = reference.vgg(images, depth, batch_norm=batch_norm)

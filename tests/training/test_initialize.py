@@ -175,7 +175,9 @@ def test_a_deepened_network_computes_the_same(shallow, deep, tmp_path):
             marks=pytest.mark.slow,
         ),
         (parse_model_name("plain8"), parse_model_name("plain14"), "cannot be the identity"),
-        (NetworkSpec(18), NetworkSpec(50), "cannot be the identity|not a part|other shapes"),
+        pytest.param(
+            NetworkSpec(18), NetworkSpec(50), "cannot be the identity|not a part|other shapes", marks=pytest.mark.slow
+        ),
     ],
 )
 def test_what_cannot_be_deepened(shallow, deep, words, tmp_path):

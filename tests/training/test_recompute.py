@@ -33,7 +33,7 @@ CASES = {
     "8 bits": SPEC.override("compress.qat", "native"),
     "segment": SEGMENTING,
 }
-QUICK = ("dropped", "in parts", "frozen")
+QUICK = ("dropped", "frozen")
 
 
 def variables_after(spec):
