@@ -73,8 +73,8 @@ def our_steps(
 ) -> Callable[[int], None]:
     """Return a function that runs the steps that `kresnet train` runs, with its default optimizer. count: of classes
     [default: 1000 of resnet50, 10 of others]. recompute: with --recompute."""
-    import keras
     import numpy as np
+    import tensorflow as tf
 
     from keras_resnet.training import distribute
 
@@ -82,7 +82,7 @@ def our_steps(
     trainer = build_random_trainer(policy, network, size, batch, count, distribute.setup("cpu:1"), recompute)
     step = trainer.make_train_function()
     images, numbers = _random(size, batch, count)
-    batches = _repeat((images, keras.utils.to_categorical(numbers, count).astype("float32")))
+    batches = _repeat((images, tf.one_hot(numbers, count)))
 
     def run(steps: int) -> None:
         for inputs in batches.take(steps):

@@ -110,7 +110,8 @@ def parse_section(kind: type[S], raw: object, prefix: str = "") -> S:
         raise SettingError(f"the spec's {what} must be a JSON object. Received: {type(raw).__name__}")
     values: dict[str, Any] = {}
     for name, value in raw.items():
-        inner = kind.__pydantic_fields__[name].annotation if name in kind.__pydantic_fields__ else None
+        field = kind.__pydantic_fields__.get(name)
+        inner = field.annotation if field else None
         if isinstance(inner, type) and issubclass(inner, Section):
             values[name] = parse_section(inner, value, f"{prefix}{name}.")
         else:

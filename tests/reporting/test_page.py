@@ -367,7 +367,8 @@ def test_budgets_are_in_the_tables_where_they_differ(exported, tmp_path):
     page, _ = write(0.01, 0.0)
     assert page.count('data-label="budget, points"') == 1
     verdicts = list(exported[1].values())
-    # Sentences below the table may say what the budget leaves open.
+    # Sentences below the table may say what the budget leaves open; no column may.
+    assert "budget, points" not in format_verdicts(verdicts)
     assert "budget" not in format_verdicts(verdicts).splitlines()[0]
     differing = [replace(verdicts[0], max_drop=0.02), *verdicts[1:]]
     assert format_verdicts(differing).splitlines()[0].split("  ").count("budget, points") == 1
