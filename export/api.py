@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import tempfile
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -16,7 +18,7 @@ from keras_resnet.data.load import DatasetSplits
 from keras_resnet.errors import ExportError, UsageError, require_one_of
 from keras_resnet.export.calibration import Calibration, build_calibration
 from keras_resnet.export.conversion_errors import explain_conversion_error
-from keras_resnet.export.convert import convert
+from keras_resnet.export.convert import converting
 from keras_resnet.export.formats import get_format
 from keras_resnet.export.formats.base import Conversion
 from keras_resnet.export.pipeline import Placement, build_provenance, require_writable, write_and_verify
@@ -97,14 +99,17 @@ class ModelWriter:
     log: Path
     budget: Budget
 
-    def write(self, target: Path) -> None:
-        """Write the file to `target`."""
+    @contextmanager
+    def writing(self, target: Path) -> Iterator[Callable[[], None]]:
+        """Write the file to `target` during the block: see `pipeline.Writer`."""
         images = self.calibration.images if self.calibration else None
         with tempfile.TemporaryDirectory() as scratch:
             saved = Path(scratch, "model.keras")
             with deep_graphs():
                 self.model.save(saved)
-            convert(saved, self.file.format, Conversion(self.metadata, self.file.options, images), target, self.log)
+            conversion = Conversion(self.metadata, self.file.options, images)
+            with converting(saved, self.file.format, conversion, target, self.log) as wait:
+                yield wait
 
 
 def _build_options(file: Path, max_drop: float, io: str, is_qat: bool) -> TFLiteOptions:

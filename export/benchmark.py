@@ -7,15 +7,19 @@ import os
 import subprocess
 import tempfile
 import time
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from keras_resnet.errors import ExportError, KresnetError
-from keras_resnet.progress import track
+from keras_resnet.progress import show_activity
 from keras_resnet.runtime import sandbox
 from keras_resnet.runtime.child_process import EXPECTED_ERROR_CODE, child_command, describe_exit, without_gpus
+
+if TYPE_CHECKING:
+    from keras_resnet.export.formats.base import LoadedModel
 
 
 @dataclass(frozen=True)
@@ -50,19 +54,13 @@ def count_threads() -> list[int]:
 
 
 def measure_cost(file: Path, images: np.ndarray, threads: list[int]) -> Cost:
-    """Time `file` on uint8 `images` (N, H, W, C), one at a time, with each number of `threads`. Raises ExportError if
-    it fails."""
-    with track(threads, "timing one image", "numbers of threads") as counts:
-        measured = [_measure_in_child(file, images, count) for count in counts]
-    return replace(measured[-1], latencies=tuple(each.latencies[0] for each in measured))
-
-
-def _measure_in_child(file: Path, images: np.ndarray, threads: int) -> Cost:
-    with tempfile.TemporaryDirectory() as scratch:
+    """Time `file` on uint8 `images` (N, H, W, C), one at a time, with each number of `threads`; the last one is that of
+    the first inference and the memory. Raises ExportError if it fails."""
+    with show_activity("timing one image"), tempfile.TemporaryDirectory() as scratch:
         sample = Path(scratch, "images.npy")
         np.save(sample, images)
         done = subprocess.run(
-            child_command(__name__, str(file), str(sample), str(threads)),
+            child_command(__name__, str(file), str(sample), *map(str, threads)),
             env=without_gpus(),  # the times are those of the CPU
             capture_output=True,
             check=False,
@@ -77,16 +75,26 @@ def _measure_in_child(file: Path, images: np.ndarray, threads: int) -> Cost:
     return Cost(latencies, **document)
 
 
-def _measure_here(file: Path, images: np.ndarray, threads: int) -> Cost:
-    # Devices have costs of their own, so that these cannot be imported above.
-    from keras_resnet.export.devices.runner.measuring import MAX_RUNS, MAX_SECONDS, MIN_RUNS, WARMUP_RUNS
-    from keras_resnet.export.load import load_file
+def _measure_here(file: Path, images: np.ndarray, threads: list[int]) -> Cost:
+    from keras_resnet.export.formats import find_format
 
+    file_format = find_format(file)  # imports all but the runtime
     before = read_memory_mib("VmRSS")
     start = time.perf_counter()
-    model = load_file(file, threads)
+    model = file_format.load(file, threads[-1])
     model(images[:1])
     first_ms = (time.perf_counter() - start) * 1e3
+    last = _measure_latency(model, images)
+    peak_mib = read_memory_mib("VmHWM") - before
+    del model
+    others = [_measure_latency(file_format.load(file, count), images) for count in threads[:-1]]
+    return Cost((*others, last), first_ms, peak_mib)
+
+
+def _measure_latency(model: LoadedModel, images: np.ndarray) -> Latency:
+    # Devices have costs of their own, so that these cannot be imported above.
+    from keras_resnet.export.devices.runner.measuring import MAX_RUNS, MAX_SECONDS, MIN_RUNS, WARMUP_RUNS
+
     for _ in range(WARMUP_RUNS):
         model(images[:1])
     seconds: list[float] = []
@@ -96,8 +104,7 @@ def _measure_here(file: Path, images: np.ndarray, threads: int) -> Cost:
         model(image)
         seconds.append(time.perf_counter() - start)
     p50, p90, p99 = (float(value) for value in np.percentile(np.array(seconds) * 1e3, (50, 90, 99)))
-    latency = Latency(model.threads, p50, p90, p99, len(seconds))
-    return Cost((latency,), first_ms, read_memory_mib("VmHWM") - before)
+    return Latency(model.threads, p50, p90, p99, len(seconds))
 
 
 def read_memory_mib(field: str) -> float:
@@ -112,10 +119,10 @@ def read_memory_mib(field: str) -> float:
 
 def main(arguments: list[str]) -> int:
     """Measure, in the child process, the file that `arguments` name, which was tried before; returns the exit code."""
-    file, sample, threads = arguments
+    file, sample, *threads = arguments
     sandbox.skip_checks()
     try:
-        print(json.dumps(asdict(_measure_here(Path(file), np.load(sample), int(threads)))))
+        print(json.dumps(asdict(_measure_here(Path(file), np.load(sample), [int(count) for count in threads]))))
     except KresnetError as error:
         print(error)
         return EXPECTED_ERROR_CODE

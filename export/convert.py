@@ -16,8 +16,9 @@ import shutil
 import subprocess
 import tempfile
 import threading
-from collections.abc import Iterable
-from dataclasses import asdict
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import IO
 
@@ -36,8 +37,17 @@ JOB, IMAGES = "job.json", "images.npy"
 IDLE_SECONDS = 120.0
 
 
+@dataclass
+class Job:
+    """What the child process was sent. code: its exit code for it once that is known."""
+
+    log: Path
+    code: int | None = None
+
+
 class Converter:
-    """The child process: started when it is needed, and after it has failed. One conversion at a time."""
+    """The child process: started when it is needed, and after it has failed. One conversion at a time, which goes on
+    while this process does something else."""
 
     def __init__(self) -> None:
         self.forget()
@@ -51,6 +61,7 @@ class Converter:
         # copy of this process would remove it, too.
         self._scratch: Path | None = None
         self._timer: threading.Timer | None = None
+        self._job: Job | None = None  # what it is at
 
     def start(self) -> None:
         """Start the process unless it runs, so that it gets ready meanwhile."""
@@ -76,30 +87,50 @@ class Converter:
             self.start()
             self._send({"prepare": options, "model": str(model_file.absolute())})
 
-    def run(self, model_file: Path, job: Path, target: Path, log: Path) -> int:
-        """Convert, with the output in `log`, and return the exit code: that of the process where it ended."""
+    def submit(self, model_file: Path, job: Path, target: Path, log: Path) -> Job:
+        """Have the process convert, with the output in `log`, as soon as it has done what it is at."""
         with self._lock:
+            self.wait_until_idle()
             self.start()
-            assert self._process is not None and self._process.stdout is not None
-            self._cancel_timer()
             job, target, log = (path.absolute() for path in (job, target, log))
+            self._job = Job(log)
+            self._send({"model": str(model_file.absolute()), "job": str(job), "target": str(target), "log": str(log)})
+            return self._job
+
+    def wait(self, job: Job) -> int:
+        """Wait until `job` is done, and return the exit code: that of the process where it ended."""
+        with self._lock:
+            if job is self._job:
+                self.wait_until_idle()
+        assert job.code is not None
+        return job.code
+
+    def wait_until_idle(self) -> None:
+        """Wait until the process does nothing."""
+        with self._lock:
+            job = self._job
+            if job is None:
+                return
+            assert self._process is not None and self._process.stdout is not None and self._output is not None
             try:
-                self._send(
-                    {"model": str(model_file.absolute()), "job": str(job), "target": str(target), "log": str(log)}
-                )
-                answer = self._process.stdout.readline()
-                if answer:
-                    self._end_later()
-                    return int(answer)
-                code = self._process.wait()
-                assert self._output is not None
-                self._output.seek(0)
-                with log.open("ab") as file:
-                    file.write(self._output.read())
-                return code
+                if answer := self._process.stdout.readline():
+                    job.code = int(answer)
+                else:
+                    job.code = self._process.wait()
+                    self._output.seek(0)
+                    with job.log.open("ab") as file:
+                        file.write(self._output.read())
             except BaseException:  # interrupted: nobody waits for the answer
                 self.end()
                 raise
+            self._job = None
+            self._end_later()
+
+    def cancel(self, job: Job) -> None:
+        """End the process if it is at `job`."""
+        with self._lock:
+            if job is self._job:
+                self.end()
 
     def _send(self, message: dict[str, object]) -> None:
         """Send the process what to do, and how the world looks from here; nothing if it has ended."""
@@ -116,7 +147,9 @@ class Converter:
             process, self._process = self._process, None
             if process is not None:
                 process.kill()
-                process.wait()
+                code = process.wait()
+                if self._job is not None:
+                    self._job.code, self._job = code, None
                 for pipe in (process.stdin, process.stdout):
                     assert pipe is not None
                     with contextlib.suppress(OSError):  # of what was still to be sent
@@ -128,9 +161,14 @@ class Converter:
                 shutil.rmtree(self._scratch, ignore_errors=True)
                 self._scratch = None
 
+    def _end_if_idle(self) -> None:
+        with self._lock:
+            if self._job is None:
+                self.end()
+
     def _end_later(self) -> None:
         self._cancel_timer()
-        self._timer = threading.Timer(IDLE_SECONDS, self.end)
+        self._timer = threading.Timer(IDLE_SECONDS, self._end_if_idle)
         self._timer.daemon = True
         self._timer.start()
 
@@ -146,22 +184,45 @@ if hasattr(os, "register_at_fork"):
     os.register_at_fork(after_in_child=CONVERTER.forget)
 
 
+@contextmanager
+def converting(
+    model_file: Path, file_format: Format, conversion: Conversion, target: Path, log: Path
+) -> Iterator[Callable[[], None]]:
+    """Write `target`, of `file_format`, from the Keras model in `model_file`, while the block does something else; it
+    gets a function that waits until that is done. The end of the block cancels it.
+
+    The function raises ExportError, naming the `log`, if the child fails.
+    """
+    log.parent.mkdir(parents=True, exist_ok=True)
+    log.write_bytes(b"")
+    name = str(file_format.provenance(conversion.options)["scheme"])
+    with tempfile.TemporaryDirectory() as scratch:
+        _write_job(file_format, conversion, Path(scratch))
+        job = CONVERTER.submit(model_file, Path(scratch), target, log)
+
+        def wait() -> None:
+            with show_activity(f"converting to {name}"):
+                code = CONVERTER.wait(job)
+            if code == EXPECTED_ERROR_CODE:
+                said = log.read_text(encoding="utf-8", errors="replace").strip().splitlines()[-1]
+                toolkit = file_format.toolkit
+                raise ExportError(f"{said}; the output of {toolkit} is in {log}" if toolkit else said)
+            if code or not target.exists():
+                raise ExportError(f"the conversion to {name} failed ({describe_exit(code)}); its output is in {log}")
+
+        try:
+            yield wait
+        finally:
+            CONVERTER.cancel(job)
+
+
 def convert(model_file: Path, file_format: Format, conversion: Conversion, target: Path, log: Path) -> None:
     """Write `target`, of `file_format`, from the Keras model in `model_file`.
 
     Raises ExportError, naming the `log`, if the child fails.
     """
-    log.parent.mkdir(parents=True, exist_ok=True)
-    log.write_bytes(b"")
-    name = str(file_format.provenance(conversion.options)["scheme"])
-    with tempfile.TemporaryDirectory() as scratch, show_activity(f"converting to {name}"):
-        _write_job(file_format, conversion, Path(scratch))
-        code = CONVERTER.run(model_file, Path(scratch), target, log)
-    if code == EXPECTED_ERROR_CODE:
-        said = log.read_text(encoding="utf-8", errors="replace").strip().splitlines()[-1]
-        raise ExportError(f"{said}; the output of {file_format.toolkit} is in {log}" if file_format.toolkit else said)
-    if code or not target.exists():
-        raise ExportError(f"the conversion to {name} failed ({describe_exit(code)}); its output is in {log}")
+    with converting(model_file, file_format, conversion, target, log) as wait:
+        wait()
 
 
 def _write_job(file_format: Format, conversion: Conversion, folder: Path) -> None:

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Generator, Iterator, Sequence
+from contextlib import AbstractContextManager, ExitStack, closing, contextmanager
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Protocol, Self
 
 from keras_resnet.compression.plan import find_uncompressed_run
 from keras_resnet.data.dataset import TRAINING_SPLITS
@@ -17,7 +17,7 @@ from keras_resnet.errors import DataError, ExportError, KresnetError
 from keras_resnet.evaluation.evaluate import load_model
 from keras_resnet.export.artifacts import write_artifacts
 from keras_resnet.export.calibration import Calibration, build_calibration, measure_convergence
-from keras_resnet.export.convert import CONVERTER, convert
+from keras_resnet.export.convert import CONVERTER, converting
 from keras_resnet.export.formats.base import Conversion
 from keras_resnet.export.kept_verdicts import keep_verdict
 from keras_resnet.export.request import ExportFile, ExportRequest, ExportResult
@@ -98,38 +98,56 @@ class ExportContext:
         return self.calibration
 
     def export_all(self, request: ExportRequest) -> ExportResult:
-        """Write, verify and place what is asked for; a file that cannot be made keeps no other one from being
-        written."""
+        """Write, verify and place what is asked for, each file while the one before is verified; a file that cannot be
+        made keeps no other one from being written."""
         result = ExportResult()
-        with self.refresh_artifacts():
-            files = request.files(self.run)
-            for number, file in enumerate(files, 1):
+        with self.refresh_artifacts(), closing(self._write(request.files(self.run))) as written:
+            for writing in written:
                 try:
-                    with show_activity(f"exporting {file.name}, file {number} of {len(files)}"):
-                        if file.format.runs_here:
-                            result.verdicts.append(self.export(file))
-                        else:
-                            result.unverified.append(self.write_unverified(file))
+                    if writing.writer.file.format.runs_here:
+                        result.verdicts.append(self._verify(writing))
+                    else:
+                        result.unverified.append(self._place_unverified(writing))
                 except KresnetError as error:
-                    result.failures[file.name] = error
+                    result.failures[writing.writer.file.name] = error
         return result
 
     def export(self, file: ExportFile) -> Verdict:
         """Write, verify and place one file, and keep its verdict."""
-        exports = self.run.exports
-        placement = Placement(exports / file.name, self.run.rejected / file.name)
-        verdict = write_and_verify(RunWriter(self, file), placement, self.reference)
+        with self._begin(file) as writing:
+            return self._verify(writing)
+
+    def _begin(self, file: ExportFile) -> Writing:
+        return Writing(RunWriter(self, file), self.run.exports / file.name)
+
+    def _write(self, files: Sequence[ExportFile]) -> Generator[Writing]:
+        """Yield each file when it is written, or cannot be, and the next one has been begun."""
+        following = self._begin(files[0])
+        try:
+            for number, file in enumerate(files, 1):
+                with following as writing, show_activity(f"exporting {file.name}, file {number} of {len(files)}"):
+                    writing.wait()
+                    if number < len(files):
+                        following = self._begin(files[number])
+                    yield writing
+        finally:
+            following.close()
+
+    def _verify(self, writing: Writing) -> Verdict:
+        """Verify and place one file, and keep its verdict."""
+        exports, name = self.run.exports, writing.writer.file.name
+        writing.require_written()
+        self.log(f"verifying {name} on {counted(self.reference.evaluation.samples, 'validation image')}")
+        verdict = verify_and_place(writing, Placement(exports / name, self.run.rejected / name), self.reference)
         verdict = replace(verdict, file=str(Path(verdict.file).relative_to(exports)))
         keep_verdict(self.run, verdict)
         return verdict
 
-    def write_unverified(self, file: ExportFile) -> UnverifiedFile:
-        """Write and place one file that this machine cannot run."""
-        target = self.run.exports / file.name
-        with staged(target) as temporary:
-            RunWriter(self, file).write(temporary)
-            _remove(target)
-            os.replace(temporary, target)
+    def _place_unverified(self, writing: Writing) -> UnverifiedFile:
+        """Place one file that this machine cannot run."""
+        file = writing.writer.file
+        writing.require_written()
+        _replace(self.run.exports / file.name, writing.file)
         scheme = str(file.format.provenance(file.options)["scheme"])
         written = UnverifiedFile.describe(self.run, file.name, scheme, file.format)
         keep_unverified(self.run, [written])
@@ -207,8 +225,48 @@ class Writer(Protocol):
     def file(self) -> ExportFile:
         """The file: its name, format and options."""
 
-    def write(self, target: Path) -> None:
-        """Write the file to `target`."""
+    def writing(self, target: Path) -> AbstractContextManager[Callable[[], None]]:
+        """Write the file to `target` during the block, which gets a function that waits until it is written."""
+
+
+class Writing:
+    """One file while it is written by a hidden name beside its `target`: a context manager, at the end of which that
+    is gone. `wait` never fails; what kept the file from being written, `require_written` raises."""
+
+    def __init__(self, writer: Writer, target: Path) -> None:
+        self.writer, self.file = writer, hidden_name(target)
+        self._error: KresnetError | None = None
+        with ExitStack() as stack:
+            stack.callback(_remove, self.file)
+            try:
+                self._wait = stack.enter_context(writer.writing(self.file))
+            except KresnetError as error:
+                self._error = error
+            self._stack = stack.pop_all()
+
+    def wait(self) -> None:
+        """Wait until the file is written, or cannot be."""
+        if self._error is None:
+            try:
+                self._wait()
+            except KresnetError as error:
+                self._error = error
+
+    def require_written(self) -> None:
+        """Wait until the file is written. Raises what kept it from being: an ExportError or DataError."""
+        self.wait()
+        if self._error is not None:
+            raise self._error
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """End the writing, and remove what has been written and was not placed; again, it does nothing."""
+        self._stack.close()
 
 
 @dataclass(frozen=True)
@@ -231,17 +289,15 @@ class RunWriter:
         """What the file may lose."""
         return self.context.budget
 
-    def write(self, target: Path) -> None:
-        """Write the file to `target`."""
+    def writing(self, target: Path) -> AbstractContextManager[Callable[[], None]]:
+        """Write the file to `target` during the block: see `Writer`."""
         context, file = self.context, self.file
         context.log(f"writing {file.name}")
         calibration = context.require_calibration() if file.needs_calibration else None
         images = calibration.images if calibration else None
         conversion = Conversion(self._metadata(calibration), file.options, images)
         log = context.run.exports / f"{Path(file.name).stem}.log"
-        convert(context.model_file, file.format, conversion, target, log)
-        if file.format.runs_here:
-            context.log(f"verifying {file.name} on {counted(context.reference.evaluation.samples, 'validation image')}")
+        return converting(context.model_file, file.format, conversion, target, log)
 
     def _metadata(self, calibration: Calibration | None) -> ModelMetadata:
         context = self.context
@@ -275,28 +331,28 @@ def build_provenance(
 
 
 def write_and_verify(writer: Writer, placement: Placement, reference: Reference) -> Verdict:
-    """Let `writer` make a file by a hidden name, verify it, and put it where `placement` says; what stood at either
-    place is gone. The verdict's `file` is where it stands."""
-    good, bad = placement.accepted, placement.rejected
-    with staged(good) as temporary:
-        writer.write(temporary)
-        verdict = verify(temporary, reference, writer.budget, is_integer=writer.file.is_integer)
-        target, former = (good, bad) if verdict.passed else (bad, good)
-        target.parent.mkdir(exist_ok=True)
-        _remove(target)
-        os.replace(temporary, target)
-        _remove(former)
+    """Let `writer` make a file by a hidden name, and `verify_and_place` it."""
+    with Writing(writer, placement.accepted) as writing:
+        writing.require_written()
+        return verify_and_place(writing, placement, reference)
+
+
+def verify_and_place(writing: Writing, placement: Placement, reference: Reference) -> Verdict:
+    """Verify what has been written, and put it where `placement` says; what stood at either place is gone. The
+    verdict's `file` is where it stands."""
+    writer, good, bad = writing.writer, placement.accepted, placement.rejected
+    verdict = verify(writing.file, reference, writer.budget, is_integer=writer.file.is_integer)
+    target, former = (good, bad) if verdict.passed else (bad, good)
+    target.parent.mkdir(exist_ok=True)
+    _replace(target, writing.file)
+    _remove(former)
     return replace(verdict, file=str(target))
 
 
-@contextmanager
-def staged(target: Path) -> Iterator[Path]:
-    """Give a hidden name beside `target` for a file or folder, and remove what is left there."""
-    temporary = hidden_name(target)
-    try:
-        yield temporary
-    finally:
-        _remove(temporary)
+def _replace(target: Path, by: Path) -> None:
+    """Put the file or folder `by` where `target` is or was."""
+    _remove(target)
+    os.replace(by, target)
 
 
 def _remove(path: Path) -> None:

@@ -17,6 +17,7 @@ from keras_resnet.evaluation.analysis import describe_data_changes
 from keras_resnet.evaluation.baselines import BaselineComparison, compare_with_baselines
 from keras_resnet.evaluation.evaluate import evaluate, evaluation_batches, keras_predictor, load_model, load_task
 from keras_resnet.export.benchmark import NO_COST, Cost, count_threads, measure_cost
+from keras_resnet.export.convert import CONVERTER
 from keras_resnet.export.flatbuffer import Contents
 from keras_resnet.export.formats import find_format
 from keras_resnet.export.load import file_size, gzip_size, load_file, require_file, require_labels
@@ -239,6 +240,7 @@ def verify(file: Path, reference: Reference, budget: Budget, *, is_integer: bool
     contents = find_format(file).check(model, scheme, is_integer=is_integer)
     after = evaluate(model, reference.batches(), reference.task, f"verifying {scheme}")
     simulator = find_format(file).describe_simulator(model)
+    CONVERTER.wait_until_idle()  # which converts the next file meanwhile
     cost = NO_COST if simulator else measure_cost(file, reference.timing_images, count_threads())
     machine = f"{simulator}, on {describe_processor()}" if simulator else describe_processor()
     micro = measure_needs(model.content, contents, model.batch) if isinstance(model, TFLiteModel) else None

@@ -13,7 +13,7 @@ import pytest
 from keras_resnet.errors import ExportError
 from keras_resnet.evaluation.evaluate import load_keras_file
 from keras_resnet.export import convert as convert_module
-from keras_resnet.export.convert import CONVERTER, convert
+from keras_resnet.export.convert import CONVERTER, convert, converting
 from keras_resnet.export.formats import get_format
 from keras_resnet.export.formats.base import Conversion
 from keras_resnet.export.load import load_file
@@ -121,3 +121,39 @@ def test_a_model_that_cannot_be_prepared_fails_where_it_is_converted(exported, t
     shutil.copy(run.model_file, model)
     convert(model, file_format, conversion, tmp_path / "a.tflite", tmp_path / "a.log")
     assert load_file(tmp_path / "a.tflite").card == conversion.metadata
+
+
+def test_conversions_that_were_begun_follow_one_another_and_a_cancelled_one_leaves_the_others(
+    exported, tmp_path, monkeypatch
+):
+    """However long the one that goes on takes, and whenever somebody asks for it."""
+    run, saved_model = exported[0], get_format("savedmodel")
+    conversion = Conversion(load_file(run.exports / "float32.tflite").card)
+
+    def begin(name):
+        return converting(run.model_file, saved_model, conversion, tmp_path / name, tmp_path / f"{name}.log")
+
+    CONVERTER.end()
+    monkeypatch.setattr(convert_module, "IDLE_SECONDS", 0.01)
+    with begin("a") as wait_for_a:
+        process = CONVERTER._process.pid
+        time.sleep(0.5)
+        monkeypatch.undo()
+        with begin("b") as wait_for_b:
+            assert (tmp_path / "a" / "saved_model.pb").is_file() and CONVERTER._process.pid == process
+            wait_for_b()
+            wait_for_a()
+        with begin("c"):
+            pass
+        assert not is_there(process) and CONVERTER._process is None
+        wait_for_a()
+    (tmp_path / "damaged.keras").write_bytes(b"not a model")
+    with converting(tmp_path / "damaged.keras", saved_model, conversion, tmp_path / "d", tmp_path / "d.log") as wait:
+        CONVERTER.wait_until_idle()
+        for _ in range(2):
+            with pytest.raises(ExportError, match=r"failed .exit code 1.; its output is in .*d\.log"):
+                wait()
+    with begin("e") as wait:
+        CONVERTER.end()
+        with pytest.raises(ExportError, match="failed"):
+            wait()

@@ -3,15 +3,20 @@
 import json
 import re
 import shutil
+from contextlib import contextmanager
 
 import pytest
 from exports import copied, float32_only
 from samples import COLOURS, paint, silent
+from timing import COST
 
-from keras_resnet.export import accelerators, pipeline
+from keras_resnet.evaluation.evaluate import evaluate
+from keras_resnet.export import accelerators, pipeline, verify
 from keras_resnet.export.accelerators.ethos_u import EthosU
+from keras_resnet.export.convert import CONVERTER
 from keras_resnet.export.formats.onnx import ONNX
 from keras_resnet.export.request import ExportRequest
+from keras_resnet.export.tflite_options import SCHEMES, TFLiteOptions
 from keras_resnet.run import Run
 
 
@@ -46,15 +51,22 @@ def test_each_file_that_fails_is_named_and_the_others_are_written(trained, kresn
     """Without waiting for the converter: only that what is made is judged and placed."""
     run = copied(trained, tmp_path / "run")
 
-    def convert(model_file, file_format, conversion, target, log):
-        if file_format.name in ("onnx", "savedmodel"):
-            raise pipeline.ExportError(f"{file_format.name} cannot be had")
-        shutil.copy(genuine, target)
+    @contextmanager
+    def converting(model_file, file_format, conversion, target, log):
+        if file_format.name == "onnx":
+            raise pipeline.ExportError("onnx cannot be had")
+
+        def wait():
+            if file_format.name == "savedmodel":
+                raise pipeline.ExportError("savedmodel cannot be had")
+            shutil.copy(genuine, target)
+
+        yield wait
 
     genuine = tmp_path / "float32.tflite"
     (made,) = pipeline.export(run, ExportRequest(float32_only(), samples=20), silent)
     shutil.move(run.exports / made.file, genuine)
-    monkeypatch.setattr(pipeline, "convert", convert)
+    monkeypatch.setattr(pipeline, "converting", converting)
     monkeypatch.setattr(ONNX, "require_installed", lambda self: None)
     arguments = ("--savedmodel", "--tflite", "--quantize", "float32", "--onnx", "--samples", "20", "--runs", tmp_path)
     code, out, err = kresnet("export", "run", *arguments)
@@ -72,12 +84,16 @@ def test_an_interrupted_export_leaves_artifacts_and_report_of_the_files_that_are
     run = copied(exported[0], tmp_path / "run")
     run.report_file.unlink(missing_ok=True)
 
-    def convert(model_file, file_format, conversion, target, log):
-        if run.verdicts():
-            raise KeyboardInterrupt
-        shutil.copy(genuine, target)
+    @contextmanager
+    def converting(model_file, file_format, conversion, target, log):
+        def wait():
+            if run.verdicts():
+                raise KeyboardInterrupt
+            shutil.copy(genuine, target)
 
-    monkeypatch.setattr(pipeline, "convert", convert)
+        yield wait
+
+    monkeypatch.setattr(pipeline, "converting", converting)
     monkeypatch.setattr(pipeline.CONVERTER, "prepare", lambda *_: None)
     files = ("--quantize", "float32", "--quantize", "float16", "--samples", "20")
     code, _, err = kresnet("export", "run", *files, "--runs", tmp_path)
@@ -85,6 +101,39 @@ def test_an_interrupted_export_leaves_artifacts_and_report_of_the_files_that_are
     assert (run.exports / "golden.npz").is_file() and "float32.tflite" in (run.exports / "model_card.md").read_text()
     page = run.report_file.read_text()
     assert "float32.tflite" in page and "NO EXPORTS" not in page
+
+
+def test_a_file_is_converted_while_the_one_before_is_verified_but_not_while_that_is_timed(
+    exported, monkeypatch, tmp_path
+):
+    """Also where the export is interrupted meanwhile: nothing is left of the files that were begun."""
+    run, former = copied(exported[0], tmp_path / "run"), evaluate
+    request = ExportRequest(tuple(TFLiteOptions(SCHEMES[name], "uint8") for name in ("float32", "float16")), samples=20)
+    verified, timed, interrupted = [], [], []
+
+    def record(*arguments):
+        if arguments[3:]:  # a file, and not the Keras model
+            verified.append(CONVERTER._job is not None)
+            if interrupted:
+                raise KeyboardInterrupt
+        return former(*arguments)
+
+    def measure_cost(*arguments):
+        timed.append(CONVERTER._job is not None)
+        return COST
+
+    monkeypatch.setattr(verify, "evaluate", record)
+    monkeypatch.setattr(verify, "measure_cost", measure_cost)
+    verdicts = pipeline.export(run, request, silent)
+    assert [verdict.file for verdict in verdicts] == ["float32.tflite", "float16.tflite"]
+    assert verified == [True, False] and timed == [False, False]
+    there = {name: (run.exports / name).stat().st_mtime_ns for name in ("float32.tflite", "float16.tflite")}
+    interrupted.append(True)
+    with pytest.raises(KeyboardInterrupt):
+        pipeline.export(run, request, silent)
+    assert verified == [True, False, True] and CONVERTER._job is None and CONVERTER._process is None
+    assert {name: (run.exports / name).stat().st_mtime_ns for name in there} == there
+    assert [file.name for file in run.exports.glob(".*")] == []
 
 
 def test_a_compiler_that_fails_refuses_and_the_others_are_asked(exported, monkeypatch, tmp_path):

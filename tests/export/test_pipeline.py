@@ -29,7 +29,7 @@ from keras_resnet.export.flatbuffer import pack_model, unpack_model
 from keras_resnet.export.formats import get_format
 from keras_resnet.export.formats.base import Conversion
 from keras_resnet.export.load import load_file
-from keras_resnet.export.pipeline import ExportContext
+from keras_resnet.export.pipeline import ExportContext, RunWriter
 from keras_resnet.export.request import ExportRequest
 from keras_resnet.export.tflite_options import SCHEMES, TFLiteOptions, build_tflite_options
 from keras_resnet.export.verdict import Budget
@@ -321,7 +321,7 @@ def test_ethos_takes_all(exported, tmp_path):
     assert (tmp_path / found.compiled).stat().st_size > 1000
 
 
-def test_an_export_shows_which_file_it_is_at(monkeypatch):
+def test_an_export_shows_which_file_it_is_at(monkeypatch, tmp_path):
     shown = []
 
     def display(total, words, unit):
@@ -329,9 +329,10 @@ def test_an_export_shows_which_file_it_is_at(monkeypatch):
         return nullcontext(lambda steps, words: None)
 
     files = [SimpleNamespace(name=name, format=SimpleNamespace(runs_here=True)) for name in ("a.tflite", "b.onnx")]
-    run = SimpleNamespace(verdict_rows=list, unverified=list)
+    run = SimpleNamespace(verdict_rows=list, unverified=list, exports=tmp_path)
     context = ExportContext(run, None, None, None, None, None, silent)
-    monkeypatch.setattr(ExportContext, "export", lambda context, file: file.name)
+    monkeypatch.setattr(RunWriter, "writing", lambda writer, target: nullcontext(lambda: None))
+    monkeypatch.setattr(ExportContext, "_verify", lambda context, writing: writing.writer.file.name)
     former = progress.set_display(display)
     try:
         result = context.export_all(SimpleNamespace(files=lambda run: files))
