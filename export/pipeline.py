@@ -51,10 +51,11 @@ class ExportContext:
     calibration: Calibration | DataError | None
     budget: Budget
     log: Log
+    ranges_check: RangesCheck | None = None
 
     @classmethod
     def prepare(cls, run: Run, request: ExportRequest, log: Log) -> ExportContext:
-        """Open the data, calibrate, and evaluate the Keras model. Raises RunError unless the run has finished."""
+        """Open the data and evaluate the Keras model. Raises RunError unless the run has finished."""
         run.require_finished()
         request.require_installed()
         require_writable(run.exports)
@@ -65,7 +66,7 @@ class ExportContext:
         with show_activity("opening the data and the Keras model"):
             data = load_run_data(run, log)
             model = load_model(run)
-            calibration = _calibrate(run, model, data, request, log)
+            calibration = _calibrate(run, data, request)
             reference, origin = Reference.from_run(run, data, request.samples, model), find_uncompressed_run(run)
         evaluation = reference.evaluation
         compressed = f"; compressed, of {run.name}: {reference.own_evaluation.value:.2%}" if origin != run else ""
@@ -73,7 +74,8 @@ class ExportContext:
             f"the Keras model of {origin.name}: {metric_label(evaluation.metric)} {evaluation.value:.2%} of"
             f" {counted(evaluation.samples, 'validation image')}{compressed}"
         )
-        return cls(run, run.model_file, data, reference, calibration, request.budget, log)
+        ranges_check = RangesCheck(run, model, calibration) if isinstance(calibration, Calibration) else None
+        return cls(run, run.model_file, data, reference, calibration, request.budget, log, ranges_check)
 
     @contextmanager
     def refresh_artifacts(self) -> Iterator[None]:
@@ -115,7 +117,12 @@ class ExportContext:
     def export(self, file: ExportFile) -> Verdict:
         """Write, verify and place one file, and keep its verdict."""
         with self._begin(file) as writing:
+            self._finish_ranges_check()
             return self._verify(writing)
+
+    def _finish_ranges_check(self) -> None:
+        if self.ranges_check:
+            self.ranges_check.finish(self.log)
 
     def _begin(self, file: ExportFile) -> Writing:
         return Writing(RunWriter(self, file), self.run.exports / file.name)
@@ -126,6 +133,7 @@ class ExportContext:
         try:
             for number, file in enumerate(files, 1):
                 with following as writing, show_activity(f"exporting {file.name}, file {number} of {len(files)}"):
+                    self._finish_ranges_check()
                     writing.wait()
                     if number < len(files):
                         following = self._begin(files[number])
@@ -187,10 +195,8 @@ def require_writable(folder: Path) -> None:
         raise ExportError(f"cannot write to {folder}: Permission denied")
 
 
-def _calibrate(
-    run: Run, model: keras.Model, data: DatasetSplits, request: ExportRequest, log: Log
-) -> Calibration | DataError | None:
-    """Return what files with integer activations need, or why it cannot be had; log and keep the ranges' convergence.
+def _calibrate(run: Run, data: DatasetSplits, request: ExportRequest) -> Calibration | DataError | None:
+    """Return what files with integer activations need, or why it cannot be had.
 
     Raises DataError for a folder of calibration images that cannot be used: that is what was asked for.
     """
@@ -198,20 +204,34 @@ def _calibrate(
     if not any(file.needs_calibration for file in request.files(run)):
         return None
     try:
-        calibration = build_calibration(data, folder, request.calibration_images)
+        return build_calibration(data, folder, request.calibration_images)
     except DataError as error:
         if folder:
             raise
         return error
-    ranges = measure_convergence(model, calibration)
-    log(
-        f"calibration: {counted(len(calibration.images), 'image')} ({calibration.source}, plus black and white); the"
-        f" second half of them widened the layers' ranges by {ranges.median:.1%} (median; at most {ranges.largest:.1%},"
-        f" in {ranges.layer}). Near 0%, more images would change little"
-    )
-    document = {"images": len(calibration.images), "source": calibration.source, "sha256": calibration.sha256}
-    run.write_json(run.exports / "calibration.json", {**document, "convergence": asdict(ranges)})
-    return calibration
+
+
+class RangesCheck:
+    """Whether a calibration has images enough, by what the second half of them did to the ranges of the layers. That
+    takes a while and no file waits for it, so it is done while the first one is converted."""
+
+    def __init__(self, run: Run, model: keras.Model, calibration: Calibration) -> None:
+        self._run, self._calibration = run, calibration
+        self._model: keras.Model | None = model
+
+    def finish(self, log: Log) -> None:
+        """Measure it, log it and keep it in calibration.json; again, it does nothing."""
+        model, self._model, calibration = self._model, None, self._calibration
+        if model is None:
+            return
+        ranges = measure_convergence(model, calibration)
+        log(
+            f"calibration: {counted(len(calibration.images), 'image')} ({calibration.source}, plus black and white);"
+            f" the second half of them widened the layers' ranges by {ranges.median:.1%} (median; at most"
+            f" {ranges.largest:.1%}, in {ranges.layer}). Near 0%, more images would change little"
+        )
+        document = {"images": len(calibration.images), "source": calibration.source, "sha256": calibration.sha256}
+        self._run.write_json(self._run.exports / "calibration.json", {**document, "convergence": asdict(ranges)})
 
 
 class Writer(Protocol):
