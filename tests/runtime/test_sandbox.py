@@ -5,6 +5,7 @@ import os
 import subprocess
 import sys
 import zipfile
+from contextlib import nullcontext
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -103,7 +104,9 @@ def test_a_written_file_that_ends_its_process_leaves_nothing(content, tmp_path):
     bad = rescaled(content, 4e-9, of=ADD)
     with pytest.raises(ExportError, match=f"^{tmp_path}/x.tflite cannot be run: the process that tried it crashed "):
         writer = SimpleNamespace(
-            budget=None, file=SimpleNamespace(is_integer=True), write=lambda staged: staged.write_bytes(bad)
+            budget=None,
+            file=SimpleNamespace(is_integer=True),
+            writing=lambda staged: nullcontext(lambda: staged.write_bytes(bad)),
         )
         pipeline.write_and_verify(writer, placement, None)
     assert not list(tmp_path.iterdir())
