@@ -21,12 +21,13 @@ from keras_resnet.export.conversion_errors import explain_conversion_error
 from keras_resnet.export.convert import converting
 from keras_resnet.export.formats import get_format
 from keras_resnet.export.formats.base import Conversion
-from keras_resnet.export.pipeline import Placement, build_provenance, require_writable, write_and_verify
+from keras_resnet.export.pipeline import build_provenance, require_writable
 from keras_resnet.export.request import ExportFile
 from keras_resnet.export.settings import Io
 from keras_resnet.export.tflite_options import SCHEMES, TFLiteOptions
 from keras_resnet.export.verdict import Budget, Verdict
 from keras_resnet.export.verify import Reference
+from keras_resnet.export.writing import Placement, write_and_verify
 from keras_resnet.models.layers import deep_graphs
 from keras_resnet.native_logs import quiet
 from keras_resnet.runtime.metadata import ModelMetadata
@@ -101,7 +102,7 @@ class ModelWriter:
 
     @contextmanager
     def writing(self, target: Path) -> Iterator[Callable[[], None]]:
-        """Write the file to `target` during the block: see `pipeline.Writer`."""
+        """Write the file to `target` during the block: see `writing.Writer`."""
         images = self.calibration.images if self.calibration else None
         with tempfile.TemporaryDirectory() as scratch:
             saved = Path(scratch, "model.keras")

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import os
-import shutil
 from collections.abc import Callable, Generator, Iterator, Sequence
-from contextlib import AbstractContextManager, ExitStack, closing, contextmanager
+from contextlib import AbstractContextManager, closing, contextmanager
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Protocol, Self
+from typing import TYPE_CHECKING
 
 from keras_resnet.compression.plan import find_uncompressed_run
 from keras_resnet.data.dataset import TRAINING_SPLITS
@@ -23,7 +22,8 @@ from keras_resnet.export.kept_verdicts import keep_verdict
 from keras_resnet.export.request import ExportFile, ExportRequest, ExportResult
 from keras_resnet.export.unverified import UnverifiedFile, keep_unverified
 from keras_resnet.export.verdict import Budget, Verdict
-from keras_resnet.export.verify import Reference, verify
+from keras_resnet.export.verify import Reference
+from keras_resnet.export.writing import Placement, Writing, replace_path, verify_and_place
 from keras_resnet.metrics.labels import metric_label
 from keras_resnet.metrics.result import Evaluation
 from keras_resnet.progress import Log, show_activity
@@ -32,7 +32,7 @@ from keras_resnet.run.description import package_versions
 from keras_resnet.run.training_data import load_training_data
 from keras_resnet.runtime.metadata import ModelMetadata
 from keras_resnet.runtime.plurals import counted
-from keras_resnet.runtime.temporary_files import hidden_name, remove_leftovers
+from keras_resnet.runtime.temporary_files import remove_leftovers
 from keras_resnet.tasks.metadata import build_metadata
 
 if TYPE_CHECKING:
@@ -155,7 +155,7 @@ class ExportContext:
         """Place one file that this machine cannot run."""
         file = writing.writer.file
         writing.require_written()
-        _replace(self.run.exports / file.name, writing.file)
+        replace_path(self.run.exports / file.name, writing.file)
         scheme = str(file.format.provenance(file.options)["scheme"])
         written = UnverifiedFile.describe(self.run, file.name, scheme, file.format)
         keep_unverified(self.run, [written])
@@ -234,69 +234,6 @@ class RangesCheck:
         self._run.write_json(self._run.exports / "calibration.json", {**document, "convergence": asdict(ranges)})
 
 
-class Writer(Protocol):
-    """Something that writes one file, within a budget."""
-
-    @property
-    def budget(self) -> Budget:
-        """What the file may lose."""
-
-    @property
-    def file(self) -> ExportFile:
-        """The file: its name, format and options."""
-
-    def writing(self, target: Path) -> AbstractContextManager[Callable[[], None]]:
-        """Write the file to `target` during the block, which gets a function that waits until it is written."""
-
-
-class Writing:
-    """One file while it is written by a hidden name beside its `target`: a context manager, at the end of which that
-    is gone. `wait` never fails; what kept the file from being written, `require_written` raises."""
-
-    def __init__(self, writer: Writer, target: Path) -> None:
-        self.writer, self.file = writer, hidden_name(target)
-        self._error: KresnetError | None = None
-        with ExitStack() as stack:
-            stack.callback(_remove, self.file)
-            try:
-                self._wait = stack.enter_context(writer.writing(self.file))
-            except KresnetError as error:
-                self._error = error
-            self._stack = stack.pop_all()
-
-    def wait(self) -> None:
-        """Wait until the file is written, or cannot be."""
-        if self._error is None:
-            try:
-                self._wait()
-            except KresnetError as error:
-                self._error = error
-
-    def require_written(self) -> None:
-        """Wait until the file is written. Raises what kept it from being: an ExportError or DataError."""
-        self.wait()
-        if self._error is not None:
-            raise self._error
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.close()
-
-    def close(self) -> None:
-        """End the writing, and remove what has been written and was not placed; again, it does nothing."""
-        self._stack.close()
-
-
-@dataclass(frozen=True)
-class Placement:
-    """Where a file goes: to `accepted`, or to `rejected` if it failed."""
-
-    accepted: Path
-    rejected: Path
-
-
 @dataclass(frozen=True)
 class RunWriter:
     """Writes one file of a run."""
@@ -348,35 +285,3 @@ def build_provenance(
         "validation_images": evaluation.samples,
         "calibration_sha256": calibration.sha256 if calibration else None,
     }
-
-
-def write_and_verify(writer: Writer, placement: Placement, reference: Reference) -> Verdict:
-    """Let `writer` make a file by a hidden name, and `verify_and_place` it."""
-    with Writing(writer, placement.accepted) as writing:
-        writing.require_written()
-        return verify_and_place(writing, placement, reference)
-
-
-def verify_and_place(writing: Writing, placement: Placement, reference: Reference) -> Verdict:
-    """Verify what has been written, and put it where `placement` says; what stood at either place is gone. The
-    verdict's `file` is where it stands."""
-    writer, good, bad = writing.writer, placement.accepted, placement.rejected
-    verdict = verify(writing.file, reference, writer.budget, is_integer=writer.file.is_integer)
-    target, former = (good, bad) if verdict.passed else (bad, good)
-    target.parent.mkdir(exist_ok=True)
-    _replace(target, writing.file)
-    _remove(former)
-    return replace(verdict, file=str(target))
-
-
-def _replace(target: Path, by: Path) -> None:
-    """Put the file or folder `by` where `target` is or was."""
-    _remove(target)
-    os.replace(by, target)
-
-
-def _remove(path: Path) -> None:
-    if path.is_dir():
-        shutil.rmtree(path)
-    else:
-        path.unlink(missing_ok=True)

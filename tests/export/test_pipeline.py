@@ -21,7 +21,7 @@ from samples import silent
 from keras_resnet import progress
 from keras_resnet.errors import ExportError
 from keras_resnet.evaluation.evaluate import load_model
-from keras_resnet.export import pipeline
+from keras_resnet.export import pipeline, writing
 from keras_resnet.export.accelerators import ACCELERATORS
 from keras_resnet.export.convert import convert
 from keras_resnet.export.evaluate import RunLookup, evaluate_target, inspect_file, verify_file
@@ -207,7 +207,7 @@ def test_c_array_round_trip(tmp_path):
 def test_a_file_that_lost_too_much_is_kept_apart(exported, tmp_path, monkeypatch):
     run, _ = exported
     copy = copied(run, tmp_path)
-    genuine = pipeline.verify
+    genuine = writing.verify
 
     def against_a_better_model(file, reference, *budget, **options):
         correct = np.ones_like(reference.evaluation.metrics.correct)
@@ -215,7 +215,7 @@ def test_a_file_that_lost_too_much_is_kept_apart(exported, tmp_path, monkeypatch
         perfect = replace(reference.evaluation, metrics=Metrics({"top1": 1.0}, by_class, correct=correct))
         return genuine(file, replace(reference, evaluation=perfect), *budget, **options)
 
-    monkeypatch.setattr(pipeline, "verify", against_a_better_model)
+    monkeypatch.setattr(writing, "verify", against_a_better_model)
     wanted = ExportRequest(tflite=(TFLiteOptions(SCHEMES["float32"], "uint8"),), formats=("c-array",), max_drop=0.0)
     verdicts = pipeline.export(copy, wanted, silent)
     assert {v.verdict for v in verdicts} == {"FAILED"}

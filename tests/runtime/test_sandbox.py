@@ -17,7 +17,7 @@ from PIL import Image
 from samples import silent
 
 from keras_resnet.errors import ExportError
-from keras_resnet.export import pipeline
+from keras_resnet.export import pipeline, writing
 from keras_resnet.export.flatbuffer import pack_model
 from keras_resnet.export.load import load_file
 from keras_resnet.export.request import ExportRequest
@@ -100,7 +100,7 @@ def test_a_file_that_ends_its_process_is_a_sentence(exported, content, image, tm
 
 def test_a_written_file_that_ends_its_process_leaves_nothing(content, tmp_path):
     """`kresnet export` and `export_tflite` write by a hidden name, which is not the one to tell."""
-    placement = pipeline.Placement(tmp_path / "x.tflite", tmp_path / "rejected" / "x.tflite")
+    placement = writing.Placement(tmp_path / "x.tflite", tmp_path / "rejected" / "x.tflite")
     bad = rescaled(content, 4e-9, of=ADD)
     with pytest.raises(ExportError, match=f"^{tmp_path}/x.tflite cannot be run: the process that tried it crashed "):
         writer = SimpleNamespace(
@@ -108,7 +108,7 @@ def test_a_written_file_that_ends_its_process_leaves_nothing(content, tmp_path):
             file=SimpleNamespace(is_integer=True),
             writing=lambda staged: nullcontext(lambda: staged.write_bytes(bad)),
         )
-        pipeline.write_and_verify(writer, placement, None)
+        writing.write_and_verify(writer, placement, None)
     assert not list(tmp_path.iterdir())
 
 
