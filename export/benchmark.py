@@ -76,35 +76,33 @@ def measure_cost(file: Path, images: np.ndarray, threads: list[int]) -> Cost:
 
 
 def _measure_here(file: Path, images: np.ndarray, threads: list[int]) -> Cost:
+    # Devices have costs of their own, so that these cannot be imported above.
+    from keras_resnet.export.devices.runner.measuring import MAX_RUNS, MAX_SECONDS, MIN_RUNS, WARMUP_RUNS
     from keras_resnet.export.formats import find_format
 
-    file_format = find_format(file)  # imports all but the runtime
+    def measure_latency(model: LoadedModel) -> Latency:
+        for _ in range(WARMUP_RUNS):
+            model(images[:1])
+        seconds: list[float] = []
+        while len(seconds) < MIN_RUNS or (sum(seconds) < MAX_SECONDS and len(seconds) < MAX_RUNS):
+            image = images[len(seconds) % len(images)][None]
+            start = time.perf_counter()
+            model(image)
+            seconds.append(time.perf_counter() - start)
+        p50, p90, p99 = (float(value) for value in np.percentile(np.array(seconds) * 1e3, (50, 90, 99)))
+        return Latency(model.threads, p50, p90, p99, len(seconds))
+
+    file_format = find_format(file)  # from here on, nothing but the runtime is still to be imported
     before = read_memory_mib("VmRSS")
     start = time.perf_counter()
     model = file_format.load(file, threads[-1])
     model(images[:1])
     first_ms = (time.perf_counter() - start) * 1e3
-    last = _measure_latency(model, images)
+    last = measure_latency(model)
     peak_mib = read_memory_mib("VmHWM") - before
     del model
-    others = [_measure_latency(file_format.load(file, count), images) for count in threads[:-1]]
+    others = [measure_latency(file_format.load(file, count)) for count in threads[:-1]]
     return Cost((*others, last), first_ms, peak_mib)
-
-
-def _measure_latency(model: LoadedModel, images: np.ndarray) -> Latency:
-    # Devices have costs of their own, so that these cannot be imported above.
-    from keras_resnet.export.devices.runner.measuring import MAX_RUNS, MAX_SECONDS, MIN_RUNS, WARMUP_RUNS
-
-    for _ in range(WARMUP_RUNS):
-        model(images[:1])
-    seconds: list[float] = []
-    while len(seconds) < MIN_RUNS or (sum(seconds) < MAX_SECONDS and len(seconds) < MAX_RUNS):
-        image = images[len(seconds) % len(images)][None]
-        start = time.perf_counter()
-        model(image)
-        seconds.append(time.perf_counter() - start)
-    p50, p90, p99 = (float(value) for value in np.percentile(np.array(seconds) * 1e3, (50, 90, 99)))
-    return Latency(model.threads, p50, p90, p99, len(seconds))
 
 
 def read_memory_mib(field: str) -> float:

@@ -22,7 +22,6 @@ from keras_resnet.runtime.metadata import (
     describe_channels,
     read_metadata,
 )
-from keras_resnet.tasks import TASKS
 
 if TYPE_CHECKING:
     from ai_edge_litert import schema_py_generated as schema
@@ -123,6 +122,8 @@ class MetadataBuilder:
 
     def build(self) -> bytes:
         """Return the bytes."""
+        from keras_resnet.tasks import TASKS  # which a process that only times a file does without
+
         card, text = self.card, self.builder.CreateString
         inputs, outputs = [self._input()], [self._output(name) for name in self.outputs]
         graph = self._table(10, {0: text("resnet"), 2: self._offsets(inputs), 3: self._offsets(outputs)})

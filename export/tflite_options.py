@@ -9,7 +9,6 @@ from typing import Literal, cast
 
 from keras_resnet.config.foreign_words import answer_value
 from keras_resnet.errors import UsageError, require_one_of
-from keras_resnet.tasks import TASKS
 
 
 @dataclass(frozen=True)
@@ -291,6 +290,8 @@ def with_nms_variants(files: Sequence[TFLiteOptions], task: str) -> list[TFLiteO
 
     Raises UsageError for a `task` that finds none, and for files of several images.
     """
+    from keras_resnet.tasks import TASKS  # which a process that only times a file does without
+
     if not TASKS[task].finds_objects():
         raise UsageError("--with-nms is for runs that localize, detect or segment. Received: one that classifies")
     if bad := [options for options in files if options.batch != 1]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from functools import cached_property, partial
 from pathlib import Path
@@ -238,13 +239,17 @@ def verify(file: Path, reference: Reference, budget: Budget, *, is_integer: bool
     require_labels(file, model, reference.task.classes, "the model")
     scheme = str(model.card.provenance["scheme"])
     contents = find_format(file).check(model, scheme, is_integer=is_integer)
-    after = evaluate(model, reference.batches(), reference.task, f"verifying {scheme}")
+    with ThreadPoolExecutor(1) as meanwhile:
+        micro = None
+        if isinstance(model, TFLiteModel):
+            micro = meanwhile.submit(measure_needs, model.content, contents, model.batch)
+        after = evaluate(model, reference.batches(), reference.task, f"verifying {scheme}")
     simulator = find_format(file).describe_simulator(model)
     CONVERTER.wait_until_idle()  # which converts the next file meanwhile
     cost = NO_COST if simulator else measure_cost(file, reference.timing_images, count_threads())
     machine = f"{simulator}, on {describe_processor()}" if simulator else describe_processor()
-    micro = measure_needs(model.content, contents, model.batch) if isinstance(model, TFLiteModel) else None
-    measured = MeasuredFile(file, sha256, model.card.provenance, contents, cost, machine, micro, simulator)
+    needs = micro.result() if micro else None
+    measured = MeasuredFile(file, sha256, model.card.provenance, contents, cost, machine, needs, simulator)
     return measured.decide(Comparison(reference, after, budget))
 
 
