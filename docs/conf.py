@@ -52,6 +52,7 @@ _UNDOCUMENTED = (
     "models.layers.KerasNamespace",
     "export.file_options.FileOptions",
     "export.flatbuffer.Contents",
+    "export.pipeline.RangesCheck",
     "export.settings.ExportSettings",
     "training.methods.base.Model",
 )
