@@ -17,7 +17,7 @@ import subprocess
 import tempfile
 import threading
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import IO
@@ -39,10 +39,12 @@ IDLE_SECONDS = 120.0
 
 @dataclass
 class Job:
-    """What the child process was sent. code: its exit code for it once that is known."""
+    """What the child process was sent. code: its exit code for it once that is known. lost: why the output of a process
+    that has ended could not be written to the log."""
 
     log: Path
     code: int | None = None
+    lost: OSError | None = None
 
 
 class Converter:
@@ -118,8 +120,11 @@ class Converter:
                 else:
                     job.code = self._process.wait()
                     self._output.seek(0)
-                    with job.log.open("ab") as file:
-                        file.write(self._output.read())
+                    try:
+                        with job.log.open("ab") as file:
+                            file.write(self._output.read())
+                    except OSError as error:  # of this job, whoever waits
+                        job.lost = error
             except BaseException:  # interrupted: nobody waits for the answer
                 self.end()
                 raise
@@ -191,24 +196,32 @@ def converting(
     """Write `target`, of `file_format`, from the Keras model in `model_file`, while the block does something else; it
     gets a function that waits until that is done. The end of the block cancels it.
 
-    The function raises ExportError, naming the `log`, if the child fails.
+    The function raises ExportError, naming the `log`, if the child fails. Raises ExportError where the conversion
+    cannot begin: the log or what the child reads cannot be written, or there is no child.
     """
-    log.parent.mkdir(parents=True, exist_ok=True)
-    log.write_bytes(b"")
     name = str(file_format.provenance(conversion.options)["scheme"])
-    with tempfile.TemporaryDirectory() as scratch:
-        _write_job(file_format, conversion, Path(scratch))
-        job = CONVERTER.submit(model_file, Path(scratch), target, log)
+    with ExitStack() as stack:
+        try:
+            log.parent.mkdir(parents=True, exist_ok=True)
+            log.write_bytes(b"")
+            scratch = Path(stack.enter_context(tempfile.TemporaryDirectory()))
+            _write_job(file_format, conversion, scratch)
+            job = CONVERTER.submit(model_file, scratch, target, log)
+        except OSError as error:  # of this file, while another one may be verified
+            where = f": {error.filename}" if error.filename else ""
+            raise ExportError(f"the conversion to {name} cannot begin: {error.strerror or error}{where}") from error
 
         def wait() -> None:
             with show_activity(f"converting to {name}"):
                 code = CONVERTER.wait(job)
             if code == EXPECTED_ERROR_CODE:
-                said = log.read_text(encoding="utf-8", errors="replace").strip().splitlines()[-1]
+                lines = log.read_text(encoding="utf-8", errors="replace").strip().splitlines()
+                said = lines[-1] if lines else f"the conversion to {name} failed, and why could not be written to {log}"
                 toolkit = file_format.toolkit
                 raise ExportError(f"{said}; the output of {toolkit} is in {log}" if toolkit else said)
             if code or not target.exists():
-                raise ExportError(f"the conversion to {name} failed ({describe_exit(code)}); its output is in {log}")
+                where = f"could not be written ({job.lost.strerror})" if job.lost else f"is in {log}"
+                raise ExportError(f"the conversion to {name} failed ({describe_exit(code)}); its output {where}")
 
         try:
             yield wait

@@ -157,3 +157,25 @@ def test_conversions_that_were_begun_follow_one_another_and_a_cancelled_one_leav
         CONVERTER.end()
         with pytest.raises(ExportError, match="failed"):
             wait()
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="stops a process")
+def test_where_a_log_cannot_be_written_the_conversion_fails_and_nothing_else(exported, tmp_path):
+    """As on a full disk: whoever waits until nothing is converted is not told of it, but who wanted the file is."""
+    run, saved_model = exported[0], get_format("savedmodel")
+    conversion = Conversion(load_file(run.exports / "float32.tflite").card)
+    CONVERTER.start()
+    os.kill(CONVERTER._process.pid, signal.SIGSTOP)
+    with converting(run.model_file, saved_model, conversion, tmp_path / "a", tmp_path / "a.log") as wait:
+        (tmp_path / "a.log").unlink()
+        (tmp_path / "a.log").mkdir()
+        os.kill(CONVERTER._process.pid, signal.SIGCONT)
+        CONVERTER.wait_until_idle()
+        with pytest.raises(ExportError, match=r"failed .exit code 1.; its output could not be written .Is a directory"):
+            wait()
+    (tmp_path / "file").write_bytes(b"")
+    with (
+        pytest.raises(ExportError, match=f"to savedmodel cannot begin: .*: {tmp_path}/file"),
+        converting(run.model_file, saved_model, conversion, tmp_path / "a", tmp_path / "file" / "a.log"),
+    ):
+        pass
