@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import io
 from functools import lru_cache
+from threading import Lock
 from typing import TYPE_CHECKING
 
 from markupsafe import escape
@@ -27,11 +28,18 @@ MAX_SHORT_NAME = 16
 _SYMBOLS = {"circle": "o", "triangle": "^"}
 # Charts that are kept drawn: those of a few reports.
 KEPT_CHARTS = 64
+# Matplotlib's settings, which a chart is drawn with, are those of all threads.
+_drawing = Lock()
 
 
 @lru_cache(KEPT_CHARTS)
 def draw_chart(chart: Chart) -> str:
     """Draw a chart as SVG. What was drawn is kept: each export writes the report anew, mostly with the same charts."""
+    with _drawing:
+        return _draw(chart)
+
+
+def _draw(chart: Chart) -> str:
     rows = len(chart.categories or chart.y.names)
     height = 1 + 0.24 * rows if rows else _HEIGHT
     figure, axes = _create_figure(height)
