@@ -55,7 +55,7 @@ BENCHMARKS = {
     "browser": Benchmark("browser.py", peers="--ort"),
     "detect": Benchmark("detect.py", peers="--torch-python"),
     "input": Benchmark("input.py", peers="--torch-python"),
-    "scaling": Benchmark("scaling.py", (("--only", "resnet20"), ("--only", "resnet18"))),
+    "scaling": Benchmark("scaling.py", (("--only", "resnet20"),)),
     "growth-depth": Benchmark("growth.py", (("--only", "depth", *FIGURES),)),
     "growth-input": Benchmark("growth.py", (("--only", "pixels,batch,classes", *FIGURES),)),
     "growth-data": Benchmark("growth.py", (("--only", "folder,similar,labels,objects,decode", *FIGURES),)),
