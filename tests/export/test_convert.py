@@ -161,7 +161,7 @@ def test_conversions_that_were_begun_follow_one_another_and_a_cancelled_one_leav
 
 @pytest.mark.skipif(sys.platform == "win32", reason="stops a process")
 def test_where_a_log_cannot_be_written_the_conversion_fails_and_nothing_else(exported, tmp_path):
-    """As on a full disk: whoever waits until nothing is converted is not told of it, but who wanted the file is."""
+    """As on a full disk. Waiting until nothing is converted raises no error; waiting for the file does."""
     run, saved_model = exported[0], get_format("savedmodel")
     conversion = Conversion(load_file(run.exports / "float32.tflite").card)
     CONVERTER.start()
