@@ -220,8 +220,11 @@ def converting(
                 toolkit = file_format.toolkit
                 raise ExportError(f"{said}; the output of {toolkit} is in {log}" if toolkit else said)
             if code or not target.exists():
-                where = f"could not be written ({job.lost.strerror})" if job.lost else f"is in {log}"
-                raise ExportError(f"the conversion to {name} failed ({describe_exit(code)}); its output {where}")
+                how = describe_exit(code)
+                if job.lost:
+                    lost = f"its output could not be written ({job.lost.strerror})"
+                    raise ExportError(f"the conversion to {name} failed ({how}); {lost}")
+                raise ExportError(f"the conversion to {name} failed ({how}); its output is in {log}")
 
         try:
             yield wait
