@@ -1,6 +1,7 @@
 """docs/troubleshooting.md quotes what the packages say, and says what to do about it."""
 
 import ast
+import functools
 import re
 from itertools import chain
 from pathlib import Path
@@ -45,8 +46,9 @@ def said_in(source):
     return [text for node in ast.walk(ast.parse(source)) if (text := template(node))]
 
 
+@functools.cache
 def said():
-    """Every string of the packages."""
+    """Every string of the packages. To parse them all takes seconds."""
     files = chain((ROOT / "keras_resnet").rglob("*.py"), (ROOT / "export").rglob("*.py"))
     return [text for file in files for text in said_in(file.read_text())]
 
@@ -64,7 +66,6 @@ def quotes(heading, text):
 
 
 HEADINGS = HEADING.findall(PAGE)
-SAID = said()
 
 
 def test_there_are_messages():
@@ -75,7 +76,7 @@ def test_there_are_messages():
 @pytest.mark.parametrize("heading", HEADINGS)
 def test_the_message_is_in_the_source(heading):
     assert sum(map(len, fixed_parts(heading))) >= 12, "too few fixed words to tell one message from another"
-    assert any(quotes(heading, text) for text in SAID)
+    assert any(quotes(heading, text) for text in said())
 
 
 def test_every_message_says_what_to_do():

@@ -1,5 +1,6 @@
 """Small image files that take gigabytes where they are decoded."""
 
+import functools
 import struct
 import zlib
 
@@ -55,8 +56,13 @@ CLAIMS = {
 }
 
 
+@functools.cache
 def bombs():
-    """Small files that take gigabytes, and what is said of them."""
+    """Small files that take gigabytes, and what is said of them; made once."""
+    return list(_make_bombs())
+
+
+def _make_bombs():
     large = png(13_000, 13_000, 1, 3)
     yield "palette", large, "more than 89.5 megapixels, the most that is decoded; KRESNET_MAX_MEGAPIXELS=… raises"
     yield "icon", icon(large), "more than 89.5 megapixels"

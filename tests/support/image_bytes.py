@@ -37,9 +37,8 @@ def png(width, height, depth, colour, content=None, *chunks):
     """A PNG file row by row; of zeros without `content`."""
     channels = {0: 1, 2: 3, 3: 1, 4: 2, 6: 4}[colour]
     row = (width * channels * depth + 7) // 8
-    packer = zlib.compressobj()
-    rows = (content[y * row : (y + 1) * row] if content else bytes(row) for y in range(height))
-    packed = b"".join(packer.compress(b"\0" + each) for each in rows) + packer.flush()
+    rows = [content[y * row : (y + 1) * row] for y in range(height)] if content else [bytes(row)] * height
+    packed = zlib.compress(b"".join(b"\0" + each for each in rows))
     header = struct.pack(">IIBBBBB", width, height, depth, colour, 0, 0, 0)
     palette = [(b"PLTE", bytes(6)), (b"tRNS", b"\x10")] if colour == 3 else []
     parts = [(b"IHDR", header), *palette, *chunks, (b"IDAT", packed), (b"IEND", b"")]
