@@ -14,8 +14,8 @@ import math
 import sys
 import time
 from collections import Counter
-from collections.abc import Callable, Sequence
-from typing import Any
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any, NamedTuple
 
 from result_tables import Cell, Column, Table, add_json_option, describe_rounds, publish
 from train import matmul_limits
@@ -79,65 +79,109 @@ def time_by_turns(ways: tuple[Way, Way], rounds: int) -> tuple[float, float]:
     return first, second
 
 
-def measure(options: argparse.Namespace) -> list[Table]:
-    """Return the table of all that is computed in another way than by TensorFlow, and that of all convolutions."""
+class Timed(NamedTuple):
+    """How long a part of the network's layers of one shape takes. is_rewritten: whether kresnet computes it in another
+    way than TensorFlow. operations: of all these layers, 0 for batch norms."""
+
+    name: str
+    target: str
+    layers: int
+    is_convolution: bool
+    is_rewritten: bool
+    operations: int
+    stock_ms: float
+    fast_ms: float
+
+    @property
+    def totals(self) -> tuple[float, float, float, float]:
+        """The number of layers, their operations, and the milliseconds of both ways."""
+        return self.layers, self.operations, self.layers * self.stock_ms, self.layers * self.fast_ms
+
+
+def measure(options: argparse.Namespace) -> list[Timed]:
+    """Time each part of each layer both ways."""
     import keras
 
     from keras_resnet.training.avx2_layers import FastBatchNormalization, FastConvolution
     from keras_resnet.training.fused_batch_norm import FusedBatchNormalization
 
-    size = options.image_size
-    rows: list[list[Cell]] = []
-    sums: dict[str, list[float]] = {}  # layers, and milliseconds of both ways
-    convolutions = {target: [0.0, 0.0, 0.0] for target in CONVOLUTIONS}  # operations, and milliseconds of both ways
+    timed = []
     for (kind, made_of, shape), count in find_layers(options).items():
         inputs = (options.batch_size, *shape)
-        is_norm = kind is keras.layers.BatchNormalization
-        kinds = (FusedBatchNormalization, FastBatchNormalization) if is_norm else (kind, FastConvolution)
-        for target in ("outputs", "inputs") if is_norm else CONVOLUTIONS:
+        is_convolution = kind is keras.layers.Conv2D
+        kinds = (kind, FastConvolution) if is_convolution else (FusedBatchNormalization, FastBatchNormalization)
+        for target in CONVOLUTIONS if is_convolution else ("outputs", "inputs"):
             if target == "inputs" and shape[2] == 3:
                 continue  # of the images, which nobody needs
             layers = [each(*made_of) for each in kinds]
-            (stock, _), (fast, operations) = (prepare(each, inputs, target) for each in layers)
+            (stock, _), (fast, types) = (prepare(each, inputs, target) for each in layers)
             times = time_by_turns((stock, fast), options.rounds)
-            totals = [count * milliseconds for milliseconds in times]
-            if not is_norm:
-                pixels = math.prod(layers[0].compute_output_shape(inputs)[:3])
-                done = 2 * count * pixels * layers[0].kernel.shape.num_elements()
-                convolutions[target] = add(convolutions[target], [done, *totals])
-                if target != "kernel" or "Conv2DBackpropFilter" in operations:
-                    continue  # left to TensorFlow
+            name, operations, is_rewritten = "", 0, True
+            if is_convolution:
                 filters, (height, width), (stride, _), _ = made_of
-                sizes = f"{height} × {width}, {shape[2]} to {filters} channels, stride {stride}"
-                name = f"gradient of {sizes}, {shape[0]} × {shape[1]} pixels"
-                rows.append([name, count, *times, times[0] / times[1]])
-            sums[target] = add(sums.get(target, [0, 0, 0]), [count, *totals])
-    for target, (count, stock_time, fast_time) in sums.items():
-        rows.append([f"all {SUMS[target]}", int(count), stock_time, fast_time, stock_time / fast_time])
-    name = f"{options.network.replace('resnet', 'ResNet-')}, {size} × {size} pixels, batch size {options.batch_size}"
-    ways = [Column("TensorFlow, ms", ".1f"), Column("kresnet, ms", ".1f")]
-    columns = [Column("layer"), Column("layers"), *ways, Column("speed", ".2f")]
-    packages, remark = ("tensorflow", "keras"), describe_rounds(options.rounds)
-    table = Table(f"avx2-{options.network}", name, columns, rows, packages, remark, options.rounds)
+                name = f"{height} × {width}, {shape[2]} to {filters} channels, stride {stride}"
+                name += f", {shape[0]} × {shape[1]} pixels"
+                pixels = math.prod(layers[0].compute_output_shape(inputs)[:3])
+                operations = 2 * count * pixels * layers[0].kernel.shape.num_elements()
+                is_rewritten = target == "kernel" and "Conv2DBackpropFilter" not in types
+            timed.append(Timed(name, target, count, is_convolution, is_rewritten, operations, *times))
+    return timed
+
+
+def sum_by_target(timed: Iterable[Timed]) -> dict[str, list[float]]:
+    """Return the sums of `totals` of each target."""
+    by_target: dict[str, list[tuple[float, ...]]] = {}
+    for each in timed:
+        by_target.setdefault(each.target, []).append(each.totals)
+    return {target: add_up(totals) for target, totals in by_target.items()}
+
+
+def add_up(totals: Iterable[Sequence[float]]) -> list[float]:
+    """Return the sum of each column."""
+    return [sum(column) for column in zip(*totals, strict=True)]
+
+
+def list_gains(timed: Sequence[Timed]) -> list[list[Cell]]:
+    """Return the rows of what kresnet computes in another way: each convolution, and sums."""
+    rewritten = [each for each in timed if each.is_rewritten]
+    rows: list[list[Cell]] = [
+        [f"gradient of {each.name}", each.layers, each.stock_ms, each.fast_ms, each.stock_ms / each.fast_ms]
+        for each in rewritten
+        if each.is_convolution
+    ]
+    for target, (count, _, stock_ms, fast_ms) in sum_by_target(rewritten).items():
+        rows.append([f"all {SUMS[target]}", int(count), stock_ms, fast_ms, stock_ms / fast_ms])
+    return rows
+
+
+def list_shares(timed: Sequence[Timed], limit: float) -> list[list[Cell]]:
+    """Return the rows of all convolutions. limit: GFLOP/s of a large matrix product."""
+    sums = sum_by_target(each for each in timed if each.is_convolution)
+    named = {name: sums[target] for target, name in CONVOLUTIONS.items()} | {"all": add_up(sums.values())}
+    return [
+        [name, operations / 1e9, *times, *(operations / (1e6 * milliseconds) / limit for milliseconds in times)]
+        for name, (_, operations, *times) in named.items()
+    ]
+
+
+def make_tables(timed: Sequence[Timed], options: argparse.Namespace) -> list[Table]:
+    """Return the table of all that is computed in another way than by TensorFlow, and that of all convolutions."""
+    network, size = options.network, options.image_size
+    title = f"{network.replace('resnet', 'ResNet-')}, {size} × {size} pixels, batch size {options.batch_size}"
     limit = matmul_limits({"float32"})["float32"]
-    shares = [describe_speed(CONVOLUTIONS[target], totals, limit) for target, totals in convolutions.items()]
-    shares.append(describe_speed("all", [sum(each) for each in zip(*convolutions.values(), strict=True)], limit))
-    columns = [Column("part of a step"), Column("GFLOP", ".0f"), *ways]
-    columns += [Column(f"share of matmul speed, {way}", ".2f") for way in ("TensorFlow", "kresnet")]
-    remark += f" A large matrix product runs at {limit:.0f} GFLOP/s."
-    return [table, Table(f"convolutions-{options.network}", name, columns, shares, packages, remark, options.rounds)]
-
-
-def add(sums: list[float], more: list[float]) -> list[float]:
-    """Return the sums of both, one by one."""
-    return [a + b for a, b in zip(sums, more, strict=True)]
-
-
-def describe_speed(name: str, totals: Sequence[float], limit: float) -> list[Cell]:
-    """Return a row of the second table. totals: operations, and milliseconds of both ways. limit: GFLOP/s."""
-    operations, *times = totals
-    shares = [operations / (1e6 * milliseconds) / limit for milliseconds in times]
-    return [name, operations / 1e9, *times, *shares]
+    rounds = describe_rounds(options.rounds)
+    ways = [Column("TensorFlow, ms", ".1f"), Column("kresnet, ms", ".1f")]
+    gains = [Column("layer"), Column("layers"), *ways, Column("speed", ".2f")]
+    speeds = [Column(f"share of matmul speed, {way}", ".2f") for way in ("TensorFlow", "kresnet")]
+    shares = [Column("part of a step"), Column("GFLOP", ".0f"), *ways, *speeds]
+    of_product = f"{rounds} A large matrix product runs at {limit:.0f} GFLOP/s."
+    return [
+        Table(f"{name}-{network}", title, columns, rows, ("tensorflow", "keras"), remark, options.rounds)
+        for name, columns, rows, remark in (
+            ("avx2", gains, list_gains(timed), rounds),
+            ("convolutions", shares, list_shares(timed, limit), of_product),
+        )
+    ]
 
 
 def main() -> None:
@@ -154,7 +198,7 @@ def main() -> None:
         print(
             "kresnet does not use these layers here: they are for CPUs with AVX2 but without AVX-512", file=sys.stderr
         )
-    publish(measure(options), options.json)
+    publish(make_tables(measure(options), options), options.json)
 
 
 if __name__ == "__main__":
