@@ -23,7 +23,7 @@ from keras_resnet.export.formats import get_format
 from keras_resnet.export.formats.base import Conversion
 from keras_resnet.export.pipeline import build_provenance, require_writable
 from keras_resnet.export.request import ExportFile
-from keras_resnet.export.settings import Io
+from keras_resnet.export.settings import ExportSettings, Io
 from keras_resnet.export.tflite_options import SCHEMES, TFLiteOptions
 from keras_resnet.export.verdict import Budget, Verdict
 from keras_resnet.export.verify import Reference
@@ -32,7 +32,6 @@ from keras_resnet.models.layers import deep_graphs
 from keras_resnet.native_logs import quiet
 from keras_resnet.runtime.metadata import ModelMetadata
 from keras_resnet.runtime.predictions import Outputs
-from keras_resnet.runtime.shares import suggest_share
 from keras_resnet.runtime.temporary_files import remove_leftovers
 from keras_resnet.tasks.classification import Classification
 from keras_resnet.tasks.metadata import build_metadata
@@ -47,7 +46,7 @@ def export_tflite(
     data: DatasetSplits,
     file: str | Path,
     *,
-    max_drop: float = 0.01,
+    max_drop: float = 1.0,
     io: Io = "uint8",
     require_proof: bool = False,
 ) -> Verdict:
@@ -56,7 +55,7 @@ def export_tflite(
     model: functional, from pixels (B, H, W, C) in 0–255 to logits (B, classes), in any precision; or one that
     `keras_resnet.quantize` made and that was trained on, which has its own ranges: one that has seen no images is
     refused. data: of `export.in_memory`, or any other; its training images calibrate, its validation images verify.
-    max_drop: the budget, a fraction: 0.01 is one point. io: "uint8", "int8" or "float", see `tflite_options.Scheme`.
+    max_drop: points of accuracy that the file may lose. io: "uint8", "int8" or "float", see `tflite_options.Scheme`.
     require_proof: whether the whole 95% interval of the drop has to be within the budget, not its estimate alone.
 
     A file within the budget stands at `file`. One that failed stands beside it, as NAME.rejected.tflite, and nothing
@@ -66,7 +65,8 @@ def export_tflite(
     """
     file = Path(file)
     is_qat = any(isinstance(layer, FakeQuantizer) for layer in getattr(model, "layers", ()))
-    tflite = ExportFile(get_format("tflite"), _build_options(file, max_drop, io, is_qat))
+    budget = Budget(ExportSettings(max_drop=float(max_drop)).max_drop / 100, require_proof)
+    tflite = ExportFile(get_format("tflite"), _build_options(file, io, is_qat))
     _require_model(model, data)
     require_logits(model)
     if is_qat:
@@ -80,7 +80,6 @@ def export_tflite(
     calibration = None if is_qat else build_calibration(data)
     provenance = {"model": model.name, **build_provenance(tflite, data, reference.evaluation, calibration)}
     metadata = build_metadata(data.classes, data, provenance, task.output_metadata())
-    budget = Budget(max_drop, require_proof)
     writer = ModelWriter(float32_model, tflite, metadata, calibration, file.with_suffix(".log"), budget)
     placement = Placement(file, file.with_suffix(".rejected.tflite"))
     try:
@@ -113,14 +112,11 @@ class ModelWriter:
                 yield wait
 
 
-def _build_options(file: Path, max_drop: float, io: str, is_qat: bool) -> TFLiteOptions:
+def _build_options(file: Path, io: str, is_qat: bool) -> TFLiteOptions:
     """Return what to write. Raises UsageError for options that are not for this."""
     scheme = SCHEMES["qat" if is_qat else "int8"]
     if file.suffix != get_format("tflite").suffix:
         raise UsageError(f"file must end in .tflite. Received: {file}")
-    if not 0 <= max_drop <= 1:
-        received = f"{max_drop}{suggest_share(max_drop)}"
-        raise UsageError(f"max_drop must be a fraction from 0 to 1, 0.01 for one point. Received: {received}")
     require_one_of("io", io, scheme.io_types)
     return TFLiteOptions(scheme, io)
 

@@ -211,9 +211,13 @@ def converting(
             where = f": {error.filename}" if error.filename else ""
             raise ExportError(f"the conversion to {name} cannot begin: {error.strerror or error}{where}") from error
 
+        is_done = False
+
         def wait() -> None:
+            nonlocal is_done
             with show_activity(f"converting to {name}"):
                 code = CONVERTER.wait(job)
+            is_done = True
             if code == EXPECTED_ERROR_CODE:
                 lines = log.read_text(encoding="utf-8", errors="replace").strip().splitlines()
                 said = lines[-1] if lines else f"the conversion to {name} failed, and why could not be written to {log}"
@@ -230,6 +234,8 @@ def converting(
             yield wait
         finally:
             CONVERTER.cancel(job)
+            if not is_done and log.is_file() and not log.stat().st_size:
+                log.unlink()  # nothing is left of what was interrupted
 
 
 def convert(model_file: Path, file_format: Format, conversion: Conversion, target: Path, log: Path) -> None:

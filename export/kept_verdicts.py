@@ -19,13 +19,13 @@ from keras_resnet.run import Run
 
 def keep_verdict(run: Run, verdict: Verdict) -> None:
     """Put `verdict` into the verdicts.json of `run`; what was measured of the former file of that name, also on
-    devices, is gone."""
+    devices, is gone. Raises RunError where that cannot be written; verdicts.json is then as it was."""
     name = Path(verdict.file).name
     others = [row for row in run.verdict_rows() if Path(row["file"]).name != name]
-    run.write_json(run.verdicts_file, [*others, verdict.as_dict()])
     keep_unverified(run, verified=[name])
     robustness.forget_file(run, name)
     fitted.forget_file(run, name)
+    run.write_json(run.verdicts_file, [*others, verdict.as_dict()])
 
 
 def keep_renewed(run: Run, verdicts: Sequence[Verdict], reference: Reference, log: Log) -> list[Verdict]:

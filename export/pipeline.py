@@ -23,7 +23,7 @@ from keras_resnet.export.request import ExportFile, ExportRequest, ExportResult
 from keras_resnet.export.unverified import UnverifiedFile, keep_unverified
 from keras_resnet.export.verdict import Budget, Verdict
 from keras_resnet.export.verify import Reference
-from keras_resnet.export.writing import Placement, Writing, replace_path, verify_and_place
+from keras_resnet.export.writing import Placement, Writing, remove_path, replace_path, verify_and_place
 from keras_resnet.metrics.labels import metric_label
 from keras_resnet.metrics.result import Evaluation
 from keras_resnet.progress import Log, show_activity
@@ -100,19 +100,30 @@ class ExportContext:
         return self.calibration
 
     def export_all(self, request: ExportRequest) -> ExportResult:
-        """Write, verify and place what is asked for, each file while the one before is verified; a file that cannot be
-        made keeps no other one from being written."""
+        """Write, verify and place what is asked for, each file while the one before is verified. A file that cannot be
+        made keeps no other one from being written, nor does what cannot be written beside them hide their verdicts."""
         result = ExportResult()
-        with self.refresh_artifacts(), closing(self._write(request.files(self.run))) as written:
-            for writing in written:
-                try:
-                    if writing.writer.file.format.runs_here:
-                        result.verdicts.append(self._verify(writing))
-                    else:
-                        result.unverified.append(self._place_unverified(writing))
-                except KresnetError as error:
-                    result.failures[writing.writer.file.name] = error
+        try:
+            with self.refresh_artifacts(), closing(self._write(request.files(self.run), result)) as written:
+                for writing in written:
+                    try:
+                        if writing.writer.file.format.runs_here:
+                            result.verdicts.append(self._verify(writing))
+                        else:
+                            result.unverified.append(self._place_unverified(writing))
+                    except KresnetError as error:
+                        result.failures[writing.writer.file.name] = error
+        except KresnetError as error:
+            result.unwritten.append(error)
+        except (KeyboardInterrupt, SystemExit):
+            self._log_finished(result)
+            raise
         return result
+
+    def _log_finished(self, result: ExportResult) -> None:
+        """Log which files of an interrupted export are finished."""
+        if names := [*(each.file for each in result.verdicts), *(each.file for each in result.unverified)]:
+            self.log(f"finished before the interruption: {', '.join(names)}")
 
     def export(self, file: ExportFile) -> Verdict:
         """Write, verify and place one file, and keep its verdict."""
@@ -127,13 +138,16 @@ class ExportContext:
     def _begin(self, file: ExportFile) -> Writing:
         return Writing(RunWriter(self, file), self.run.exports / file.name)
 
-    def _write(self, files: Sequence[ExportFile]) -> Generator[Writing]:
+    def _write(self, files: Sequence[ExportFile], result: ExportResult) -> Generator[Writing]:
         """Yield each file when it is written, or cannot be, and the next one has been begun."""
         following = self._begin(files[0])
         try:
             for number, file in enumerate(files, 1):
                 with following as writing, show_activity(f"exporting {file.name}, file {number} of {len(files)}"):
-                    self._finish_ranges_check()
+                    try:
+                        self._finish_ranges_check()
+                    except KresnetError as error:
+                        result.unwritten.append(error)
                     writing.wait()
                     if number < len(files):
                         following = self._begin(files[number])
@@ -148,7 +162,8 @@ class ExportContext:
         self.log(f"verifying {name} on {counted(self.reference.evaluation.samples, 'validation image')}")
         verdict = verify_and_place(writing, Placement(exports / name, self.run.rejected / name), self.reference)
         verdict = replace(verdict, file=str(Path(verdict.file).relative_to(exports)))
-        keep_verdict(self.run, verdict)
+        with _removed_on_error(exports / verdict.file):
+            keep_verdict(self.run, verdict)
         return verdict
 
     def _place_unverified(self, writing: Writing) -> UnverifiedFile:
@@ -157,9 +172,20 @@ class ExportContext:
         writing.require_written()
         replace_path(self.run.exports / file.name, writing.file)
         scheme = str(file.format.provenance(file.options)["scheme"])
-        written = UnverifiedFile.describe(self.run, file.name, scheme, file.format)
-        keep_unverified(self.run, [written])
+        with _removed_on_error(self.run.exports / file.name):
+            written = UnverifiedFile.describe(self.run, file.name, scheme, file.format)
+            keep_unverified(self.run, [written])
         return written
+
+
+@contextmanager
+def _removed_on_error(file: Path) -> Iterator[None]:
+    """Remove `file` where its verdict cannot be kept: it must not stand there without one."""
+    try:
+        yield
+    except KresnetError:
+        remove_path(file)
+        raise
 
 
 def export(run: Run, request: ExportRequest, log: Log) -> list[Verdict]:

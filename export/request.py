@@ -23,6 +23,7 @@ from keras_resnet.export.tflite_options import (
 )
 from keras_resnet.export.unverified import UnverifiedFile
 from keras_resnet.export.verdict import Budget, Verdict
+from keras_resnet.progress import Log
 from keras_resnet.run import Run
 from keras_resnet.run.model_file import read_layer_names
 from keras_resnet.runtime.plurals import join_words
@@ -56,7 +57,7 @@ class ExportRequest:
     """What to export.
 
     tflite: options of each TFLite file. formats: names of others, of `FORMATS`. schemes: which files of these, see
-    `Format.options`. max_drop: a fraction, 0.01 is one point. samples: how many validation images a file is verified
+    `Format.options`. max_drop: points that a file may lose. samples: how many validation images a file is verified
     on, None for all. require_proof: see `Budget`. accuracy_control: see `Format.with_accuracy_control`. chips: see
     `Format.for_chips`.
     """
@@ -64,7 +65,7 @@ class ExportRequest:
     tflite: tuple[TFLiteOptions, ...] = ()
     formats: tuple[str, ...] = ()
     schemes: tuple[str, ...] = ()
-    max_drop: float = 0.01
+    max_drop: float = 1.0
     calibration_folder: str | None = None
     calibration_images: int = DEFAULT_IMAGES
     samples: int | None = None
@@ -92,7 +93,7 @@ class ExportRequest:
             tflite=tuple(tflite),
             formats=settings.other_formats,
             schemes=settings.quantize,
-            max_drop=settings.max_drop / 100,
+            max_drop=settings.max_drop,
             calibration_folder=settings.calibration_data,
             calibration_images=settings.calibration_images,
             samples=settings.samples,
@@ -148,13 +149,24 @@ class ExportRequest:
         """The one int8 file, which --auto mends. Raises UsageError unless there is exactly one."""
         int8 = [options for options in self.tflite if options.scheme.is_int8_ptq]
         if len(int8) != 1:
-            raise UsageError(f"--auto is for one int8 file: --tflite --quantize int8. Received: {len(int8)} of them")
+            received = f"Received: {len(int8)} of them" if int8 else "None is asked for"
+            raise UsageError(f"--auto is for one int8 file: --tflite --quantize int8. {received}")
         return int8[0]
+
+    def log_default_files(self, run: Run, log: Log) -> None:
+        """Log the formats that have none of the schemes, so that their default files are written."""
+        for file_format in map(get_format, self.formats):
+            possible = file_format.possible_schemes(is_qat(run))
+            if self.schemes and possible and not {ALL, *possible} & {*self.schemes}:
+                log(
+                    f"{file_format.title}: the default files, because --quantize names none of {', '.join(possible)}."
+                    f" Received: {', '.join(self.schemes)}"
+                )
 
     @property
     def budget(self) -> Budget:
         """What each file may lose."""
-        return Budget(self.max_drop, self.require_proof)
+        return Budget(self.max_drop / 100, self.require_proof)
 
     def files(self, run: Run) -> list[ExportFile]:
         """Return the files to export of `run`."""
@@ -168,7 +180,7 @@ class ExportRequest:
         options = file_format.for_chips(file_format.options(self.schemes, is_qat(run)), self.chips)
         if not self.accuracy_control:
             return list(options)
-        return [file_format.with_accuracy_control(each, self.max_drop) for each in options]
+        return [file_format.with_accuracy_control(each, self.budget.max_drop) for each in options]
 
     def require_installed(self) -> None:
         """Raise UsageError unless the packages that the files need are installed."""
@@ -181,25 +193,27 @@ class ExportRequest:
 @dataclass(frozen=True)
 class ExportResult:
     """verdicts: on the files that could be made and run. failures: why others could not be made, by their names.
-    unverified: files that this machine cannot run."""
+    unverified: files that this machine cannot run. unwritten: why what describes the files, such as the model card,
+    could not be written."""
 
     verdicts: list[Verdict] = field(default_factory=list)
     failures: dict[str, KresnetError] = field(default_factory=dict)
     unverified: list[UnverifiedFile] = field(default_factory=list)
+    unwritten: list[KresnetError] = field(default_factory=list)
 
     def require_all(self) -> list[Verdict]:
-        """Return the verdicts. Raises ExportError, naming each, where files could not be made; of one alone its own
-        error."""
-        if len(self.failures) == 1 and not self.verdicts and not self.unverified:
+        """Return the verdicts. Raises ExportError, naming each, where files could not be made or described; of one
+        alone its own error."""
+        if len(self.failures) == 1 and not self.verdicts and not self.unverified and not self.unwritten:
             raise next(iter(self.failures.values()))
-        if self.failures:
-            raise ExportError(self.failure_message)
+        if problems := self.list_problems():
+            raise ExportError("; ".join(problems))
         return self.verdicts
 
-    @property
-    def failure_message(self) -> str:
-        """Which files could not be made, and why."""
-        return "could not make " + "; ".join(f"{name}: {error}" for name, error in self.failures.items())
+    def list_problems(self) -> list[str]:
+        """Return which files could not be made, and what else could not be written, each with the reason."""
+        failures = "; ".join(f"{name}: {error}" for name, error in self.failures.items())
+        return [*([f"could not make {failures}"] if failures else []), *map(str, self.unwritten)]
 
 
 def _name_only_scheme(name: str) -> str:

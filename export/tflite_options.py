@@ -217,7 +217,7 @@ class TFLiteRequest:
             return None
         require_one_of(f"--io of {name}", io, scheme.io_types)
         if self.keep_float and not scheme.is_int8_ptq:
-            raise UsageError(f"--keep-float is for int8 files. Received: --quantize {name}")
+            raise UsageError(f"--keep-float is for int8 files: --tflite --quantize int8. Received: {name}")
         if self.keep_float and io == "int8":
             raise UsageError(f"--keep-float leaves no integers at the end of a file. Received: --io {io}")
         return TFLiteOptions(scheme, io, self.batch, self.keep_float)
@@ -293,7 +293,7 @@ def with_nms_variants(files: Sequence[TFLiteOptions], task: str) -> list[TFLiteO
     from keras_resnet.tasks import TASKS  # which a process that only times a file does without
 
     if not TASKS[task].finds_objects():
-        raise UsageError("--with-nms is for runs that localize, detect or segment. Received: one that classifies")
+        raise UsageError(f"--with-nms is for runs that localize, detect or segment. Received: one of --task {task}")
     if bad := [options for options in files if options.batch != 1]:
         raise UsageError(f"--with-nms makes files of one image. Received: {bad[0].name}")
     return [replace(options, with_nms=True) for options in files]

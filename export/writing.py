@@ -40,7 +40,7 @@ class Writing:
         self.writer, self.file = writer, hidden_name(target)
         self._error: KresnetError | None = None
         with ExitStack() as stack:
-            stack.callback(_remove, self.file)
+            stack.callback(remove_path, self.file)
             try:
                 self._wait = stack.enter_context(writer.writing(self.file))
             except KresnetError as error:
@@ -95,17 +95,18 @@ def verify_and_place(writing: Writing, placement: Placement, reference: Referenc
     target, former = (good, bad) if verdict.passed else (bad, good)
     target.parent.mkdir(exist_ok=True)
     replace_path(target, writing.file)
-    _remove(former)
+    remove_path(former)
     return replace(verdict, file=str(target))
 
 
 def replace_path(target: Path, by: Path) -> None:
     """Put the file or folder `by` where `target` is or was."""
-    _remove(target)
+    remove_path(target)
     os.replace(by, target)
 
 
-def _remove(path: Path) -> None:
+def remove_path(path: Path) -> None:
+    """Remove a file, or a folder with all that is in it; nothing where there is none."""
     if path.is_dir():
         shutil.rmtree(path)
     else:

@@ -92,6 +92,8 @@ def print_line(text: str) -> None:
 
 def main(file: str, *images: str) -> None:
     interpreter, labels, card = load(file)
+    if card.get("cells"):
+        sys.exit(f"{file} detects objects; give it to detect.py, which is beside this script")
     if images[:1] == ("--golden",):
         golden = np.load(images[1])
         logits = np.stack([run_model(interpreter, pixels)["logits"] for pixels in golden["images"]])

@@ -171,7 +171,7 @@ class VerdictEvery(keras.callbacks.Callback):
 
         latest = self.file.with_name(f"latest-{self.file.name}")
         with session():
-            verdict = export_tflite(self.model, self.data, latest, max_drop=self.max_drop / 100)
+            verdict = export_tflite(self.model, self.data, latest, max_drop=self.max_drop)
             summary, *remarks = str(verdict).splitlines()
             progress.log(f"epoch {epoch + 1}: {summary}")
             for remark in remarks:

@@ -13,7 +13,7 @@ from keras_resnet.api.keywords import require_known, to_options
 from keras_resnet.api.signatures import EXPORT
 from keras_resnet.api.signatures import names as names_of
 from keras_resnet.config.foreign_words import find_export_name
-from keras_resnet.errors import UsageError, VerdictError, describe_received, did_you_mean
+from keras_resnet.errors import KresnetError, UsageError, VerdictError, describe_received, did_you_mean
 from keras_resnet.export.accelerators import check_accelerators
 from keras_resnet.export.accelerators.base import AcceleratorReport
 from keras_resnet.export.convert import CONVERTER
@@ -63,7 +63,11 @@ def export_run(
 def _export_run(
     run: RunFolder, settings: ExportSettings, request: ExportRequest, on: DeviceSettings | None
 ) -> ExportOutcome:
-    usable = UsablePlaces.test(find_places(on), progress.log) if on else UsablePlaces()
+    places = find_places(on) if on else []
+    if places and not request.tflite:
+        raise UsageError("--on runs TFLite files on devices: --tflite. None is asked for")
+    usable = UsablePlaces.test(places, progress.log)
+    request.log_default_files(run, progress.log)
     if run.is_finished:  # others are refused below
         CONVERTER.start()  # before this process imports TensorFlow, so that both do it at the same time
     from keras_resnet.export.pipeline import ExportContext
@@ -84,7 +88,10 @@ def _export_run(
     except (KeyboardInterrupt, SystemExit):  # the files that are there stay, and the report has to show them
         publish_report(run)
         raise
-    publish_report(run)
+    try:
+        publish_report(run)
+    except KresnetError as error:  # which hides no verdict
+        result.unwritten.append(error)
     passed = [run.exports / verdict.file for verdict in verdicts if verdict.passed and is_tflite_file(verdict.file)]
     devices = None
     if passed and (usable.places or usable.failures):

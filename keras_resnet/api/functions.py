@@ -69,15 +69,13 @@ def train_run(
     require_resumable(given, name, resume, data_changed)
     require_free(home, name)
     require_creatable(home)
-    from keras_resnet.reporting.page import publish_report
-
     if resume is not None:
         from keras_resnet.training.train import resume as resume_training
 
         with use_provenance(Provenance(f"as run {resume} was started")):
             with name_option({"resume": resume}, "resume"):
                 interrupted = RunFolder.find(home, resume)
-            return publish_report(resume_training(interrupted, progress.log, data_changed))
+            return _publish_report(resume_training(interrupted, progress.log, data_changed))
     spec = build_train_spec(given, home)
     from keras_resnet.training.spec_request import trace_spec
 
@@ -85,7 +83,15 @@ def train_run(
     with use_provenance(trace_spec(given, home)), name_options(given):
         from keras_resnet.training.train import train as start_training
 
-        return publish_report(start_training(spec, home, name, progress.log))
+        return _publish_report(start_training(spec, home, name, progress.log))
+
+
+def _publish_report(run: RunFolder) -> RunFolder:
+    """Write the report of `run` and log where it is, unless another of several workers does."""
+    from keras_resnet.reporting.page import publish_report
+    from keras_resnet.training.distribute import is_first_worker
+
+    return publish_report(run) if is_first_worker() else run
 
 
 def train_seeds(given: Options, home: Path, seeds: int, name: str | None = None) -> Runs:
@@ -236,13 +242,12 @@ def _compress_once(
 ) -> RunFolder:
     """Return the new run that `step` makes of `parent`."""
     spec = _build_compress_spec(parent, step, options, home, progress.log)
-    from keras_resnet.reporting.page import publish_report
     from keras_resnet.training.spec_request import trace_options
     from keras_resnet.training.train import train as start_training
 
     name = name or free_name(home, f"{parent.name}-{step.suffix}")
     with use_provenance(Provenance(f"of run {parent.name}", trace_options(options))), name_options(options):
-        return publish_report(start_training(spec, home, name, progress.log))
+        return _publish_report(start_training(spec, home, name, progress.log))
 
 
 def write_run_report(run: RunFolder, again: bool = False) -> Path:

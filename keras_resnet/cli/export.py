@@ -156,7 +156,7 @@ def _list_problems(outcome: ExportOutcome, settings: ExportSettings) -> list[str
 
     result = outcome.result
     return [
-        *([result.failure_message] if result.failures else []),
+        *result.list_problems(),
         *(
             f"{each.target} refuses an operator of {each.file}: {each.refused[0]}"
             for each in outcome.accelerators

@@ -164,7 +164,8 @@ class TrainPipeline:
         assert self.service is not None
         split = self.split
         with tf.init_scope():
-            files = tf.constant([os.fsencode(file) for file in split.files])
+            # A service may have been started in another folder.
+            files = tf.constant([os.fsencode(os.path.abspath(file)) for file in split.files])
 
         def place(step: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
             return tf.gather(files, self._rows(step)), self._positions(step)

@@ -40,6 +40,8 @@ STALL_SECONDS, SHORT_STALL_SECONDS = 20.0, 1.0
 # How often a wait looks whether the program exits.
 POLL_SECONDS = 0.2
 EXAMPLE = "kresnet data-service --port 5050"
+# How a reader's error ends where there is no such file.
+NO_FILE = ": no such file"
 
 
 def require_service(address: str, option: str = "--data-service") -> str:
@@ -155,7 +157,10 @@ class RemoteBatches:
             _, is_data, reason = str(error).partition("DataError: ")
             if not is_data:
                 raise
-            raise keep_read_error(DataError(f"data service: {reason.splitlines()[0]}")) from error
+            reason = reason.splitlines()[0]
+            if reason.endswith(NO_FILE):
+                reason += " (the folder must have the same path there as here)"
+            raise keep_read_error(DataError(f"data service: {reason}")) from error
 
     def _read_here(self, step: int) -> np.ndarray:
         import tensorflow as tf

@@ -24,7 +24,8 @@ WEIGHT_BYTES = {"float32": 4, "float16": 2, "int8": 1}
 
 @dataclass(frozen=True)
 class Target:
-    """The file of each candidate, and where it is timed: None is this machine, as `kresnet export` times it."""
+    """The file of each candidate, and where it is timed: None is this machine, as `kresnet export` times it. max_drop:
+    points that the file may lose."""
 
     file: ExportFile
     place: Place | None
@@ -44,7 +45,7 @@ class Target:
             raise UsageError(f"--on runs TFLite files; {file.format.title} files are timed on this machine")
         if "arena" in budget.names:
             _require_arena(file)
-        target = cls(file, places[0] if places else None, settings.max_drop / 100)
+        target = cls(file, places[0] if places else None, settings.max_drop)
         if target.place is not None and target.place.device.is_emulated:
             _require_known_if_emulated(target.where, budget)
         return target

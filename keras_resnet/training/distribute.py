@@ -94,8 +94,8 @@ def is_first_worker() -> bool:
     """Return whether this process is the only one, or the first of several: the one that tells people what happens,
     before `setup` has met the others."""
     if os.environ.get("TF_CONFIG"):
-        task = _read_tf_config("task")
-        return bool(task.get("type") == "chief" or task.get("index", 0) == 0)
+        task, first = _read_tf_config("task"), "chief" if _read_tf_config("cluster").get("chief") else "worker"
+        return bool(task.get("type", first) == first and task.get("index", 0) == 0)
     return os.environ.get("SLURM_PROCID", "0") == "0"
 
 

@@ -127,6 +127,23 @@ def test_a_config_of_workers_that_is_none_is_a_sentence(stubbed, tmp_path, kresn
             is_first_worker()
 
 
+@pytest.mark.parametrize(
+    ("cluster", "kind", "index", "first"),
+    [
+        ({"worker": ["a:1", "b:1"]}, "worker", 0, True),
+        ({"worker": ["a:1", "b:1"]}, "worker", 1, False),
+        ({"chief": ["a:1"], "worker": ["b:1"]}, "chief", 0, True),
+        ({"chief": ["a:1"], "worker": ["b:1"]}, "worker", 0, False),
+    ],
+)
+def test_one_of_several_workers_writes_the_report(monkeypatch, cluster, kind, index, first):
+    monkeypatch.setenv("TF_CONFIG", json.dumps({"cluster": cluster, "task": {"type": kind, "index": index}}))
+    written = []
+    monkeypatch.setattr("keras_resnet.reporting.page.publish_report", written.append)
+    functions._publish_report("run")
+    assert written == ["run"] * first
+
+
 def test_an_interrupted_one_says_what_is_left(stubbed, tmp_path, kresnet, monkeypatch):
     ordinary = functions.train_run
 

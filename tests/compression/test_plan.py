@@ -207,7 +207,7 @@ def test_pruned_clustered_and_quantized(trained, runs):
     from keras_resnet.export.tflite_options import TFLiteRequest
 
     files = tuple(TFLiteRequest(is_qat=True).build())
-    (verdict,) = export(Run(runs / "pcqat"), ExportRequest(tflite=files, max_drop=0.2), silent)
+    (verdict,) = export(Run(runs / "pcqat"), ExportRequest(tflite=files, max_drop=20), silent)
     assert verdict.all_integer and verdict.own_agreement >= 0.98 and verdict.gzip_bytes < 0.7 * verdict.bytes
 
 

@@ -1,6 +1,8 @@
 """A data service delivers what a training alone would see, in order, whichever of its workers end."""
 
+import os
 import re
+import shutil
 import subprocess
 import sys
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -16,7 +18,7 @@ from sources import opened, stream_of
 from keras_resnet.config.spec import AugmentSpec, DataSpec, Spec
 from keras_resnet.data.service import RemoteBatches, require_files, require_service, require_usable
 from keras_resnet.data.training_reader import TrainingReader, read_batch
-from keras_resnet.errors import UsageError
+from keras_resnet.errors import DataError, UsageError
 
 SETTINGS = [
     AugmentSpec(flip=True),
@@ -112,6 +114,36 @@ def test_what_a_worker_took_with_it_is_read_here(tmp_path, monkeypatch):
         steps, images = zip(*remote._in_order(None, 0, 10), strict=True)
         assert steps == tuple(range(10))
         np.testing.assert_array_equal(np.stack(images), np.stack(expected))
+
+
+def test_a_service_may_run_in_another_folder(tmp_path, monkeypatch):
+    """Files are named by whole paths; one that is not there is an error that says so."""
+    paint(tmp_path / "here" / "photos", 20)
+    (tmp_path / "elsewhere").mkdir()
+    monkeypatch.chdir(tmp_path / "here")
+    train = opened("photos", image_size=12)[0].splits["train"]
+    alone = batches(train, SETTINGS[0])
+    assert not any(Path(file).is_absolute() for file in train.files)
+
+    def deliver_nothing(*_):
+        """So that all is read here, in the folder of a service."""
+        os.chdir(tmp_path / "elsewhere")
+        return []
+
+    monkeypatch.setattr(RemoteBatches, "_remote", deliver_nothing)
+    same(alone, batches(train, SETTINGS[0], service="127.0.0.1:1"))
+    monkeypatch.undo()
+    shutil.rmtree(tmp_path / "here")
+    with pytest.raises(DataError) as caught:
+        read_batch(TrainingReader(SETTINGS[0], (), 12, 12, 12, 5).to_text().encode(), [b"/a.png"], [0])
+
+    def deliver():
+        raise tf.errors.UnknownError(None, None, f"DataError: {caught.value}\nTraceback")
+        yield
+
+    remote = RemoteBatches("", None, 4, None)
+    with pytest.raises(DataError, match=r"data service: .*/a\.png: no such file \(the folder must have the same path"):
+        list(remote._deliver(deliver()))
 
 
 def test_a_reader_is_carried_by_text():

@@ -40,7 +40,7 @@ def full(segmented):
     """A file that ends in objects."""
     export(
         segmented,
-        ExportRequest(tflite=(TFLiteOptions(SCHEMES["float32"], "uint8", with_nms=True),), max_drop=1, samples=10),
+        ExportRequest(tflite=(TFLiteOptions(SCHEMES["float32"], "uint8", with_nms=True),), max_drop=100, samples=10),
         silent,
     )
     return segmented.exports / "float32-nms.tflite"

@@ -46,7 +46,7 @@ def test_a_model_in_mixed_precision_becomes_an_integer_file(trained, data, tmp_p
     model = create_model("resnet8", classes=10, input_shape=(8, 8, 3), dtype="mixed_bfloat16")
     model.set_weights(load_model(trained).get_weights())
     file = tmp_path / "new" / "digits.tflite"
-    verdict = export_tflite(model, data, file, io="int8", max_drop=0.02)
+    verdict = export_tflite(model, data, file, io="int8", max_drop=2)
     assert (verdict.verdict, verdict.file, verdict.scheme) == ("PASSED", str(file), "int8-int8-io")
     assert verdict.value > 0.9 and verdict.samples == 360 and verdict.agreement > 0.95
     assert str(verdict).startswith(f"PASSED: {file}, 0.") and "of 360 images, drop" in str(verdict)
@@ -92,7 +92,7 @@ def test_a_model_that_was_trained_with_8_bits_needs_no_calibration(trained, data
     ("changes", "words"),
     [
         ({"file": "digits.bin"}, r"file must end in \.tflite\. Received: digits\.bin"),
-        ({"max_drop": 1.5}, r"max_drop must be a fraction from 0 to 1, 0\.01 for one point\. Received: 1\.5"),
+        ({"max_drop": 101}, r"max_drop must be between 0 and 100 points\. Received: 101"),
         ({"io": "int4"}, "io must be one of uint8, int8, float. Received: 'int4'"),
         ({"input_shape": (16, 16, 3)}, r"from \(None, 8, 8, 3\), the images, .* Received: from \(None, 16, 16, 3\)"),
         ({"classes": 9}, r"to \(None, 10\), a logit for each class. Received: .* to \(None, 9\)"),

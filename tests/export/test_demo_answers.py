@@ -179,7 +179,7 @@ def float_file(segmented):
     from keras_resnet.export.tflite_options import build_tflite_options
 
     if not (segmented.exports / "float32.tflite").is_file():
-        request = ExportRequest(tflite=tuple(build_tflite_options(("float32",))), max_drop=1.0, samples=8)
+        request = ExportRequest(tflite=tuple(build_tflite_options(("float32",))), max_drop=100, samples=8)
         export(segmented, request, silent)
 
 

@@ -115,7 +115,7 @@ def test_objects_are_those_of_python(litert, browser, segmented, monkeypatch):
     monkeypatch.setitem(demo.CONSTANTS, "display_threshold", postprocess.SCORE_THRESHOLD)
     forms = build_tflite_options(("float32",))
     export(
-        segmented, ExportRequest(tflite=(*forms, *with_nms_variants(forms, "segment")), max_drop=1.0, samples=8), silent
+        segmented, ExportRequest(tflite=(*forms, *with_nms_variants(forms, "segment")), max_drop=100, samples=8), silent
     )
     site, pngs = samples_of(segmented)
     with opened(browser, site) as page:

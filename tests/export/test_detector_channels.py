@@ -68,7 +68,7 @@ def detector(request, tmp_path_factory):
     )
     run = train(spec, home / "runs", "disks", silent)
     files = tuple(build_tflite_options(("float32", "int8")))
-    verdicts = export(run, ExportRequest(tflite=files, formats=("onnx", "savedmodel"), max_drop=0.1), silent)
+    verdicts = export(run, ExportRequest(tflite=files, formats=("onnx", "savedmodel"), max_drop=10), silent)
     return request.param, run, verdicts
 
 

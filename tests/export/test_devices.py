@@ -285,6 +285,16 @@ def test_a_wrong_request_is_exit_code_2(exported, runs, kresnet, options, words)
     assert (code, out) == (2, "") and words in err[-1]
 
 
+def test_an_export_without_tflite_files_has_nothing_for_devices(exported, kresnet, monkeypatch):
+    monkeypatch.setattr("keras_resnet.export.pipeline.load_run_data", lambda *_: pytest.fail("data were read"))
+    run = exported[0]
+    code, out, err = kresnet(
+        "export", run.name, "--onnx", "--on", "ssh://nobody@nowhere.invalid", "--runs", run.folder.parent
+    )
+    assert (code, out) == (2, "")
+    assert err[-1] == "kresnet: --on runs TFLite files on devices: --tflite. None is asked for"
+
+
 def test_accelerators_that_are_not_there_are_a_sentence_each(run, kresnet, monkeypatch, tmp_path):
     """For all files of a run at once; on the CPU of the same device they run."""
     monkeypatch.setenv("VK_ICD_FILENAMES", str(tmp_path / "none.json"))

@@ -1,6 +1,8 @@
 """One file that cannot be made, or that a compiler refuses: the others are written nonetheless."""
 
+import errno
 import json
+import os
 import re
 import shutil
 from contextlib import contextmanager
@@ -98,9 +100,59 @@ def test_an_interrupted_export_leaves_artifacts_and_report_of_the_files_that_are
     files = ("--quantize", "float32", "--quantize", "float16", "--samples", "20")
     code, _, err = kresnet("export", "run", *files, "--runs", tmp_path)
     assert code == 130 and err[-1] == "interrupted"
+    assert "finished before the interruption: float32.tflite" in err
     assert (run.exports / "golden.npz").is_file() and "float32.tflite" in (run.exports / "model_card.md").read_text()
     page = run.report_file.read_text()
     assert "float32.tflite" in page and "NO EXPORTS" not in page
+
+
+@pytest.fixture
+def full_disk(exported, monkeypatch, tmp_path):
+    """A run whose float32 files are made by copying one, and a function after which files of some names cannot be
+    written."""
+    genuine = shutil.copy(exported[0].exports / "float32.tflite", tmp_path)
+    run, writing = copied(exported[0], tmp_path / "run"), Run.writing
+
+    @contextmanager
+    def converting(model_file, file_format, conversion, target, log):
+        yield lambda: shutil.copy(genuine, target)
+
+    def fill(*names):
+        @contextmanager
+        def full(self, path):
+            with writing(self, path) as temporary:
+                yield temporary
+                if path.name in names:
+                    raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+        monkeypatch.setattr(Run, "writing", full)
+
+    monkeypatch.setattr(pipeline, "converting", converting)
+    monkeypatch.setattr(pipeline.CONVERTER, "prepare", lambda *_: None)
+    return run, fill
+
+
+FLOATS = ("--quantize", "float32", "--quantize", "float16", "--samples", "20", "--max-drop", "0", "--require-proof")
+
+
+@pytest.mark.parametrize("name", ["labels.txt", "model_card.md", "golden.npz", "report.html"])
+def test_a_full_disk_hides_no_verdict(full_disk, kresnet, name):
+    run, fill = full_disk
+    fill(name)
+    code, out, err = kresnet("export", "run", *FLOATS, "--runs", run.folder.parent)
+    assert code == 1 and len(re.findall(r"^rejected/float(?:32|16)\.tflite .*FAILED", out, re.MULTILINE)) == 2, out
+    assert re.search(rf"^kresnet: cannot write \S*{name}: No space left on device; .*not proven", err[-1]), err
+    assert {row["file"] for row in run.verdicts()} == {"rejected/float32.tflite", "rejected/float16.tflite"}
+
+
+def test_no_file_stays_without_its_verdict(full_disk, kresnet):
+    run, fill = full_disk
+    fill("verdicts.json")
+    code, out, err = kresnet("export", "run", *FLOATS[:6], "--runs", run.folder.parent)
+    reason = f"cannot write {run.verdicts_file}: No space left on device"
+    assert (code, out) == (1, "")
+    assert err[-1] == f"kresnet: could not make float32.tflite: {reason}; float16.tflite: {reason}"
+    assert not list(run.exports.rglob("*.tflite")) and not run.verdicts_file.exists()
 
 
 def test_a_file_is_converted_while_the_one_before_is_verified_but_not_while_that_is_timed(

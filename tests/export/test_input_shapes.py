@@ -72,7 +72,7 @@ def train_on(home, stored, **fields):
 
 def export_all(run, formats=("c-array",)):
     request = ExportRequest(
-        tflite=tuple(build_tflite_options(("float32", "int8"))), formats=formats, max_drop=1.0, samples=200
+        tflite=tuple(build_tflite_options(("float32", "int8"))), formats=formats, max_drop=100, samples=200
     )
     return export(run, request, silent)
 

@@ -235,7 +235,7 @@ def test_a_segmenter_gets_a_verdict(kresnet, segmented, tflm, tmp_path):
 
     run = Run(shutil.copytree(segmented.folder, tmp_path / segmented.name))
     tflite = tuple(build_tflite_options(("int8",)))
-    (verdict,) = export(run, ExportRequest(tflite=tflite, max_drop=1.0, samples=8), silent)
+    (verdict,) = export(run, ExportRequest(tflite=tflite, max_drop=100, samples=8), silent)
     options = ("--samples", 8, "--max-drop", 100, "--runs", tmp_path)
     code, printed, errors = kresnet("verify", run.exports / "int8.tflite", "--on", "tflm", *options, "--json")
     (row,) = json.loads(printed)

@@ -73,7 +73,7 @@ def test_mutants_of_detectors(segmented, image, tmp_path, full, count):
     from keras_resnet.export.tflite_options import build_tflite_options, with_nms_variants
 
     forms = with_nms_variants(build_tflite_options(("int8",)), "segment") if full else build_tflite_options(("int8",))
-    (verdict,) = export(segmented, ExportRequest(tflite=tuple(forms), max_drop=1.0, samples=20), print)
+    (verdict,) = export(segmented, ExportRequest(tflite=tuple(forms), max_drop=100, samples=20), print)
     content = (segmented.exports / verdict.file).read_bytes()
     files = written(tmp_path, mutants_of_tflite(content, count, seed=1), ".tflite")
     require_ends([job for file in files for job in jobs_on(file, segmented, image)], count // 4)

@@ -216,7 +216,7 @@ def test_a_file_that_lost_too_much_is_kept_apart(exported, tmp_path, monkeypatch
         return genuine(file, replace(reference, evaluation=perfect), *budget, **options)
 
     monkeypatch.setattr(writing, "verify", against_a_better_model)
-    wanted = ExportRequest(tflite=(TFLiteOptions(SCHEMES["float32"], "uint8"),), formats=("c-array",), max_drop=0.0)
+    wanted = ExportRequest(tflite=(TFLiteOptions(SCHEMES["float32"], "uint8"),), formats=("c-array",), max_drop=0)
     verdicts = pipeline.export(copy, wanted, silent)
     assert {v.verdict for v in verdicts} == {"FAILED"}
     assert sorted(p.name for p in copy.rejected.iterdir()) == ["c_array", "float32.tflite"]

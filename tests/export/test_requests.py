@@ -13,6 +13,7 @@ from keras_resnet.evaluation.evaluate import load_model
 from keras_resnet.export.calibration import build_calibration, check_calibration_images, measure_convergence
 from keras_resnet.export.formats import get_format
 from keras_resnet.export.load import load_file
+from keras_resnet.export.request import ExportRequest
 from keras_resnet.export.tflite_options import TFLiteRequest, build_tflite_options
 from keras_resnet.run import Run
 
@@ -52,6 +53,17 @@ from keras_resnet.run import Run
 def test_bad_requests(kresnet, trained, options, words):
     code, out, err = kresnet("export", trained.folder, *options)
     assert (code, out) == (2, "") and len(err) == 1 and words in err[0]
+
+
+@pytest.mark.parametrize(
+    ("schemes", "titles"),
+    [(("dynamic",), ["ONNX", "OpenVINO"]), (("float16",), ["ONNX"]), (("float16", "int8"), []), (("all",), [])],
+)
+def test_default_files_that_are_written_beside_others_are_named(trained, schemes, titles):
+    lines = []
+    ExportRequest(formats=("onnx", "openvino", "savedmodel"), schemes=schemes).log_default_files(trained, lines.append)
+    assert [line.partition(": the default files, because --quantize names none of ")[0] for line in lines] == titles
+    assert all(line.endswith(f". Received: {schemes[0]}") for line in lines)
 
 
 def test_tflite_is_what_an_export_writes_by_default(kresnet, trained, monkeypatch):

@@ -50,7 +50,7 @@ def run(segmented, tmp_path_factory):
     shutil.rmtree(copy.exports, ignore_errors=True)
     copy.verdicts_file.unlink(missing_ok=True)
     forms = build_tflite_options(("float32",))
-    export(copy, ExportRequest(tflite=tuple(forms), max_drop=1.0, samples=8), silent)
+    export(copy, ExportRequest(tflite=tuple(forms), max_drop=100, samples=8), silent)
     return copy
 
 
@@ -209,7 +209,7 @@ def test_a_later_file_has_the_thresholds_and_so_has_one_that_makes_objects_itsel
 ):
     copy = Run(shutil.copytree(run.folder, tmp_path / "later"))
     forms = with_nms_variants(build_tflite_options(("float32",)), "segment")
-    export(copy, ExportRequest(tflite=tuple(forms), max_drop=1.0, samples=8), silent)
+    export(copy, ExportRequest(tflite=tuple(forms), max_drop=100, samples=8), silent)
     file, images = copy.exports / NMS_FILE, images[:12]
     assert load_file(file).card.confidence == copy.confidence() != Confidence()
     shown = predicted_by_command(kresnet, file, images)

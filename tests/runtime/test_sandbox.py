@@ -235,7 +235,7 @@ def test_onnx_detectors_have_the_names_of_the_documentation(segmented, tmp_path)
     from keras_resnet.export.tflite_options import build_tflite_options
 
     forms = tuple(build_tflite_options(("float32",)))
-    pipeline.export(segmented, ExportRequest(tflite=forms, formats=("onnx",), max_drop=1.0, samples=10), silent)
+    pipeline.export(segmented, ExportRequest(tflite=forms, formats=("onnx",), max_drop=100, samples=10), silent)
     session = onnxruntime.InferenceSession(str(segmented.exports / "model.onnx"))
     outputs = {each.name: each.shape for each in session.get_outputs()}
     assert set(outputs) == {"scores", "distances", "coefficients", "prototypes"}

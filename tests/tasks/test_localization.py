@@ -198,7 +198,7 @@ def test_a_run_localizes_and_its_files_do(localized, tmp_path, capsys):
     assert last["val_iou"] > first["val_iou"] + 0.05 and last["val_quality"] > first["val_quality"]
     assert localized.metrics()["metric"] == "localized"
     forms = tuple(build_tflite_options(("float32", "int8")))
-    floats, integers = export(localized, ExportRequest(tflite=forms, max_drop=0.2), silent)
+    floats, integers = export(localized, ExportRequest(tflite=forms, max_drop=20), silent)
     assert floats.agreement == 1 and floats.largest_difference < 1e-3 and floats.drop_interval is not None
     assert {"top5", "class", "IoU"} <= set(floats.details) and integers.all_integer
     golden = np.load(localized.exports / "golden.npz")
