@@ -121,6 +121,9 @@ def _require_arena(file: ExportFile) -> None:
     from importlib.util import find_spec
 
     if not file.is_integer:
-        raise UsageError("--budget: arena is of TensorFlow Lite Micro, which runs int8 TFLite files: --quantize int8")
+        raise UsageError(
+            "--budget arena is for int8 TFLite files, which TensorFlow Lite Micro runs: --quantize int8. Received:"
+            f" {file.name}"
+        )
     if find_spec("tflite_micro") is None:
         raise UsageError(f"--budget: arena cannot be measured: {NOT_INSTALLED}")

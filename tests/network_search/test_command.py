@@ -58,7 +58,7 @@ def searched(tfds_home, tmp_path_factory):
             "--channels must be 1 to 64. Received: 65",
         ),
         (["--data", "digits", "--budget", "size<=1MB", "--name", "../other"], "the plain name of a new folder"),
-        (["--data", "digits", "--budget", "arena<=1MB", "--quantize", "float32"], "which runs int8 TFLite files"),
+        (["--data", "digits", "--budget", "arena<=1MB", "--quantize", "float32"], "arena is for int8 TFLite files"),
         (["--data", "digits", "--budget", "size<=1MB", "--quantize", "int9"], "--quantize must be one of"),
     ],
 )

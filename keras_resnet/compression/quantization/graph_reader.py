@@ -20,7 +20,7 @@ VALUE_PRESERVING = (
     *(FakeQuantizer, keras.layers.Activation, keras.layers.Dropout, keras.layers.Flatten, keras.layers.Identity),
     keras.layers.Reshape,
 )
-NO_SOFTMAX = "the model must end in logits, without a softmax, of which 8 bits leave too little"
+NO_SOFTMAX = "the model must end in logits, without a softmax, whose probabilities 8 bits cannot resolve"
 
 
 def build_graph(model: keras.Model) -> Graph:

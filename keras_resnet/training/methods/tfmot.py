@@ -68,7 +68,7 @@ class TfmotTraining(TrainingMethod[TfKerasModel]):
 
     def load_initial_weights(self, model: TfKerasModel, log: Log) -> None:
         """Say where the weights are from; `build_model` has loaded them."""
-        log(f"weights: of run {self._parent().name}, on the tf_keras twin")
+        log(f"weights: of run {self._parent().name}, in a copy of its network in tf_keras, which tfmot needs")
 
     def to_inference_model(self, model: TfKerasModel) -> keras.Model:
         """Return the Keras model with the weights that tfmot trained."""
