@@ -23,7 +23,7 @@ from keras_resnet.export.formats import get_format
 from keras_resnet.export.formats.base import Conversion
 from keras_resnet.export.pipeline import build_provenance, require_writable
 from keras_resnet.export.request import ExportFile
-from keras_resnet.export.settings import ExportSettings, Io
+from keras_resnet.export.settings import Io
 from keras_resnet.export.tflite_options import SCHEMES, TFLiteOptions
 from keras_resnet.export.verdict import Budget, Verdict
 from keras_resnet.export.verify import Reference
@@ -65,7 +65,7 @@ def export_tflite(
     """
     file = Path(file)
     is_qat = any(isinstance(layer, FakeQuantizer) for layer in getattr(model, "layers", ()))
-    budget = Budget(ExportSettings(max_drop=float(max_drop)).max_drop / 100, require_proof)
+    budget = Budget.from_points(max_drop, require_proof)
     tflite = ExportFile(get_format("tflite"), _build_options(file, io, is_qat))
     _require_model(model, data)
     require_logits(model)

@@ -166,7 +166,7 @@ class ExportRequest:
     @property
     def budget(self) -> Budget:
         """What each file may lose."""
-        return Budget(self.max_drop / 100, self.require_proof)
+        return Budget.from_points(self.max_drop, self.require_proof)
 
     def files(self, run: Run) -> list[ExportFile]:
         """Return the files to export of `run`."""

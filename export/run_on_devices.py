@@ -99,7 +99,7 @@ class DeviceContext:
         """Open the data of `run` and evaluate its Keras model. Raises RunError unless it has finished."""
         run.require_finished()
         reference = Reference.from_run(run, load_run_data(run, log), settings.samples)
-        return cls(run, reference, Budget(settings.max_drop / 100, settings.require_proof), log)
+        return cls(run, reference, Budget.from_points(settings.max_drop, settings.require_proof), log)
 
     def verify(self, files: Mapping[Path, Sequence[GivenOutputs]], usable: UsablePlaces) -> DeviceResult:
         """Run each file on each device, and verify the outputs that are given of it; one that fails keeps no other from

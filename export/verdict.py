@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
+from keras_resnet.errors import UsageError
 from keras_resnet.evaluation.baselines import BaselineComparison
 from keras_resnet.export.benchmark import Cost
 from keras_resnet.export.flatbuffer import FLOAT_TYPES
@@ -25,6 +26,13 @@ class Budget:
 
     max_drop: float = 0.01
     require_proof: bool = False
+
+    @classmethod
+    def from_points(cls, max_drop: float, require_proof: bool = False) -> Budget:
+        """Return a budget of `max_drop` points. Raises UsageError unless these are 0 to 100."""
+        if not 0 <= max_drop <= 100:
+            raise UsageError(f"max_drop must be between 0 and 100 points. Received: {max_drop}")
+        return cls(max_drop / 100, require_proof)
 
 
 @dataclass(frozen=True)

@@ -14,11 +14,10 @@ from keras_resnet import progress
 from keras_resnet.api.fit_state import FitState, Position
 from keras_resnet.api.session import session
 from keras_resnet.errors import UsageError
-from keras_resnet.export.settings import ExportSettings
+from keras_resnet.export.verdict import Budget, Verdict
 
 if TYPE_CHECKING:
     from keras_resnet.data.dataset import DatasetSplits
-    from keras_resnet.export.verdict import Verdict
 
 StrPath = str | os.PathLike[str]
 Batch = tuple[np.ndarray, ...]
@@ -159,7 +158,7 @@ class VerdictEvery(keras.callbacks.Callback):
         super().__init__()
         if every < 1:
             raise UsageError(f"every must be a number of epochs, 1 or more. Received: {every}")
-        ExportSettings(max_drop=float(max_drop))  # raises UsageError for what is no budget
+        Budget.from_points(max_drop)  # or why it is none
         self.data, self.file, self.every, self.max_drop = data, Path(file), every, max_drop
         self.verdicts: dict[int, Verdict] = {}
 

@@ -100,7 +100,7 @@ def _verify_here(target: Path, run: Run | None, settings: ExportSettings, lookup
     from keras_resnet.export.evaluate import verify_file, verify_run
     from keras_resnet.export.verdict import Budget
 
-    budget = Budget(settings.max_drop / 100, settings.require_proof)
+    budget = Budget.from_points(settings.max_drop, settings.require_proof)
     problems: list[str] = []
     if run:
         verdicts, problems = verify_run(run, budget, console.log, settings.samples)

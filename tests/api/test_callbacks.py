@@ -163,7 +163,7 @@ def test_the_report_of_a_fit_has_its_epochs_and_verdicts(watched):
 def test_impossible_requests_are_refused(tmp_path):
     with pytest.raises(UsageError, match="every must be a number of epochs, 1 or more"):
         kr.callbacks.VerdictEvery(None, tmp_path / "a.tflite", every=0)
-    with pytest.raises(UsageError, match="must be between 0 and 100 points"):
+    with pytest.raises(UsageError, match="max_drop must be between 0 and 100 points"):
         kr.callbacks.VerdictEvery(None, tmp_path / "a.tflite", max_drop=-1)
     with pytest.raises(UsageError, match="every must be a number of steps, 1 or more"):
         kr.callbacks.ExactResume(tmp_path, every=0)
