@@ -146,6 +146,7 @@ def test_conversions_that_were_begun_follow_one_another_and_a_cancelled_one_leav
         with begin("c"):
             pass
         assert not is_there(process) and CONVERTER._process is None
+        assert not (tmp_path / "c.log").exists() and (tmp_path / "b.log").is_file()
         wait_for_a()
     (tmp_path / "damaged.keras").write_bytes(b"not a model")
     with converting(tmp_path / "damaged.keras", saved_model, conversion, tmp_path / "d", tmp_path / "d.log") as wait:
