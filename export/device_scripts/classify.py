@@ -90,7 +90,10 @@ def print_line(text: str) -> None:
     print("".join(letter if letter.isprintable() else repr(letter)[1:-1] for letter in text))
 
 
-def main(file: str, *images: str) -> None:
+def main(file: str = "", *images: str) -> None:
+    reject = images[:1] == ("--reject",)
+    if not images[reject:]:
+        sys.exit(__doc__)
     interpreter, labels, card = load(file)
     if card.get("cells"):
         sys.exit(f"{file} detects objects; give it to detect.py, which is beside this script")
@@ -107,13 +110,10 @@ def main(file: str, *images: str) -> None:
         difference = np.abs(logits - expected).max()
         print(f"{same} of {logits.shape[0]} predictions as expected; largest difference of a logit: {difference:.4g}")
         sys.exit(same != len(logits))
-    reject = images[:1] == ("--reject",)
     if reject and "rejection" not in card:
         sys.exit(f"{file} has no rule by which images are rejected as unknown; kresnet calibrate sets one")
-    images, predicted = images[reject:], 0
-    if not images:
-        sys.exit(__doc__)
-    for image in images:
+    predicted = 0
+    for image in images[reject:]:
         if (preprocessed := preprocess_file(image, card)) is None:
             continue
         predicted += 1
@@ -126,6 +126,4 @@ def main(file: str, *images: str) -> None:
 
 
 if __name__ == "__main__":
-    if len(sys.argv) < 3:
-        sys.exit(__doc__)
     main(*sys.argv[1:])
