@@ -90,9 +90,10 @@ def print_line(text: str) -> None:
     print("".join(letter if letter.isprintable() else repr(letter)[1:-1] for letter in text))
 
 
-def main(file: str = "", *images: str) -> None:
-    reject = images[:1] == ("--reject",)
-    if not images[reject:]:
+def main(file: str = "", *arguments: str) -> None:
+    reject = arguments[:1] == ("--reject",)
+    images, predicted = arguments[reject:], 0
+    if not images:
         sys.exit(__doc__)
     interpreter, labels, card = load(file)
     if card.get("cells"):
@@ -112,8 +113,7 @@ def main(file: str = "", *images: str) -> None:
         sys.exit(same != len(logits))
     if reject and "rejection" not in card:
         sys.exit(f"{file} has no rule by which images are rejected as unknown; kresnet calibrate sets one")
-    predicted = 0
-    for image in images[reject:]:
+    for image in images:
         if (preprocessed := preprocess_file(image, card)) is None:
             continue
         predicted += 1
