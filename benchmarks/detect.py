@@ -45,7 +45,7 @@ def write_files(folder: Path) -> Iterator[tuple[str, Path, dict[str, Any]]]:
         body = resnet(depth, input_shape=(side, side, 3), classes=CLASSES, zero_gamma=False)
         models: dict[str, tuple[Any, tuple[int, ...]]] = {"classify": (body, ())}
         for kind in ("detect", "segment"):
-            data = DataSpec("shapes", image_size=side, annotations=TASK_RULES[kind].annotations)
+            data = DataSpec("shapes", image_size=side, channels=3, annotations=TASK_RULES[kind].annotations)
             spec = Spec(task=kind, network=NetworkSpec(depth, zero_gamma=False), data=data)
             task = get_task(spec, tuple(map(str, range(CLASSES))))
             models[kind] = task.build_model(Layers(keras), spec), task.cells
