@@ -50,7 +50,7 @@ RESNET20 = ("--network", "resnet20", "--image-size", "32", "--batch-size", "128"
 BENCHMARKS = {
     "train": Benchmark("train.py", ((), (*RESNET20, "--steps", "10")), peers="--torch-python"),
     "profile": Benchmark("profile_step.py", (FIGURES, (*RESNET20, *FIGURES)), False, "--torch-python"),
-    "avx2": Benchmark("avx2_layers.py", ((), RESNET20)),
+    "own-layers": Benchmark("own_layers.py", ((), RESNET20)),
     "edge": Benchmark("edge.py", peers="--torch-python"),
     "browser": Benchmark("browser.py", peers="--ort"),
     "detect": Benchmark("detect.py", peers="--torch-python"),

@@ -6,8 +6,8 @@ Each case is a process of its own that waits for its turn; in every round each r
 counts; the median is given beside it. Images are random and in memory: this measures the step, not the disk. The peers
 of ResNet-50 are keras.applications.ResNet50 and torchvision's; those of ResNet-20 the same network with Keras' own
 batch norm, and one written for PyTorch below. FLOPs are counted as three times the multiply-adds of the forward pass,
-times two. On a CPU that does not compute in bfloat16, only float32 is measured. Where kresnet uses layers of its own
-for CPUs with AVX2 but without AVX-512, it is measured without them, too.
+times two. On a CPU that does not compute in bfloat16, only float32 is measured. Where kresnet uses layers of its own,
+for CPUs with AVX2 but without AVX-512 or for those with AMX, it is measured without them, too.
 """
 
 from __future__ import annotations
@@ -30,11 +30,13 @@ if TYPE_CHECKING:
 BASE = "stock Keras, float32"
 # As it was started: kresnet changes what TensorFlow reads from it, which is for its own cases alone.
 ENVIRONMENT = dict(os.environ)
-WITHOUT = "kresnet without its layers for AVX2, float32"
+WITHOUT_AVX2 = "kresnet without its layers for AVX2, float32"
+WITHOUT_AMX = "kresnet without its layers for AMX, mixed_bfloat16"
 CASES = {
     "kresnet, mixed_bfloat16": ("keras", "ours", "mixed_bfloat16"),
+    WITHOUT_AMX: ("keras", "ours, without", "mixed_bfloat16"),
     "kresnet, float32": ("keras", "ours", "float32"),
-    WITHOUT: ("keras", "ours, without", "float32"),
+    WITHOUT_AVX2: ("keras", "ours, without", "float32"),
     "kresnet --recompute, float32": ("keras", "ours, recomputed", "float32"),
     "stock Keras, mixed_bfloat16": ("keras", "stock", "mixed_bfloat16"),
     BASE: ("keras", "stock", "float32"),
@@ -214,7 +216,7 @@ def work(case: str, network: str, size: int, batch: int) -> None:
         from keras_resnet.machine import onednn
 
         if kind == "ours, without":
-            onednn.lacks_avx512 = lambda: False
+            onednn.lacks_avx512 = onednn.has_amx = lambda: False
         run = our_steps(precision, network, size, batch, recompute=kind == "ours, recomputed")
     else:
         run = stock_steps(precision, network, size, batch)
@@ -246,7 +248,7 @@ def main() -> None:
 
 def choose_cases(torch_python: str | None) -> list[str]:
     """Return the cases that can be measured here; prints why others cannot."""
-    from keras_resnet.machine.onednn import lacks_avx512
+    from keras_resnet.machine.onednn import has_amx, lacks_avx512
     from keras_resnet.training.precision import choose_by_hardware
 
     cases = [case for case, what in CASES.items() if what[0] == "keras" or torch_python]
@@ -254,9 +256,8 @@ def choose_cases(torch_python: str | None) -> list[str]:
     if policy == "float32":
         print(f"only float32 is measured: {reason}", file=sys.stderr)
         cases = [case for case in cases if "bfloat16" not in case]
-    if not lacks_avx512():
-        cases.remove(WITHOUT)
-    return cases
+    has = {WITHOUT_AVX2: lacks_avx512(), WITHOUT_AMX: has_amx()}
+    return [case for case in cases if has.get(case, True)]
 
 
 def interleave(cases: list[str], options: argparse.Namespace) -> dict[str, list[float]]:

@@ -43,6 +43,11 @@ def lacks_avx512() -> bool:
     return os.environ.get(VARIABLE, "").lower() in ON and "avx2" in flags and "avx512f" not in flags
 
 
+def has_amx() -> bool:
+    """Return whether TensorFlow uses oneDNN's kernels for AMX, which compute in bfloat16: by default it does."""
+    return os.environ.get(VARIABLE, ON[0]).lower() in ON and "amx_bf16" in read_processor_flags()
+
+
 def describe_onednn() -> str:
     """Return whether oneDNN's kernels are on, and why."""
     value = os.environ.get(VARIABLE)

@@ -38,6 +38,9 @@ BRIGHTNESS_SAMPLE, DARK = 200, 63
 BLANK = 1.0
 # Steps between two checkpoints, where epochs are longer: minutes, not hours, are lost.
 CHECKPOINT_STEPS = 1000
+# The processors for which kresnet has layers of its own: avx2_layers.py and amx_layers.py.
+WITHOUT_AVX512 = "CPUs with AVX2 but without AVX-512"
+WITH_AMX = "CPUs with AMX"
 
 
 def resolve(spec: Spec, data: DatasetSplits, devices: Devices, log: Log) -> Spec:
@@ -192,11 +195,9 @@ def _resolve_precision(spec: Spec, devices: Devices, log: Log) -> Spec:
             )
     precision = devices.broadcast(precision)
     log(f"precision: {precision} ({reason})")
-    if _uses_avx2_layers(precision, devices.replicas, devices.kind) and not spec.compress.is_qat:
-        log(
-            "layers: kresnet's own, which train faster on CPUs with AVX2 but without AVX-512"
-            f" ({onednn.VARIABLE}=0 turns them off)"
-        )
+    processors = _choose_own_layers(precision, devices.replicas, devices.kind)
+    if processors and not spec.compress.is_qat:
+        log(f"layers: kresnet's own, which train faster on {processors} ({onednn.VARIABLE}=0 turns them off)")
     return replace(spec, training=replace(spec.training, precision=precision))
 
 
@@ -210,12 +211,23 @@ def training_layers(policy: str, replicas: int = 1, kind: str = "CPU") -> Layers
 
     if replicas > 1:
         return Layers(keras, policy, normalizer=SynchronizedBatchNormalization)
-    if _uses_avx2_layers(policy, replicas, kind):
+    processors = _choose_own_layers(policy, replicas, kind)
+    if processors == WITHOUT_AVX512:
         from keras_resnet.training.avx2_layers import FastBatchNormalization, FastConvolution, FastReLU
 
         return Layers(keras, policy, FastBatchNormalization, FastConvolution, FastReLU)
+    if processors == WITH_AMX:
+        from keras_resnet.training.amx_layers import AmxConvolution
+
+        return Layers(keras, policy, FusedBatchNormalization, AmxConvolution)
     return Layers(keras, policy, normalizer=FusedBatchNormalization)
 
 
-def _uses_avx2_layers(policy: str, replicas: int, kind: str) -> bool:
-    return replicas == 1 and kind == "CPU" and policy == "float32" and onednn.lacks_avx512()
+def _choose_own_layers(policy: str, replicas: int, kind: str) -> str | None:
+    """Return the processors for which kresnet has convolutions of its own, where this is one; None for Keras' own."""
+    if replicas == 1 and kind == "CPU":
+        if policy == "float32" and onednn.lacks_avx512():
+            return WITHOUT_AVX512
+        if policy == "mixed_bfloat16" and onednn.has_amx():
+            return WITH_AMX
+    return None

@@ -9,17 +9,17 @@ from parallel_checks import SPEC
 from parallel_checks import trained as trained_by
 
 from keras_resnet.machine import onednn, processor
-from keras_resnet.training import avx2_layers, resolve
+from keras_resnet.training import avx2_layers, kernel_gradients, resolve
 from keras_resnet.training.avx2_layers import FastBatchNormalization, FastConvolution, FastReLU
 from keras_resnet.training.distribute import Devices
 from keras_resnet.training.fused_batch_norm import FusedBatchNormalization
 from keras_resnet.training.resolve import training_layers
 
 
-def spy(monkeypatch, name):
-    """The calls of a function of avx2_layers, which still runs."""
-    calls, real = [], getattr(avx2_layers, name)
-    monkeypatch.setattr(avx2_layers, name, lambda *given: calls.append(given) or real(*given))
+def spy(monkeypatch, name, module=avx2_layers):
+    """The calls of a function of the module, which still runs."""
+    calls, real = [], getattr(module, name)
+    monkeypatch.setattr(module, name, lambda *given: calls.append(given) or real(*given))
     return calls
 
 
@@ -51,7 +51,7 @@ def differentiated(layer, images, weights, graph=True):
 # All rows in one convolution, and one, two or three in each.
 @pytest.mark.parametrize("size", [2**30, 8 * 64 * 4 * 9, 1])
 def test_gradients_by_convolution_are_those_of_keras(monkeypatch, shape, options, size):
-    monkeypatch.setattr(avx2_layers, "MAX_KERNEL_SIZE", size)
+    monkeypatch.setattr(kernel_gradients, "MAX_KERNEL_SIZE", size)
     compare(monkeypatch, "differentiate_by_convolution", shape, {"filters": 64, **options})
 
 
@@ -105,13 +105,13 @@ def test_other_convolutions_are_left_to_tensorflow(monkeypatch, shape, options):
     assert calls == [[], []]
 
 
-def test_channels_first_are_left_to_tensorflow():
+def test_channels_first_are_left_to_tensorflow(monkeypatch):
     """Which computes them on a CPU by oneDNN alone."""
+    calls = spy(monkeypatch, "_convolve", kernel_gradients)
     for data_format, shape in (("channels_first", (8, 64, 6, 64)), ("channels_last", (8, 6, 6, 64))):
         layer = FastConvolution(64, 3, data_format=data_format)
-        layer.build(shape)
-        gradient = layer._choose_gradient(tf.ones(shape), layer.kernel)
-        assert (gradient is None) == (data_format == "channels_first")
+        tf.function(layer).get_concrete_function(tf.TensorSpec(shape))
+        assert bool(calls) == (data_format == "channels_last")
 
 
 def test_a_batch_of_unknown_size_is_left_to_tensorflow(monkeypatch):
@@ -210,6 +210,7 @@ def test_they_are_used_with_onednn_on_processors_without_avx512(monkeypatch, tmp
 )
 def test_a_training_says_that_it_uses_them(monkeypatch, key, value, uses):
     monkeypatch.setattr(resolve.onednn, "lacks_avx512", lambda: True)
+    monkeypatch.setattr(resolve.onednn, "has_amx", lambda: False)
     lines = []
     resolve._resolve_precision(SPEC.override(key, value), Devices(tf.distribute.get_strategy(), "one"), lines.append)
     assert [line.partition(":")[0] for line in lines] == ["precision", *["layers"] * uses]

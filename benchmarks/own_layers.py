@@ -1,10 +1,11 @@
-"""What kresnet's layers for CPUs with AVX2 but without AVX-512 gain, beside TensorFlow's own calls of oneDNN.
+"""What kresnet's own layers gain, beside TensorFlow's own calls of oneDNN.
 
-    python benchmarks/avx2_layers.py [--network resnet50 --image-size 224 --batch-size 16] [--rounds 10]
+    python benchmarks/own_layers.py [--network resnet50 --image-size 224 --batch-size 16] [--rounds 10]
 
-Measured are the gradients of kernels that kresnet computes in another way, for each distinct convolution of the
-network, and all of its batch norms; and, in a second table, all convolutions of a step beside one large matrix product,
-which nothing exceeds. Both ways take turns in one process; the best round of each counts.
+Measured are those for CPUs with AMX, in bfloat16, where the CPU has it, and otherwise those for CPUs with AVX2 but
+without AVX-512, in float32: the gradients of kernels that kresnet computes in another way, for each distinct
+convolution of the network, and all of its batch norms; and, in a second table, all convolutions of a step beside one
+large matrix product, which nothing exceeds. Both ways take turns in one process; the best round of each counts.
 """
 
 from __future__ import annotations
@@ -52,7 +53,9 @@ def prepare(layer: Any, shape: tuple[int, ...], target: str) -> tuple[Way, set[s
     import tensorflow as tf
 
     layer.build(shape)
-    images, gradients = tf.random.normal(shape), tf.random.normal(layer.compute_output_shape(shape))
+    images, gradients = (
+        tf.cast(tf.random.normal(each), layer.compute_dtype) for each in (shape, layer.compute_output_shape(shape))
+    )
 
     @tf.function  # type: ignore[untyped-decorator]
     def compute(images: tf.Tensor, gradients: tf.Tensor) -> tf.Tensor:
@@ -79,6 +82,41 @@ def time_by_turns(ways: tuple[Way, Way], rounds: int) -> tuple[float, float]:
     return first, second
 
 
+class OwnLayers(NamedTuple):
+    """The classes of TensorFlow's way and of kresnet's, by Keras' class that they stand for; the name of their table,
+    and the precision in which they are used. Classes that are the same are not measured."""
+
+    name: str
+    policy: str
+    classes: dict[type, tuple[type, type]]
+
+    @property
+    def dtype(self) -> str:
+        """In which the convolutions compute."""
+        return self.policy.removeprefix("mixed_")
+
+
+def choose_own_layers() -> OwnLayers:
+    """Return those that this CPU is to be measured with."""
+    import keras
+
+    from keras_resnet.machine.onednn import has_amx, lacks_avx512
+    from keras_resnet.training.amx_layers import AmxConvolution
+    from keras_resnet.training.avx2_layers import FastBatchNormalization, FastConvolution
+    from keras_resnet.training.fused_batch_norm import FusedBatchNormalization
+
+    convolution, norm = keras.layers.Conv2D, keras.layers.BatchNormalization
+    if has_amx():
+        classes = {convolution: (convolution, AmxConvolution), norm: (FusedBatchNormalization, FusedBatchNormalization)}
+        return OwnLayers("amx", "mixed_bfloat16", classes)
+    if not lacks_avx512():
+        print(
+            "kresnet does not use these layers here: they are for CPUs with AVX2 but without AVX-512", file=sys.stderr
+        )
+    classes = {convolution: (convolution, FastConvolution), norm: (FusedBatchNormalization, FastBatchNormalization)}
+    return OwnLayers("avx2", "float32", classes)
+
+
 class Timed(NamedTuple):
     """How long a part of the network's layers of one shape takes. is_rewritten: whether kresnet computes it in another
     way than TensorFlow. operations: of all these layers, 0 for batch norms."""
@@ -98,22 +136,21 @@ class Timed(NamedTuple):
         return self.layers, self.operations, self.layers * self.stock_ms, self.layers * self.fast_ms
 
 
-def measure(options: argparse.Namespace) -> list[Timed]:
+def measure(options: argparse.Namespace, own: OwnLayers) -> list[Timed]:
     """Time each part of each layer both ways."""
     import keras
-
-    from keras_resnet.training.avx2_layers import FastBatchNormalization, FastConvolution
-    from keras_resnet.training.fused_batch_norm import FusedBatchNormalization
 
     timed = []
     for (kind, made_of, shape), count in find_layers(options).items():
         inputs = (options.batch_size, *shape)
         is_convolution = kind is keras.layers.Conv2D
-        kinds = (kind, FastConvolution) if is_convolution else (FusedBatchNormalization, FastBatchNormalization)
+        kinds = own.classes[kind]
+        if kinds[0] is kinds[1]:
+            continue
         for target in CONVOLUTIONS if is_convolution else ("outputs", "inputs"):
             if target == "inputs" and shape[2] == 3:
                 continue  # of the images, which nobody needs
-            layers = [each(*made_of) for each in kinds]
+            layers = [each(*made_of, dtype=own.policy) for each in kinds]
             (stock, _), (fast, types) = (prepare(each, inputs, target) for each in layers)
             times = time_by_turns((stock, fast), options.rounds)
             name, operations, is_rewritten = "", 0, True
@@ -164,21 +201,21 @@ def list_shares(timed: Sequence[Timed], limit: float) -> list[list[Cell]]:
     ]
 
 
-def make_tables(timed: Sequence[Timed], options: argparse.Namespace) -> list[Table]:
+def make_tables(timed: Sequence[Timed], options: argparse.Namespace, own: OwnLayers) -> list[Table]:
     """Return the table of all that is computed in another way than by TensorFlow, and that of all convolutions."""
     network, size = options.network, options.image_size
     title = f"{network.replace('resnet', 'ResNet-')}, {size} × {size} pixels, batch size {options.batch_size}"
-    limit = matmul_limits({"float32"})["float32"]
+    limit = matmul_limits({own.dtype})[own.dtype]
     rounds = describe_rounds(options.rounds)
     ways = [Column("TensorFlow, ms", ".1f"), Column("kresnet, ms", ".1f")]
     gains = [Column("layer"), Column("layers"), *ways, Column("speed", ".2f")]
     speeds = [Column(f"share of matmul speed, {way}", ".2f") for way in ("TensorFlow", "kresnet")]
     shares = [Column("part of a step"), Column("GFLOP", ".0f"), *ways, *speeds]
-    of_product = f"{rounds} A large matrix product runs at {limit:.0f} GFLOP/s."
+    of_product = f"{rounds} A large matrix product runs at {limit:.0f} GFLOP/s in {own.dtype}."
     return [
         Table(f"{name}-{network}", title, columns, rows, ("tensorflow", "keras"), remark, options.rounds)
         for name, columns, rows, remark in (
-            ("avx2", gains, list_gains(timed), rounds),
+            (own.name, gains, list_gains(timed), rounds),
             ("convolutions", shares, list_shares(timed, limit), of_product),
         )
     ]
@@ -192,13 +229,10 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=10)
     add_json_option(parser)
     options = parser.parse_args()
-    from keras_resnet.machine.onednn import lacks_avx512  # with kresnet, before TensorFlow: turns oneDNN on
+    import keras_resnet  # noqa: F401 - before TensorFlow: turns oneDNN on
 
-    if not lacks_avx512():
-        print(
-            "kresnet does not use these layers here: they are for CPUs with AVX2 but without AVX-512", file=sys.stderr
-        )
-    publish(make_tables(measure(options), options), options.json)
+    own = choose_own_layers()
+    publish(make_tables(measure(options, own), options, own), options.json)
 
 
 if __name__ == "__main__":
