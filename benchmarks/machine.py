@@ -58,9 +58,10 @@ def describe_machine() -> tuple[str, dict[str, Any]]:
 
 
 def name_machine(details: dict[str, Any]) -> str:
-    """Return a name for the file of this machine's results: amd-epyc-avx2-2."""
+    """Return a name for the file of this machine's results: amd-epyc-avx2-2, without "(R)", "(TM)" and "Processor"."""
     vectors = [words for flag, words in VECTORS.items() if flag in details["flags"]][:1]
-    return re.sub(r"[^a-z0-9]+", "-", " ".join([details["processor"], *vectors, str(details["cores"])]).lower())
+    processor = re.sub(r"\(\w+\)|\bprocessor\b", "", details["processor"], flags=re.IGNORECASE)
+    return re.sub(r"[^a-z0-9]+", "-", " ".join([processor, *vectors, str(details["cores"])]).lower())
 
 
 def _describe_system() -> str:

@@ -130,9 +130,22 @@ def test_unknown_benchmarks_are_usage_errors(benchmark_modules, monkeypatch, cap
         benchmark_modules["all"].main()
     assert error.value.code == 2
     assert (
-        "must be some of train, profile, avx2, edge" in (message := capsys.readouterr().err)
+        "must be some of train, profile, own-layers, edge" in (message := capsys.readouterr().err)
         and "Received: inputs" in message
     )
+
+
+@pytest.mark.parametrize(
+    ("processor", "flags", "name"),
+    [
+        ("AMD EPYC", ["avx2"], "amd-epyc-avx2-2"),
+        ("Intel(R) Xeon(R) Processor", ["avx2", "avx512f"], "intel-xeon-avx-512-2"),
+        ("Intel(R) Core(TM) i7-8700 CPU @ 3.20GHz", ["avx2"], "intel-core-i7-8700-cpu-3-20ghz-avx2-2"),
+    ],
+)
+def test_a_machine_gives_its_results_a_name(benchmark_modules, processor, flags, name):
+    details = {"processor": processor, "flags": flags, "cores": 2}
+    assert benchmark_modules["machine"].name_machine(details) == name
 
 
 def test_versions_of_other_libraries_are_pinned(benchmark_modules):
