@@ -188,20 +188,20 @@ def _torch_model(network: str) -> Any:
 
 
 def matmul_limits(dtypes: set[str]) -> dict[str, float]:
-    """Return GFLOP/s of a large matrix product on this machine, by dtype: what no network can exceed."""
+    """Return GFLOP/s of a large matrix product on this machine, by dtype: of the fastest of several sizes, because which
+    one it is depends on the processor's caches. No network exceeds it for long."""
     import tensorflow as tf
 
-    found, side = {}, 4096
+    found = {}
     for dtype in sorted(dtypes, reverse=True):
-        a = tf.cast(tf.random.normal((side, side)), dtype)
-        product = tf.function(lambda a: tf.matmul(a, a))
-        product(a)
-        seconds = []
-        for _ in range(5):
-            start = time.perf_counter()
-            product(a).numpy()
-            seconds.append(time.perf_counter() - start)
-        found[dtype] = 2 * side**3 / min(seconds) / 1e9
+        product, speeds = tf.function(lambda a: tf.matmul(a, a)), []
+        for side in (1024, 2048, 4096):
+            a = tf.cast(tf.random.normal((side, side)), dtype)
+            for _ in range(10):
+                start = time.perf_counter()
+                product(a).numpy()
+                speeds.append(2 * side**3 / (time.perf_counter() - start) / 1e9)
+        found[dtype] = max(speeds)
     return found
 
 
