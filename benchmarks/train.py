@@ -188,8 +188,8 @@ def _torch_model(network: str) -> Any:
 
 
 def matmul_limits(dtypes: set[str]) -> dict[str, float]:
-    """Return GFLOP/s of a large matrix product on this machine, by dtype: of the fastest of several sizes, because which
-    one it is depends on the processor's caches. No network exceeds it for long."""
+    """Return GFLOP/s of a large matrix product on this machine, by dtype: of the fastest of several sizes, because
+    which one it is depends on the processor's caches. No network exceeds it for long."""
     import tensorflow as tf
 
     found = {}
