@@ -243,13 +243,16 @@ def test_a_check_that_cannot_be_made_is_named(calibrated):
 
 
 def test_a_model_with_few_mistakes_warns_everywhere(exported, kresnet, tmp_path):
-    """In confidence.json, the printed lines, Python and the report; of 40 images, which have next to no mistakes."""
+    """In confidence.json, the printed lines, Python and the report; of the first images that have a mistake, which is
+    among other ones on another processor."""
     run = copied(exported[0], tmp_path / "other", ("int8.tflite",))
-    report = kr.Run(run).calibrate(samples=40)
-    document = json.loads(run.confidence_file.read_text())
-    assert document["mistakes"] == round(
-        40 * (1 - sum(each["accuracy"] * each["images"] for each in document["before"]["bins"]) / 40)
-    )
+    for samples in range(40, 201, 40):
+        report = kr.Run(run).calibrate(samples=samples)
+        document = json.loads(run.confidence_file.read_text())
+        if document["mistakes"]:
+            break
+    right = sum(each["accuracy"] * each["images"] for each in document["before"]["bins"])
+    assert document["mistakes"] == round(samples - right) in (1, 2, 3)
     assert list(map(in_python_words, document["warnings"])) == report.warnings
     low, high = document["temperature_interval"]
     assert (high > 2 * low) == any("is uncertain" in words for words in report.warnings)
