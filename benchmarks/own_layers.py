@@ -5,7 +5,8 @@
 Measured are those for CPUs with AMX, in bfloat16, where the CPU has it, and otherwise those for CPUs with AVX2 but
 without AVX-512, in float32: the gradients of kernels that kresnet computes in another way, for each distinct
 convolution of the network, and all of its batch norms; and, in a second table, all convolutions of a step beside one
-large matrix product, which nothing exceeds. Both ways take turns in one process; the best round of each counts.
+large matrix product. A network of which kresnet computes nothing in another way has only the second table. Both ways
+take turns in one process; the best round of each counts.
 """
 
 from __future__ import annotations
@@ -202,7 +203,8 @@ def list_shares(timed: Sequence[Timed], limit: float) -> list[list[Cell]]:
 
 
 def make_tables(timed: Sequence[Timed], options: argparse.Namespace, own: OwnLayers) -> list[Table]:
-    """Return the table of all that is computed in another way than by TensorFlow, and that of all convolutions."""
+    """Return the table of all that is computed in another way than by TensorFlow, if anything is, and that of all
+    convolutions."""
     network, size = options.network, options.image_size
     title = f"{network.replace('resnet', 'ResNet-')}, {size} × {size} pixels, batch size {options.batch_size}"
     limit = matmul_limits({own.dtype})[own.dtype]
@@ -218,6 +220,7 @@ def make_tables(timed: Sequence[Timed], options: argparse.Namespace, own: OwnLay
             (own.name, gains, list_gains(timed), rounds),
             ("convolutions", shares, list_shares(timed, limit), of_product),
         )
+        if rows
     ]
 
 
