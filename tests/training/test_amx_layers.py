@@ -1,6 +1,8 @@
 """The convolution for processors with AMX: Keras' own in everything but speed. Its gradients are tested on any
 processor; test_avx2_layers.py tests what it shares with the layers for AVX2."""
 
+from dataclasses import replace
+
 import keras
 import numpy as np
 import pytest
@@ -83,11 +85,12 @@ def test_other_convolutions_are_left_to_tensorflow(monkeypatch, options):
 def test_gradients_of_a_network_are_those_of_keras(monkeypatch):
     """Of each kernel: the values that reach it are the same to the bit, so no rounding adds up."""
     calls, gradients = spy(monkeypatch), []
-    images, labels = np.random.default_rng(0).uniform(0, 255, (4, 64, 64, 3)).astype("float32"), np.arange(4)
+    images, labels = np.random.default_rng(0).uniform(0, 255, (4, 32, 32, 3)).astype("float32"), np.arange(4)
+    network = replace(parse_model_name("resnet29"), block="bottleneck", shortcut="B")
     for convolution in (AmxConvolution, None):
         keras.utils.set_random_seed(0)
         layers = Layers(keras, "mixed_bfloat16", FusedBatchNormalization, convolution)
-        model = build_classifier(layers, parse_model_name("resnet50"), classes=4, input_shape=(64, 64, 3))
+        model = build_classifier(layers, network, classes=4, input_shape=(32, 32, 3))
 
         @tf.function
         def differentiate(images, model=model):
@@ -97,7 +100,7 @@ def test_gradients_of_a_network_are_those_of_keras(monkeypatch):
             return tape.gradient(loss, [each.value for each in model.trainable_variables])
 
         gradients.append(differentiate(images))
-    assert len(calls) == 36  # 16 units of two 1 × 1 convolutions, and four projections
+    assert len(calls) == 21  # nine units of two 1 × 1 convolutions, and three projections
     for our, their in zip(*gradients, strict=True):
         np.testing.assert_allclose(our, their, rtol=SPACING, atol=SPACING * np.abs(their).max() / 4)
 
