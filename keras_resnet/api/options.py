@@ -203,7 +203,7 @@ class CompressOptions(TypedDict, total=False):
     qat: bool | Literal["native", "tfmot"] | None
     """Train with 8-bit rounding (quantization-aware training): True, or 'tfmot' for tensorflow-model-optimization."""
     shrink: float | None
-    """Remove this share of the filters inside residual units."""
+    """Remove this share of the filters inside residual units; a multiple of 8 remains."""
     prune: float | None
     """Make this share of the weights zero."""
     pattern: Literal["2:4"] | None

@@ -94,7 +94,9 @@ TRAIN = (
     Keyword("data_changed", "bool | None", "With resume: continue although the data have changed.", OTHER),
 )
 COMPRESS = (
-    Keyword("shrink", "float | None", "Remove this share of the filters inside residual units."),
+    Keyword(
+        "shrink", "float | None", "Remove this share of the filters inside residual units; a multiple of 8 remains."
+    ),
     Keyword("prune", "float | None", "Make this share of the weights zero."),
     Keyword("pattern", "Literal['2:4'] | None", "Make two of every four weights zero, instead of weights anywhere."),
     Keyword("cluster", "int | None", "Share weights: leave this many different values in each kernel."),

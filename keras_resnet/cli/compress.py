@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     "--shrink",
     type=float,
     metavar="SHARE",
-    help="Remove this share of the filters inside residual units.",
+    help="Remove this share of the filters inside residual units; a multiple of 8 remains.",
     allowed="the share of filters to remove, between 0 and 1",
     is_share=True,
     cls=GroupedOption,

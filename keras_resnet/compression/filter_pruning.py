@@ -24,7 +24,8 @@ def prune_filters(model: keras.Model, wide: Weights) -> str:
     """Fill `model`, whose units have fewer filters inside than those of `wide`, with the strongest filters.
 
     A filter's strength is the sum of its absolute weights (Li et al. 2017, section 3.1), scaled by its batch
-    norm. The widths of the residuals stay. Returns "kept of all". Raises WeightsError if the networks differ elsewhere.
+    norm. The widths of the residuals stay. Returns "kept of the all", as in "24 of the 48". Raises WeightsError if
+    the networks differ elsewhere.
     """
     layers = {name: list(values) for name, values in wide.layers.items()}
     kept = before = 0
@@ -40,7 +41,7 @@ def prune_filters(model: keras.Model, wide: Weights) -> str:
         kept, before = kept + count, before + kernel.shape[-1]
     if new := assign_weights(model, replace(wide, layers=layers), "of the wider network").new:
         raise WeightsError(f"the wider network has other heads than {model.name}: {new[0]} differs")
-    return f"{kept:,} of {before:,}"
+    return f"{kept:,} of the {before:,}"
 
 
 def _find_inner_convolutions(model: keras.Model) -> Iterator[tuple[keras.Layer, keras.Layer, str]]:

@@ -14,8 +14,8 @@ import sys
 from keras_resnet.machine.processor import read_processor_flags
 
 VARIABLE = "TF_ENABLE_ONEDNN_OPTS"
-# As TensorFlow reads it, in any case.
-ON = ("1", "true")
+# As TensorFlow reads it, in any case; with another value it decides itself.
+ON, OFF = ("1", "true"), ("0", "false")
 # Whether kresnet has turned oneDNN's kernels on, in this process.
 _is_ours = False
 
@@ -45,7 +45,7 @@ def lacks_avx512() -> bool:
 
 def has_amx() -> bool:
     """Return whether TensorFlow uses oneDNN's kernels for AMX, which compute in bfloat16: by default it does."""
-    return os.environ.get(VARIABLE, ON[0]).lower() in ON and "amx_bf16" in read_processor_flags()
+    return os.environ.get(VARIABLE, "").lower() not in OFF and "amx_bf16" in read_processor_flags()
 
 
 def describe_onednn() -> str:
@@ -55,4 +55,6 @@ def describe_onednn() -> str:
         return "TensorFlow's default"
     if _is_ours:
         return f"on, because this CPU has AVX2 ({VARIABLE}=0 turns it off)"
+    if value.lower() not in ON + OFF:
+        return f"TensorFlow's default, because {VARIABLE}={value} is none of {', '.join(ON + OFF)}"
     return f"{'on' if value.lower() in ON else 'off'} ({VARIABLE}={value})"

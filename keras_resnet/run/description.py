@@ -29,9 +29,9 @@ def describe_network(spec: Spec) -> str:
     compress, kept = spec.compress, spec.network.keep_ratio
     words = [model_name(spec.network)]
     if kept < 1:
-        words.append(f"{kept:.0%} of the filters inside units")
+        words.append(f"{100 * kept:.3g}% of the filters inside units")
     if compress.sparsity:
-        words.append(f"{compress.sparsity:.0%} zeros{' 2:4' if compress.pattern == '2:4' else ''}")
+        words.append(f"{100 * compress.sparsity:.3g}% zeros{' 2:4' if compress.pattern == '2:4' else ''}")
     if compress.clusters:
         words.append(f"{counted(compress.clusters, 'weight')} a kernel")
     if compress.is_qat:

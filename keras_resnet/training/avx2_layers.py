@@ -60,6 +60,7 @@ class FastReLU(keras.layers.ReLU):
 class FastConvolution(KernelGradientConvolution):
     """Computes the gradient by its kernel as convolutions, or as a matrix product, where that is faster."""
 
+    computes_as = keras.layers.Conv2D
     precision = "float32"
 
     def choose_gradient(self, images: int, kernel: tuple[int, ...]) -> KernelGradient | None:

@@ -133,7 +133,7 @@ def initialize(model: keras.Model, spec: Spec, log: Log) -> None:
         log(f"weights of {origin}: {assign_weights(model, fetch_weights(origin), origin)}")
     if spec.start.narrow:
         pruned = prune_filters(model, fetch_weights(spec.start.narrow))
-        log(f"weights: {pruned} of the filters inside units of {spec.start.narrow}, the strongest")
+        log(f"weights: {pruned} filters inside units of {spec.start.narrow}, the strongest")
     if spec.start.deepen:
         added = deepen(model, fetch_weights(spec.start.deepen))
         log(

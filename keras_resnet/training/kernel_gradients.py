@@ -33,7 +33,6 @@ class KernelGradientConvolution(keras.layers.Conv2D):
     convolution has strides.
     """
 
-    computes_as = keras.layers.Conv2D
     # The compute dtype in which another gradient is faster.
     precision: str
 

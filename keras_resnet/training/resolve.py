@@ -195,10 +195,18 @@ def _resolve_precision(spec: Spec, devices: Devices, log: Log) -> Spec:
             )
     precision = devices.broadcast(precision)
     log(f"precision: {precision} ({reason})")
-    processors = _choose_own_layers(precision, devices.replicas, devices.kind)
+    spec = replace(spec, training=replace(spec.training, precision=precision))
+    log_own_layers(spec, devices, log)
+    return spec
+
+
+def log_own_layers(spec: Spec, devices: Devices, log: Log) -> None:
+    """Say that a training of the resolved `spec` uses kresnet's own layers, if it does."""
+    assert spec.training.precision is not None, "resolve the spec first"
+    processors = _choose_own_layers(spec.training.precision, devices.replicas, devices.kind)
     if processors and not spec.compress.is_qat:
-        log(f"layers: kresnet's own, which train faster on {processors} ({onednn.VARIABLE}=0 turns them off)")
-    return replace(spec, training=replace(spec.training, precision=precision))
+        which = {WITHOUT_AVX512: "own", WITH_AMX: "own for 1 × 1 convolutions"}[processors]
+        log(f"layers: kresnet's {which}, which train faster on {processors} ({onednn.VARIABLE}=0 turns them off)")
 
 
 def training_layers(policy: str, replicas: int = 1, kind: str = "CPU") -> Layers:

@@ -111,6 +111,7 @@ def resume(run: Run, log: Log = print, data_changed: bool = False, goes_on: Goes
     with explain_moved_data(run):
         require_source(spec.data)
     from keras_resnet.training.build_trainer import build_trainer
+    from keras_resnet.training.resolve import log_own_layers
 
     devices, log = setup_devices(spec, log)
     with _lock_run(run, devices) as folder_exists:
@@ -121,6 +122,7 @@ def resume(run: Run, log: Log = print, data_changed: bool = False, goes_on: Goes
         require_memory(spec, classes, devices)
         if devices.is_chief:
             run.ended_early_file.unlink(missing_ok=True)
+        log_own_layers(spec, devices, log)
         trainer = build_trainer(spec, data, devices)
         # A checkpoint holds more than the weights that the run started from, and they may be gone by now.
         if not run.has_checkpoint:

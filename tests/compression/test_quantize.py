@@ -6,6 +6,7 @@ import pytest
 from trained_networks import SIZE, answers_of, digits, fitted, network
 
 import keras_resnet
+from keras_resnet.compression.quantization.converters import get_base_class
 from keras_resnet.compression.quantization.fake_quantizers import FakeQuantizer
 from keras_resnet.compression.quantization.freeze import prepare_for_conversion
 from keras_resnet.compression.quantization.layers import QuantizedNorm, kernel_ranges, round_kernel
@@ -15,6 +16,7 @@ from keras_resnet.export.flatbuffer import read_contents
 from keras_resnet.export.formats.tflite import write_tflite
 from keras_resnet.export.tflite_options import SCHEMES, TFLiteOptions
 from keras_resnet.models.layers import Layers
+from keras_resnet.training import resolve
 from keras_resnet.training.fused_batch_norm import FusedBatchNormalization
 
 CHANCE = np.random.default_rng(0)
@@ -67,6 +69,20 @@ def test_a_copy_begins_as_its_original(name):
     other = network(name)
     copy_weights(other, copy)
     np.testing.assert_array_equal(copy.get_layer("stem_conv").kernel, other.get_layer("stem_conv").kernel)
+
+
+@pytest.mark.parametrize("replicas", [1, 2])
+@pytest.mark.parametrize("lacks_avx512", [False, True])
+@pytest.mark.parametrize("policy", ["float32", "mixed_bfloat16"])
+def test_layers_of_a_training_are_quantized_as_those_of_keras(monkeypatch, policy, lacks_avx512, replicas):
+    """Whatever the processor: with AVX2 but without AVX-512, and with AMX."""
+    monkeypatch.setattr(resolve.onednn, "lacks_avx512", lambda: lacks_avx512)
+    monkeypatch.setattr(resolve.onednn, "has_amx", lambda: not lacks_avx512)
+    kinds = []
+    for bricks in (resolve.training_layers(policy, replicas), Layers(keras, policy)):
+        model = network("resnet11v2", bricks=bricks)
+        kinds.append([(each.name, get_base_class(each) or type(each)) for each in quantize(model).layers])
+    assert kinds[0] == kinds[1]
 
 
 @pytest.mark.slow

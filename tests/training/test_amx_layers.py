@@ -9,16 +9,20 @@ import pytest
 import tensorflow as tf
 from parallel_checks import SPEC
 from parallel_checks import trained as trained_by
+from trainings import interrupt_after
 
+from keras_resnet.errors import TrainingInterrupted
 from keras_resnet.machine import onednn, processor
 from keras_resnet.models.build import build_classifier
 from keras_resnet.models.layers import Layers
 from keras_resnet.models.names import parse_model_name
+from keras_resnet.run import Run
 from keras_resnet.training import amx_layers, resolve
 from keras_resnet.training.amx_layers import AmxConvolution
 from keras_resnet.training.distribute import Devices
 from keras_resnet.training.fused_batch_norm import FusedBatchNormalization
 from keras_resnet.training.resolve import training_layers
+from keras_resnet.training.train import resume, train
 
 # The spacing of bfloat16, relative to a number: results that are rounded to it differ by no more.
 SPACING = 2**-7
@@ -57,8 +61,8 @@ def differentiated(layer, images, weights):
 def test_gradients_are_those_of_keras(monkeypatch, shape, options):
     """Beside Keras' layer in float32, for images and kernels that bfloat16 has exactly."""
     calls, chance = spy(monkeypatch), np.random.default_rng(0)
-    ours = AmxConvolution(48, 1, dtype="mixed_bfloat16", **options)
-    theirs = keras.layers.Conv2D(48, 1, dtype="float32", **options)
+    ours = AmxConvolution(48, 1, dtype="mixed_bfloat16", use_bias=False, **options)
+    theirs = keras.layers.Conv2D(48, 1, dtype="float32", use_bias=False, **options)
     for layer in (ours, theirs):
         layer.build(shape)
     exact = lambda values: tf.cast(tf.cast(values, tf.bfloat16), tf.float32)  # noqa: E731
@@ -72,14 +76,31 @@ def test_gradients_are_those_of_keras(monkeypatch, shape, options):
 
 
 @pytest.mark.parametrize(
-    "options", [{"kernel_size": 3}, {"kernel_size": 1, "dtype": "float32"}, {"kernel_size": 1, "groups": 2}]
+    "options",
+    [{"kernel_size": 3}, {"dtype": "float32"}, {"groups": 2}, {"use_bias": True}],
+    ids=lambda options: next(iter(options)),
 )
 def test_other_convolutions_are_left_to_tensorflow(monkeypatch, options):
     calls = spy(monkeypatch)
-    layer = AmxConvolution(16, **{"dtype": "mixed_bfloat16", **options})
+    layer = AmxConvolution(16, **{"kernel_size": 1, "dtype": "mixed_bfloat16", "use_bias": False, **options})
     layer.build((2, 6, 6, 8))
     differentiated(layer, tf.ones((2, 6, 6, 8)), 1.0)
     assert not calls
+
+
+def test_gradients_of_biases_are_summed_in_float32(monkeypatch):
+    """As TensorFlow sums them where it computes the gradient of the kernel beside that of the bias."""
+    layer = AmxConvolution(16, 1, dtype="mixed_bfloat16")
+    layer.build((8, 64, 64, 8))
+
+    @tf.function
+    def differentiate(images):
+        with tf.GradientTape() as tape:
+            loss = tf.reduce_sum(tf.cast(layer(images), tf.float32))
+        return tape.gradient(loss, [layer.kernel.value, layer.bias.value])
+
+    for gradient in differentiate(tf.ones((8, 64, 64, 8))):
+        np.testing.assert_allclose(gradient, np.full(gradient.shape, 8 * 64 * 64), rtol=SPACING)
 
 
 def test_gradients_of_a_network_are_those_of_keras(monkeypatch):
@@ -106,10 +127,10 @@ def test_gradients_of_a_network_are_those_of_keras(monkeypatch):
 
 
 def test_training_uses_it_and_the_saved_model_does_not(monkeypatch):
-    monkeypatch.setattr(resolve.onednn, "lacks_avx512", lambda: False)
+    monkeypatch.setattr(onednn, "lacks_avx512", lambda: False)
     spec = SPEC.override("training.precision", "mixed_bfloat16")
     for has_amx, kind in ((True, AmxConvolution), (False, keras.layers.Conv2D)):
-        monkeypatch.setattr(resolve.onednn, "has_amx", lambda has_amx=has_amx: has_amx)
+        monkeypatch.setattr(onednn, "has_amx", lambda has_amx=has_amx: has_amx)
         trainer = trained_by(Devices(tf.distribute.get_strategy(), "one"), spec, 2)
         assert type(trainer.model.get_layer("stem_conv")) is kind
         assert all(np.isfinite(each).all() for each in trainer.model.get_weights())
@@ -120,7 +141,9 @@ def test_training_uses_it_and_the_saved_model_does_not(monkeypatch):
     [
         ("avx2 avx512f amx_bf16", "1", True),
         ("avx2 avx512f amx_bf16", None, True),
+        ("avx2 avx512f amx_bf16", "yes", True),
         ("avx2 avx512f amx_bf16", "0", False),
+        ("avx2 avx512f amx_bf16", "False", False),
         ("avx2 avx512f avx512_bf16", "1", False),
     ],
 )
@@ -147,8 +170,26 @@ def test_it_is_used_with_onednn_on_processors_with_amx(monkeypatch, tmp_path, fl
     ],
 )
 def test_a_training_says_that_it_uses_it(monkeypatch, key, value, uses):
-    monkeypatch.setattr(resolve.onednn, "has_amx", lambda: True)
-    monkeypatch.setattr(resolve.onednn, "lacks_avx512", lambda: False)
+    monkeypatch.setattr(onednn, "has_amx", lambda: True)
+    monkeypatch.setattr(onednn, "lacks_avx512", lambda: False)
     lines = []
     resolve._resolve_precision(SPEC.override(key, value), Devices(tf.distribute.get_strategy(), "one"), lines.append)
     assert any("train faster on CPUs with AMX" in line for line in lines) == uses
+
+
+def test_a_resumed_training_says_it_too(quick_spec, tmp_path, monkeypatch):
+    """It may go on where there is another processor."""
+    spec = quick_spec.override("training.precision", "mixed_bfloat16").override("training.epochs", 2)
+    lines = []
+    for has_amx in (False, True):
+        monkeypatch.undo()
+        monkeypatch.setattr(onednn, "lacks_avx512", lambda: False)
+        monkeypatch.setattr(onednn, "has_amx", lambda has_amx=has_amx: has_amx)
+        if has_amx:
+            resume(Run.find(tmp_path, "cut"), lines.append)
+        else:
+            interrupt_after(1, monkeypatch)
+            with pytest.raises(TrainingInterrupted):
+                train(spec, tmp_path, "cut", lines.append)
+        said = [line for line in lines if line.startswith("layers: kresnet's own for 1 × 1 convolutions")]
+        assert len(said) == has_amx

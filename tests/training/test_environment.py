@@ -71,6 +71,8 @@ def test_a_processor_is_read_as_linux_describes_its_first_core(monkeypatch, tmp_
         ("sse2 avx2", "False", "False"),
         ("sse2 avx2", "1", "1"),
         ("sse2 avx", "True", "True"),
+        ("sse2 avx2", "yes", "yes"),
+        ("sse2 avx2", "", ""),
     ],
 )
 def test_onednn_is_on_where_the_processor_has_avx2(monkeypatch, tmp_path, flags, before, after):
@@ -85,7 +87,9 @@ def test_onednn_is_on_where_the_processor_has_avx2(monkeypatch, tmp_path, flags,
         monkeypatch.setenv(onednn.VARIABLE, before)
     onednn.enable_onednn()
     assert os.environ.get(onednn.VARIABLE) == after
-    if before:
+    if before in ("yes", ""):
+        expected = f"TensorFlow's default, because TF_ENABLE_ONEDNN_OPTS={before} is none of 1, true, 0, false"
+    elif before:
         expected = f"{'on' if before in ('1', 'True') else 'off'} (TF_ENABLE_ONEDNN_OPTS={before})"
     else:
         expected = (
