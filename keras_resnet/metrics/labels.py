@@ -12,6 +12,7 @@ LABELS = {
     "f1": "F1",
     "top1": "top-1 accuracy",
     "top5": "top-5 accuracy",
+    "localized": "localization accuracy",
     MACRO_RECALL: "macro recall (balanced accuracy)",
     # Of the predictions that are assigned to an object.
     "iou": "box IoU",
