@@ -16,7 +16,7 @@ from keras_resnet.api.session import from_python
 from keras_resnet.api.signatures import COMPRESS, TRAIN, document_options, names
 from keras_resnet.config.given_options import Options, name_option, name_options, select_given
 from keras_resnet.config.provenance import Provenance, use_provenance
-from keras_resnet.errors import KresnetError, UsageError, describe_received
+from keras_resnet.errors import KresnetError, TrainingInterrupted, TrainingStopped, UsageError, describe_received
 from keras_resnet.run import Run as RunFolder
 from keras_resnet.run import runs_home
 from keras_resnet.run.folders import free_name, require_creatable, require_free
@@ -196,12 +196,30 @@ def compress(run: Run | StrPath, **options: Unpack[CompressOptions]) -> Run:
 
 
 def compress_run(run: RunFolder, given: Options, home: Path, name: str | None = None) -> list[RunFolder]:
-    """Return `run` and the runs made of it, one after another, the last one called `name`; see `compress`."""
+    """Return `run` and the runs made of it, one after another, the last one called `name`; see `compress`. An error in
+    one of several steps says how to go on."""
     steps, options = plan_steps(run, given, home, name)
     chain = [run]
-    for step in steps:
-        chain.append(_compress_once(chain[-1], step, options, home, name if step is steps[-1] else None))
+    for done, step in enumerate(steps):
+        rest = steps[done + 1 :]
+        title = name if name and not rest else free_name(home, f"{chain[-1].name}-{step.suffix}")
+        try:
+            chain.append(_compress_once(chain[-1], step, options, home, title))
+        except (TrainingInterrupted, TrainingStopped):
+            if rest:
+                _log_left(f"when {title} has finished, ", title, rest, name)
+            raise
+        except KresnetError:
+            if done:
+                _log_left("", chain[-1].name, steps[done:], name)
+            raise
     return chain
+
+
+def _log_left(when: str, run: str, steps: list[CompressionStep], name: str | None) -> None:
+    """Log how to go on from `run`, which the last step made, with the `steps` that are left; name: of the last run."""
+    options = [step.option for step in steps] + ([f"--name {name}"] if name else [])
+    progress.log(f"left to do: {when}kresnet compress {run} {' '.join(options)}")
 
 
 def plan_steps(
@@ -237,15 +255,12 @@ def _build_compress_spec(
     return spec
 
 
-def _compress_once(
-    parent: RunFolder, step: CompressionStep, options: Options, home: Path, name: str | None
-) -> RunFolder:
-    """Return the new run that `step` makes of `parent`."""
+def _compress_once(parent: RunFolder, step: CompressionStep, options: Options, home: Path, name: str) -> RunFolder:
+    """Return the new run, called `name`, that `step` makes of `parent`."""
     spec = _build_compress_spec(parent, step, options, home, progress.log)
     from keras_resnet.training.spec_request import trace_options
     from keras_resnet.training.train import train as start_training
 
-    name = name or free_name(home, f"{parent.name}-{step.suffix}")
     with use_provenance(Provenance(f"of run {parent.name}", trace_options(options))), name_options(options):
         return _publish_report(start_training(spec, home, name, progress.log))
 

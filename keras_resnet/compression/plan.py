@@ -17,7 +17,8 @@ CLUSTERED_RATE = 0.03
 
 @dataclass(frozen=True)
 class CompressionStep:
-    """One way to compress a network by training on. suffix: what it adds to a run's name.
+    """One way to compress a network by training on. option: how a command asks for it. suffix: what it adds to a run's
+    name.
 
     epochs, learning_rate: factors of what the first network was trained with. For 8 bits they are those of
     Krishnamoorthi 2018, section 4; a network that lost weights has more to recover (Zhu & Gupta 2018, section 4), and
@@ -25,6 +26,7 @@ class CompressionStep:
     kept_filters: share of filters inside units; sparsity, pattern, clusters, qat: see `CompressSpec`.
     """
 
+    option: str
     suffix: str
     epochs: float
     learning_rate: float
@@ -51,19 +53,24 @@ def plan_compression(
     steps = []
     if shrink is not None:
         _require_share("--shrink", shrink, "the share of filters to remove")
-        steps.append(CompressionStep(f"shrunk{100 * shrink:g}", 0.5, 0.3, kept_filters=1 - shrink))
+        steps.append(
+            CompressionStep(f"--shrink {shrink:g}", f"shrunk{100 * shrink:g}", 0.5, 0.3, kept_filters=1 - shrink)
+        )
     if pattern == "2:4":
         _require(prune in (None, 0.5), "--prune", prune, "0.5 with --pattern 2:4, which is half zeros")
-        steps.append(CompressionStep("2to4", 0.5, 0.3, sparsity=0.5, pattern=pattern))
+        steps.append(CompressionStep("--pattern 2:4", "2to4", 0.5, 0.3, sparsity=0.5, pattern=pattern))
     elif prune is not None:
         _require_share("--prune", prune, "the share of weights that become zero")
-        steps.append(CompressionStep(f"pruned{100 * prune:g}", 0.5, 0.3, sparsity=prune))
+        steps.append(CompressionStep(f"--prune {prune:g}", f"pruned{100 * prune:g}", 0.5, 0.3, sparsity=prune))
     if cluster is not None:
         is_count = isinstance(cluster, int) and 2 <= cluster <= 256
         _require(is_count, "--cluster", cluster, "how many different weights a kernel has, 2 to 256")
-        steps.append(CompressionStep(f"clustered{cluster}", 0.2, CLUSTERED_RATE, clusters=cluster))
+        steps.append(
+            CompressionStep(f"--cluster {cluster}", f"clustered{cluster}", 0.2, CLUSTERED_RATE, clusters=cluster)
+        )
     if qat is not None:
-        steps.append(CompressionStep("qat" if qat == "native" else f"qat-{qat}", 0.2, 0.1, qat=qat))
+        option, suffix = ("--qat", "qat") if qat == "native" else (f"--qat {qat}", f"qat-{qat}")
+        steps.append(CompressionStep(option, suffix, 0.2, 0.1, qat=qat))
     if not steps:
         raise UsageError("choose how to compress: --shrink, --prune, --pattern 2:4, --cluster or --qat")
     return steps

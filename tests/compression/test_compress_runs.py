@@ -9,9 +9,10 @@ import pytest
 from samples import silent
 from trainings import finished, same_log, same_weights, start, step_of, wait_for
 
+from keras_resnet.api import functions
 from keras_resnet.cli import main
 from keras_resnet.compression.plan import QAT, spec_for_compression
-from keras_resnet.errors import UsageError
+from keras_resnet.errors import DataError, TrainingInterrupted, TrainingStopped, UsageError
 from keras_resnet.run import Run
 
 
@@ -53,6 +54,40 @@ def test_bad_compress_requests(trained, runs, capsys):
         assert main.run_command(["compress", "--runs", str(runs), *options]) == code
         out, err = capsys.readouterr()
         assert out == "" and words in err.splitlines()[-1]
+
+
+@pytest.mark.parametrize(
+    ("error", "failing", "options", "left"),
+    [
+        (TrainingInterrupted, 1, [], "when {0}-shrunk25 has finished, kresnet compress {0}-shrunk25 --prune 0.5 --qat"),
+        (
+            TrainingStopped,
+            2,
+            ["--name", "new"],
+            "when {0}-pruned50 has finished, kresnet compress {0}-pruned50 --qat --name new",
+        ),
+        (DataError, 2, ["--name", "new"], "kresnet compress {0} --prune 0.5 --qat --name new"),
+        (DataError, 1, [], None),
+        (TrainingInterrupted, 3, [], None),
+    ],
+)
+def test_what_is_left_of_several_steps_is_named(trained, runs, monkeypatch, capsys, error, failing, options, left):
+    """Of a step that did not even begin, the step itself."""
+    calls = []
+
+    def compress_once(parent, *rest):
+        calls.append(parent)
+        if len(calls) == failing:
+            raise error("ended")
+        return parent
+
+    monkeypatch.setattr(functions, "_compress_once", compress_once)
+    steps = ["--shrink", "0.25", "--prune", "0.5", "--qat"]
+    code = main.run_command(["compress", trained.name, *steps, *options, "--runs", str(runs)])
+    lines = capsys.readouterr().err.splitlines()
+    assert code == error("").exit_code and lines[-1] == "kresnet: ended"
+    expected = [] if left is None else [f"left to do: {left.format(trained.name)}"]
+    assert [line for line in lines if line.startswith("left to do")] == expected
 
 
 @pytest.mark.slow
