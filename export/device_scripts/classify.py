@@ -1,11 +1,12 @@
 """Classify images with a .tflite file that kresnet exported and preprocess.py beside this.
 
 pip install ai-edge-litert numpy pillow
-python classify.py int8.tflite photo.jpg …
-python classify.py int8.tflite --reject photo.jpg …    # "unknown" first, where an image is of none of the classes
-python classify.py int8.tflite --golden golden.npz     # does this device compute what the exporting one did?
+python classify.py int8.tflite photo.jpg
+python classify.py int8.tflite photo.jpg --reject    # "unknown" first, where an image is of none of the classes
+python classify.py int8.tflite --golden golden.npz   # does this device compute what the exporting one did?
 """
 
+import argparse
 import json
 import sys
 import zipfile
@@ -14,6 +15,21 @@ from typing import Any
 import numpy as np
 from ai_edge_litert.interpreter import Interpreter
 from preprocess import decode_image, preprocess, require_metadata, size_of
+
+
+def parse(description: str, flag: str, **details: Any) -> argparse.Namespace:
+    """Return what was typed: the file, images or --golden, and the option `flag`, all in any order."""
+    parser = argparse.ArgumentParser(
+        description=description, formatter_class=argparse.RawDescriptionHelpFormatter, allow_abbrev=False
+    )
+    parser.add_argument("file", help="a .tflite file that kresnet exported")
+    parser.add_argument("images", nargs="*", help="image files")
+    parser.add_argument("--golden", metavar="FILE", help="compare with the outputs in golden.npz instead")
+    parser.add_argument(flag, **details)
+    given = parser.parse_intermixed_args()
+    if bool(given.images) == bool(given.golden):
+        parser.error("name image files, or --golden FILE, and not both")
+    return given
 
 
 def load(path: str) -> tuple[Any, list[str], dict[str, Any]]:
@@ -90,40 +106,44 @@ def print_line(text: str) -> None:
     print("".join(letter if letter.isprintable() else repr(letter)[1:-1] for letter in text))
 
 
-def main(file: str = "", *arguments: str) -> None:
-    reject = arguments[:1] == ("--reject",)
-    images, predicted = arguments[reject:], 0
-    if not images:
-        sys.exit(__doc__)
-    interpreter, labels, card = load(file)
+def check_golden(file: str, interpreter: Any, labels: list[str], card: dict[str, Any], golden_file: str) -> bool:
+    """Return whether the file predicts here what it predicted where it was exported, and print how alike they are."""
+    golden = np.load(golden_file)
+    logits = np.stack([run_model(interpreter, pixels)["logits"] for pixels in golden["images"]])
+    expected = golden[file.replace("\\", "/").split("/")[-1]]
+    compared = None if card.get("thresholds") else 1  # of one label an image, the most likely one
+    ours, theirs = (
+        [{label for label, _ in predict_labels(row, labels, card)[:compared]} for row in rows]
+        for rows in (logits, expected)
+    )
+    same = sum(mine == other for mine, other in zip(ours, theirs, strict=True))
+    difference = np.abs(logits - expected).max()
+    print(f"{same} of {logits.shape[0]} predictions as expected; largest difference of a logit: {difference:.4g}")
+    return bool(same == len(logits))
+
+
+def main() -> None:
+    words = 'say "unknown" of images that are of none of the classes'
+    given = parse(__doc__ or "", "--reject", action="store_true", help=words)
+    interpreter, labels, card = load(given.file)
     if card.get("cells"):
-        sys.exit(f"{file} detects objects; give it to detect.py, which is beside this script")
-    if images[:1] == ("--golden",):
-        golden = np.load(images[1])
-        logits = np.stack([run_model(interpreter, pixels)["logits"] for pixels in golden["images"]])
-        expected = golden[file.replace("\\", "/").split("/")[-1]]
-        compared = None if card.get("thresholds") else 1  # of one label an image, the most likely one
-        ours, theirs = (
-            [{label for label, _ in predict_labels(row, labels, card)[:compared]} for row in rows]
-            for rows in (logits, expected)
-        )
-        same = sum(mine == other for mine, other in zip(ours, theirs, strict=True))
-        difference = np.abs(logits - expected).max()
-        print(f"{same} of {logits.shape[0]} predictions as expected; largest difference of a logit: {difference:.4g}")
-        sys.exit(same != len(logits))
-    if reject and "rejection" not in card:
-        sys.exit(f"{file} has no rule by which images are rejected as unknown; kresnet calibrate sets one")
-    for image in images:
+        sys.exit(f"{given.file} detects objects; give it to detect.py, which is beside this script")
+    if given.golden:
+        sys.exit(not check_golden(given.file, interpreter, labels, card, given.golden))
+    if given.reject and "rejection" not in card:
+        sys.exit(f"{given.file} has no rule by which images are rejected as unknown; kresnet calibrate sets one")
+    predicted = 0
+    for image in given.images:
         if (preprocessed := preprocess_file(image, card)) is None:
             continue
         predicted += 1
         logits = run_model(interpreter, preprocessed[0])["logits"]
         words = [f"{label} {probability:.1%}" for label, probability in predict_labels(logits, labels, card)]
-        if reject and is_rejected(logits, card["rejection"]):
+        if given.reject and is_rejected(logits, card["rejection"]):
             words.insert(0, "unknown")
         print_line(f"{image}: {', '.join(words) or 'no label reaches its threshold'}")
-    sys.exit(predicted < len(images))
+    sys.exit(predicted < len(given.images))
 
 
 if __name__ == "__main__":
-    main(*sys.argv[1:])
+    main()

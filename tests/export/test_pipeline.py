@@ -243,7 +243,7 @@ def test_the_folder_is_all_a_device_needs(exported, tmp_path):
     card = (folder / "model_card.md").read_text()
     assert "int8.tflite" in card and "resnet8" in card and "Labels: 0, 1, 2" in card
     script = (folder / "classify.py").read_text()
-    assert len(script.splitlines()) < 130  # short enough to be read before it is used
+    assert len(script.splitlines()) < 150  # short enough to be read before it is used
     code = "import sys; sys.modules['keras_resnet'] = sys.modules['tensorflow'] = None; sys.argv = sys.argv[1:]; {}"
     code = code.format(f"exec(compile({script!r}, 'classify.py', 'exec'))")
     done = []

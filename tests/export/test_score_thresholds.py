@@ -172,15 +172,23 @@ def predicted_by_command(kresnet, file, images, *options):
     return [json.loads(line)["predictions"] for line in out.splitlines()]
 
 
+def require_script(run, arguments):
+    """detect.py succeeds."""
+    subprocess.run([sys.executable, "detect.py", *arguments], cwd=run.exports, capture_output=True, check=True)
+
+
+def found_beside(images):
+    """What detect.py wrote beside images."""
+    return [json.loads(Path(image).with_suffix(".found.json").read_text()) for image in images]
+
+
 def require_same_objects(run, file, images, shown, capsys):
     """kresnet-edge, detect.py and Python show what `kresnet predict` does."""
     assert cli.main(["predict", str(file), *images, "--json"]) == 0
     of_edge = [json.loads(line)["predictions"] for line in capsys.readouterr().out.splitlines()]
     assert without_masks(of_edge) == without_masks(shown)
-    script = [sys.executable, "detect.py", file.name, *images]
-    subprocess.run(script, cwd=run.exports, capture_output=True, text=True, check=True)
-    of_script = [json.loads(Path(image).with_suffix(".found.json").read_text()) for image in images]
-    assert without_masks(of_script) == without_masks(shown)
+    require_script(run, [file.name, *images])
+    assert without_masks(found_beside(images)) == without_masks(shown)
     of_python = kr.Run(run).files[file.stem].predict(images)
     assert without_masks([each.predictions for each in of_python]) == without_masks(shown)
 
@@ -195,6 +203,11 @@ def test_every_runtime_shows_the_same_objects(run, calibrated, images, kresnet, 
         # Of a hundred objects at most, the least confident ones make room for those of other classes.
         assert [each for each in some if each in row] == kept
         assert len(row) == postprocess.MAX_DETECTIONS or some == kept
+    for position in range(3):  # of the option, among file and images
+        typed = [file.name, *images]
+        typed[position:position] = ["--threshold", "0.05"]
+        require_script(run, typed)
+        assert without_masks(found_beside(images)) == without_masks(everything)
     lower = [each for row in predicted_by_command(kresnet, file, images, "--threshold", "0.1") for each in row]
     assert min(each["probability"] for each in lower) >= 0.1
     assert any(each["probability"] < thresholds[each["label"]] for each in lower)
