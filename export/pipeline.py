@@ -70,6 +70,8 @@ class ExportContext:
             reference, origin = Reference.from_run(run, data, request.samples, model), find_uncompressed_run(run)
         evaluation = reference.evaluation
         compressed = f"; compressed, of {run.name}: {reference.own_evaluation.value:.2%}" if origin != run else ""
+        if origin == run and run.spec().compress.is_qat:
+            compressed = "; trained with 8 bits from its start, so that there is no float model to compare files with"
         log(
             f"the Keras model of {origin.name}: {metric_label(evaluation.metric)} {evaluation.value:.2%} of"
             f" {counted(evaluation.samples, 'validation image')}{compressed}"

@@ -56,6 +56,29 @@ def test_bad_compress_requests(trained, runs, capsys):
         assert out == "" and words in err.splitlines()[-1]
 
 
+@pytest.mark.slow
+def test_a_run_that_began_with_8_bits_has_no_float_model(runs, tfds_home, kresnet):
+    """Which its export says."""
+    options = [
+        "--set",
+        "compress.qat=native",
+        "--data-dir",
+        tfds_home,
+        "--steps",
+        "3",
+        "--runs",
+        runs,
+        "--name",
+        "from-8",
+    ]
+    code, _, err = kresnet("train", "--depth", "8", *options)
+    assert code == 0, err
+    code, _, err = kresnet("export", "from-8", "--tflite", "--runs", runs, "--max-drop", "100")
+    assert code == 0, err
+    (line,) = [each for each in err if each.startswith("the Keras model of from-8: ")]
+    assert line.endswith("; trained with 8 bits from its start, so that there is no float model to compare files with")
+
+
 @pytest.mark.parametrize(
     ("error", "failing", "options", "left"),
     [
