@@ -119,7 +119,7 @@ def run_command(arguments: list[str]) -> int:
         _log_usage_error(error)
         return error.exit_code
     except click.Abort:
-        console.log("interrupted")
+        console.log("kresnet: interrupted")
         return 130
     except KresnetError as error:
         console.log(f"kresnet: {error}")

@@ -99,7 +99,7 @@ def test_an_interrupted_export_leaves_artifacts_and_report_of_the_files_that_are
     monkeypatch.setattr(pipeline.CONVERTER, "prepare", lambda *_: None)
     files = ("--quantize", "float32", "--quantize", "float16", "--samples", "20")
     code, _, err = kresnet("export", "run", *files, "--runs", tmp_path)
-    assert code == 130 and err[-1] == "interrupted"
+    assert code == 130 and err[-1] == "kresnet: interrupted"
     assert "finished before the interruption: float32.tflite" in err
     assert (run.exports / "golden.npz").is_file() and "float32.tflite" in (run.exports / "model_card.md").read_text()
     page = run.report_file.read_text()
