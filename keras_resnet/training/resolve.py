@@ -204,7 +204,7 @@ def log_own_layers(spec: Spec, devices: Devices, log: Log) -> None:
     """Say that a training of the resolved `spec` uses kresnet's own layers, if it does."""
     assert spec.training.precision is not None, "resolve the spec first"
     processors = _choose_own_layers(spec.training.precision, devices.replicas, devices.kind)
-    if processors and not spec.compress.is_qat:
+    if processors and spec.compress.method == "nothing":  # other trainings have other layers
         which = {WITHOUT_AVX512: "own", WITH_AMX: "own for 1 × 1 convolutions"}[processors]
         log(f"layers: kresnet's {which}, which train faster on {processors} ({onednn.VARIABLE}=0 turns them off)")
 

@@ -206,7 +206,12 @@ def test_they_are_used_with_onednn_on_processors_without_avx512(monkeypatch, tmp
 
 @pytest.mark.parametrize(
     ("key", "value", "uses"),
-    [("training.seed", 1, True), ("training.precision", "mixed_bfloat16", False), ("compress.qat", "native", False)],
+    [
+        ("training.seed", 1, True),
+        ("training.precision", "mixed_bfloat16", False),
+        ("compress.qat", "native", False),
+        ("compress.clusters", 16, False),
+    ],
 )
 def test_a_training_says_that_it_uses_them(monkeypatch, key, value, uses):
     monkeypatch.setattr(resolve.onednn, "lacks_avx512", lambda: True)
