@@ -56,7 +56,7 @@ def make_desk(folder, run, finder=None):
     """What the commands find: see documented.py."""
     home = folder / "saved_models"
     for name in ("RUN", "OTHER", "THIRD", "my-run", "resnet20-digits", run.name):
-        shutil.copytree(run.folder, home / name)
+        shutil.copytree(run.folder, home / name, ignore=shutil.ignore_patterns("*-batches.tflite"))  # not for browsers
     if finder:
         shutil.copytree(finder.folder, home / "finder")
         # Which a command of the same page makes, where there is a network.

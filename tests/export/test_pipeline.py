@@ -84,9 +84,9 @@ def test_files_hold_what_their_form_says(exported):
 
 @pytest.mark.slow
 def test_every_scheme(trained, tmp_path):
-    verdicts = pipeline.export(
-        copied(trained, tmp_path), ExportRequest(tflite=tuple(build_tflite_options(("all",)))), silent
-    )
+    """Within three points: which images some scheme loses is chance, of another processor for example."""
+    forms = tuple(build_tflite_options(("all",)))
+    verdicts = pipeline.export(copied(trained, tmp_path), ExportRequest(tflite=forms, max_drop=3), silent)
     found = {verdict.scheme: verdict for verdict in verdicts}
     assert {verdict.verdict for verdict in verdicts} == {"PASSED"}
     assert {name for name, verdict in found.items() if "FLOAT16" in verdict.dtypes} == {"float16"}

@@ -203,7 +203,7 @@ class Documented:
         run, which an earlier command made, may have learned its 8 bits and take no --quantize."""
         here = {"FILE": "int8.tflite"} | ({"RUN": "finder"} if "--with-nms" in self.words else {})
         words = [here.get(word, word) for word in self.words]
-        newest = words[1] == "export" and words[2].startswith("--") and "--quantize" in words
+        newest = words[1:2] == ["export"] and "--quantize" in words and words[2].startswith("--")
         return [*words[:2], "RUN", *words[2:]] if newest else words
 
 

@@ -142,7 +142,7 @@ def cli(tmp_path, tfds_home, *options):
 def test_two_devices_are_mirrored(tfds_home, tmp_path):
     done = cli(tmp_path, tfds_home, "--devices", "cpu:2", "--epochs", "3")
     assert "devices: mirrored over 2 CPUs (as asked: cpu:2)" in done.stderr
-    losses = [row["loss"] for row in Run.find(tmp_path).log()]
+    losses = [row["loss"] for row in Run.find(tmp_path).read_log()]
     assert losses[-1] < losses[0]
 
 
