@@ -123,8 +123,8 @@ def check_golden(file: str, interpreter: Any, labels: list[str], card: dict[str,
 
 
 def main() -> None:
-    words = 'say "unknown" of images that are of none of the classes'
-    given = parse(__doc__ or "", "--reject", action="store_true", help=words)
+    about = 'say "unknown" of images that are of none of the classes'
+    given = parse(__doc__ or "", "--reject", action="store_true", help=about)
     interpreter, labels, card = load(given.file)
     if card.get("cells"):
         sys.exit(f"{given.file} detects objects; give it to detect.py, which is beside this script")

@@ -62,8 +62,8 @@ def check_golden(file: str, interpreter: Any, labels: list[str], card: dict[str,
 
 
 def main() -> None:
-    words = "the least probability of an object, from 0 to 1"
-    given = parse(__doc__ or "", "--threshold", type=probability, help=words)
+    about = "the least probability of an object, from 0 to 1"
+    given = parse(__doc__ or "", "--threshold", type=probability, help=about)
     interpreter, labels, card = load(given.file)
     if given.golden:
         sys.exit(not check_golden(given.file, interpreter, labels, card, given.golden))
