@@ -38,9 +38,9 @@ BRIGHTNESS_SAMPLE, DARK = 200, 63
 BLANK = 1.0
 # Steps between two checkpoints, where epochs are longer: minutes, not hours, are lost.
 CHECKPOINT_STEPS = 1000
-# The processors for which kresnet has layers of its own: avx2_layers.py and amx_layers.py.
-WITHOUT_AVX512 = "CPUs with AVX2 but without AVX-512"
-WITH_AMX = "CPUs with AMX"
+# The layers that kresnet has of its own, as a training names them: avx2_layers.py and amx_layers.py.
+WITHOUT_AVX512 = "kresnet's own, which train faster on CPUs with AVX2 but without AVX-512"
+WITH_AMX = "kresnet's own for 1 × 1 convolutions, which train faster on CPUs with AMX"
 
 
 def resolve(spec: Spec, data: DatasetSplits, devices: Devices, log: Log) -> Spec:
@@ -203,10 +203,9 @@ def _resolve_precision(spec: Spec, devices: Devices, log: Log) -> Spec:
 def log_own_layers(spec: Spec, devices: Devices, log: Log) -> None:
     """Say that a training of the resolved `spec` uses kresnet's own layers, if it does."""
     assert spec.training.precision is not None, "resolve the spec first"
-    processors = _choose_own_layers(spec.training.precision, devices.replicas, devices.kind)
-    if processors and spec.compress.method == "nothing":  # other trainings have other layers
-        which = {WITHOUT_AVX512: "own", WITH_AMX: "own for 1 × 1 convolutions"}[processors]
-        log(f"layers: kresnet's {which}, which train faster on {processors} ({onednn.VARIABLE}=0 turns them off)")
+    own = _choose_own_layers(spec.training.precision, devices.replicas, devices.kind)
+    if own and spec.compress.method == "nothing":  # other trainings have other layers
+        log(f"layers: {own} ({onednn.VARIABLE}=0 turns them off)")
 
 
 def training_layers(policy: str, replicas: int = 1, kind: str = "CPU") -> Layers:
@@ -219,12 +218,12 @@ def training_layers(policy: str, replicas: int = 1, kind: str = "CPU") -> Layers
 
     if replicas > 1:
         return Layers(keras, policy, normalizer=SynchronizedBatchNormalization)
-    processors = _choose_own_layers(policy, replicas, kind)
-    if processors == WITHOUT_AVX512:
+    own = _choose_own_layers(policy, replicas, kind)
+    if own == WITHOUT_AVX512:
         from keras_resnet.training.avx2_layers import FastBatchNormalization, FastConvolution, FastReLU
 
         return Layers(keras, policy, FastBatchNormalization, FastConvolution, FastReLU)
-    if processors == WITH_AMX:
+    if own == WITH_AMX:
         from keras_resnet.training.amx_layers import AmxConvolution
 
         return Layers(keras, policy, FusedBatchNormalization, AmxConvolution)
@@ -232,7 +231,7 @@ def training_layers(policy: str, replicas: int = 1, kind: str = "CPU") -> Layers
 
 
 def _choose_own_layers(policy: str, replicas: int, kind: str) -> str | None:
-    """Return the processors for which kresnet has convolutions of its own, where this is one; None for Keras' own."""
+    """Return which of kresnet's own layers are faster here; None for Keras' convolutions."""
     if replicas == 1 and kind == "CPU":
         if policy == "float32" and onednn.lacks_avx512():
             return WITHOUT_AVX512

@@ -59,19 +59,8 @@ def test_bad_compress_requests(trained, runs, capsys):
 @pytest.mark.slow
 def test_a_run_that_began_with_8_bits_has_no_float_model(runs, tfds_home, kresnet):
     """Which its export says."""
-    options = [
-        "--set",
-        "compress.qat=native",
-        "--data-dir",
-        tfds_home,
-        "--steps",
-        "3",
-        "--runs",
-        runs,
-        "--name",
-        "from-8",
-    ]
-    code, _, err = kresnet("train", "--depth", "8", *options)
+    options = ["--depth", "8", "--set", "compress.qat=native", "--steps", "3", "--name", "from-8"]
+    code, _, err = kresnet("train", *options, "--data-dir", tfds_home, "--runs", runs)
     assert code == 0, err
     code, _, err = kresnet("export", "from-8", "--tflite", "--runs", runs, "--max-drop", "100")
     assert code == 0, err

@@ -88,7 +88,7 @@ def test_other_convolutions_are_left_to_tensorflow(monkeypatch, options):
     assert not calls
 
 
-def test_gradients_of_biases_are_summed_in_float32(monkeypatch):
+def test_gradients_of_biases_are_summed_in_float32():
     """As TensorFlow sums them where it computes the gradient of the kernel beside that of the bias."""
     layer = AmxConvolution(16, 1, dtype="mixed_bfloat16")
     layer.build((8, 64, 64, 8))
